@@ -1,0 +1,39 @@
+import type { Chunk } from '../../wire/chunk.ts'
+import type { Job } from '../../wire/job.ts'
+import type { Hardware, ModelFacts } from '../engine.ts'
+
+/** Messages between the peer and its engine process, one process for each model. */
+export type ToEngine =
+  | { type: 'load'; options: LoadOptions }
+  | { type: 'run'; run: number; job: Job }
+  | { type: 'cancel'; run: number }
+  /** Measure which threads and parallelism suit this machine; ends at once when a run comes in. */
+  | { type: 'calibrate' }
+
+export type FromEngine =
+  | { type: 'load-progress'; fraction: number }
+  | { type: 'ready'; facts: ModelFacts; hardware: Hardware; slots: number; threads: number }
+  | { type: 'load-failed'; code: string; message: string }
+  /** All chunks of one tick together: one message costs as much as twenty chunks. */
+  | { type: 'chunks'; chunks: [run: number, chunk: Chunk][] }
+  | { type: 'run-failed'; run: number; code: string; message: string; param?: string }
+  | { type: 'calibrated'; result: Calibration }
+  | { type: 'calibration-stopped' }
+
+export interface LoadOptions {
+  modelPath: string
+  /** Undefined: as many as fit and help. */
+  slots?: number
+  /** Undefined: one less than the machine's cores, at least one. */
+  threads?: number
+  /** Tokens for each sequence. Undefined: what the model was trained for, as far as memory allows. */
+  contextLength?: number
+  gpu: 'auto' | false
+}
+
+export interface Calibration {
+  slots: number
+  threads: number
+  /** What was measured, for the curious and for the next version. */
+  measured: { threads: number; parallel: number; tokensPerSecond: number }[]
+}

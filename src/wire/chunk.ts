@@ -1,0 +1,66 @@
+import type { Job } from './job.ts'
+
+/** A job goes down, chunks come up; aborting the signal stops both. After an abort one last `done` comes. */
+export type Generate = (job: Job, options: { signal: AbortSignal }) => AsyncIterable<Chunk>
+
+export type Chunk = Accepted | Progress | Tokens | Vectors | Done
+
+/** The job was admitted: its prompt is counted and fits. Always the first chunk. */
+export interface Accepted {
+  type: 'accepted'
+  inputTokens: number
+}
+
+/** Something happens although no token comes: place in the queue, or how much of the prompt is read. */
+export interface Progress {
+  type: 'progress'
+  /** Jobs before this one; 0 once it runs. */
+  queued: number
+  prefilled: number
+  total: number
+}
+
+/** Tokens whose text is settled: whole characters, and certainly not the start of a stop string. */
+export interface Tokens {
+  type: 'tokens'
+  choice: number
+  /** Position of `ids[0]` in this choice's answer. */
+  index: number
+  ids: number[]
+  text: string
+  /** One for each id, when the job asked for them. */
+  logprobs?: TokenLogprob[]
+}
+
+export interface TokenLogprob {
+  token: string
+  /** The token's bytes; a token may hold a part of a character. */
+  bytes: number[]
+  logprob: number
+  top: { token: string; bytes: number[]; logprob: number }[]
+}
+
+/** Embeddings, in the order of the inputs, each of length 1. */
+export interface Vectors {
+  type: 'vectors'
+  /** Index of the input that `vectors[0]` belongs to. */
+  first: number
+  vectors: Float32Array[]
+}
+
+export type Finish = 'stop' | 'length' | 'cancelled'
+
+export interface Usage {
+  inputTokens: number
+  /** Of the input: taken from the prefix cache instead of being computed. */
+  cachedTokens: number
+  outputTokens: number
+}
+
+/** Always the last chunk. */
+export interface Done {
+  type: 'done'
+  /** One for each choice; empty for embeddings. */
+  finish: Finish[]
+  usage: Usage
+}

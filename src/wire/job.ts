@@ -1,0 +1,70 @@
+/** What a caller wants done, in our own words: nothing of OpenAI's dialect comes below `api/`. */
+export interface Job {
+  /** `job_…` */
+  id: string
+  /** The model's name as this network knows it. */
+  model: string
+  work: Work
+  /** Whose prefix cache this job may use and fill. Opaque; one per account. */
+  cacheScope: string
+}
+
+export type Work = ChatWork | CompletionWork | EmbeddingWork
+
+export interface ChatWork {
+  kind: 'chat'
+  messages: Message[]
+  sampling: Sampling
+}
+
+export interface CompletionWork {
+  kind: 'completion'
+  /** Choice `p * choices + i` is the i-th answer to prompt p. */
+  prompts: string[]
+  sampling: Sampling
+}
+
+export interface EmbeddingWork {
+  kind: 'embedding'
+  inputs: string[]
+  /** Cut each vector to this length and scale it back to length 1. */
+  dimensions?: number
+}
+
+export type Role = 'system' | 'user' | 'assistant'
+
+export interface Message {
+  role: Role
+  content: string
+}
+
+export interface Sampling {
+  temperature: number
+  topP: number
+  /** The same seed, prompt and model draw the same tokens as far as the backend computes the same. */
+  seed: number
+  /** Answers per prompt. */
+  choices: number
+  /** Undefined: as many as the context has room for. */
+  maxTokens?: number
+  stop: string[]
+  presencePenalty: number
+  frequencyPenalty: number
+  /** Added to the logit of each of the model's own token ids. -100 bans, 100 forces. */
+  logitBias: [token: number, bias: number][]
+  /** Undefined: none. Otherwise the log-probability of each token and of this many alternatives. */
+  logprobs?: number
+}
+
+export const limits = {
+  /** OpenAI's own; the lanes of one request wait for each other. */
+  choicesMax: 128,
+  /** OpenAI says 4; clients of other servers send more. Each is searched for in every token. */
+  stopsMax: 64,
+  stopBytesMax: 256,
+  logitBiasMax: 1024,
+  topLogprobsMax: 20,
+  messagesMax: 4096,
+  promptsMax: 128,
+  embeddingInputsMax: 2048,
+} as const
