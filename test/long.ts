@@ -1,0 +1,74 @@
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+// The long campaigns: the same tests with many more runs. `--seeded` takes the property tests alone,
+// which depend on their seeds and not on the clock; CI runs those. A summary is kept in test/results/.
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const seededOnly = process.argv.includes('--seeded')
+const propertyRuns = seededOnly ? 1000 : 5000
+
+interface Report {
+  numTotalTests: number
+  numPassedTests: number
+  numFailedTests: number
+  testResults: { name: string; status: string; startTime: number; endTime: number }[]
+}
+
+const testFiles = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.test.ts'))
+  .map((name) => join('test', name))
+const mentions = (word: string) =>
+  testFiles.filter((path) => readFileSync(join(root, path), 'utf8').includes(word))
+
+const properties = mentions("from 'fast-check'")
+const campaigns = mentions('rounds(').filter((path) => !properties.includes(path))
+const chosen = seededOnly ? properties : [...properties, ...campaigns]
+
+mkdirSync(join(root, 'test/results'), { recursive: true })
+const reportPath = join(root, 'test/results/.long.json')
+const run = spawnSync(
+  process.execPath,
+  [
+    join(root, 'node_modules/vitest/vitest.mjs'),
+    'run',
+    ...chosen,
+    '--testTimeout=900000',
+    '--hookTimeout=120000',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${reportPath}`,
+  ],
+  {
+    cwd: root,
+    stdio: 'inherit',
+    env: {
+      ...process.env,
+      PINAIVU_PROPERTY_RUNS: String(propertyRuns),
+      ...(seededOnly ? {} : { PINAIVU_CAMPAIGN: 'long' }),
+    },
+  },
+)
+
+if (!seededOnly) {
+  const report = JSON.parse(readFileSync(reportPath, 'utf8')) as Report
+  const rows = report.testResults.map((file) => {
+    const seconds = ((file.endTime - file.startTime) / 1000).toFixed(1)
+    return `| ${file.name.slice(root.length + 1)} | ${file.status} | ${seconds} |`
+  })
+  const lines = [
+    '# The last long run',
+    '',
+    `${report.numPassedTests} of ${report.numTotalTests} tests passed, ${report.numFailedTests} failed;`,
+    `${propertyRuns} runs of each property. \`npm run test:long\` writes this page.`,
+    '',
+    '| file | result | seconds |',
+    '| --- | --- | --: |',
+    ...rows,
+    '',
+  ]
+  writeFileSync(join(root, 'test/results/long.md'), lines.join('\n'))
+}
+process.exitCode = run.status ?? 1
