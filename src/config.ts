@@ -1,0 +1,288 @@
+import { readFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { dirname, isAbsolute, join } from 'node:path'
+import { parse as parseToml, TomlError } from 'smol-toml'
+import { InvalidError, messageOf } from './base/errors.ts'
+import { didYouMean } from './did-you-mean.ts'
+import { isLoopback, type ModelSpec, type ValueContext } from './setting-values.ts'
+import {
+  envName,
+  notYet,
+  type Setting,
+  type SettingKey,
+  type SettingValues,
+  settingList,
+  settings,
+  unknownSetting,
+} from './settings.ts'
+
+/** What was said on the command line: option name without dashes, in the order given. */
+export type FlagValues = Readonly<Record<string, string | boolean | readonly string[] | undefined>>
+
+/** Where a configuration comes from; what is left out is the running process's own. */
+export interface ConfigSources {
+  flags?: FlagValues
+  env?: Readonly<Record<string, string | undefined>>
+  /** The text of a file, or undefined where there is none. */
+  readFile?: (path: string) => string | undefined
+  platform?: string
+  home?: string
+  cwd?: string
+}
+
+/** The whole configuration of a peer, checked and frozen. */
+export interface Config extends Omit<SettingValues, 'dataDir' | 'demo' | 'tlsCert' | 'tlsKey'> {
+  readonly dataDir: string
+  /** Whether the built-in demo models are served. */
+  readonly demo: boolean
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | null
+  /** Other names for a served model: alias → name. */
+  readonly aliases: Readonly<Record<string, string>>
+  /** What is odd but no error, for a person to read. */
+  readonly notices: readonly string[]
+}
+
+/** The texts that one source holds for one setting. */
+interface Given {
+  texts: readonly string[]
+  /** The source in the user's own words: `--http`, `PINAIVU_HTTP`, `config.toml line 3, http`. */
+  place: string
+  /** What a relative path in it is relative to. */
+  base: string
+}
+
+const configFileName = 'config.toml'
+const aliasKey = 'aliases'
+const aliasName = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/
+
+/** Flag before environment before config.toml before default; throws an InvalidError naming the source. */
+export function readConfig(sources: ConfigSources = {}): Config {
+  const all = complete(sources)
+  const dataDir = findDataDir(all)
+  const file = readConfigFile(join(dataDir, configFileName), all)
+  const values: Partial<Record<SettingKey, unknown>> = {}
+  for (const setting of settingList) {
+    const given = fromFlag(setting, all) ?? fromEnv(setting, all) ?? file.given.get(setting.flag)
+    const { texts, place, base } = given ?? { texts: setting.default, place: 'default', base: '' }
+    values[setting.key] = located(place, () => setting.parse(texts, { base, home: all.home }))
+  }
+  // Each value came from its own setting's parse function.
+  const checked = values as SettingValues
+  return assemble(checked, dataDir, file.aliases, unknownVariables(all.env))
+}
+
+/** The data folder alone, for what must work although the rest of the configuration is broken. */
+export function findDataDir(sources: ConfigSources = {}): string {
+  const all = complete(sources)
+  const given = fromFlag(settings.dataDir, all) ?? fromEnv(settings.dataDir, all)
+  if (given === undefined) return defaultDataDir(all)
+  const context: ValueContext = { base: given.base, home: all.home }
+  return located(given.place, () => settings.dataDir.parse(given.texts, context)) ?? ''
+}
+
+function complete(sources: ConfigSources): Required<ConfigSources> {
+  return {
+    flags: sources.flags ?? {},
+    env: sources.env ?? process.env,
+    readFile: sources.readFile ?? readIfThere,
+    platform: sources.platform ?? process.platform,
+    home: sources.home ?? homedir(),
+    cwd: sources.cwd ?? process.cwd(),
+  }
+}
+
+function defaultDataDir({ env, platform, home }: Required<ConfigSources>): string {
+  if (platform === 'darwin') return join(home, 'Library', 'Application Support', 'pinaivu')
+  if (platform === 'win32') {
+    return join(env.LOCALAPPDATA || join(home, 'AppData', 'Local'), 'pinaivu')
+  }
+  const xdg = env.XDG_DATA_HOME ?? ''
+  // The XDG specification has a relative path ignored.
+  return join(isAbsolute(xdg) ? xdg : join(home, '.local', 'share'), 'pinaivu')
+}
+
+type Source = Required<ConfigSources>
+
+function fromFlag(setting: Setting<unknown>, { flags, cwd }: Source): Given | undefined {
+  const value = flags[setting.flag]
+  const negated = flags[`no-${setting.flag}`]
+  if (value !== undefined && negated !== undefined) {
+    throw new InvalidError(`--${setting.flag}`, `Say --${setting.flag} or --no-${setting.flag}.`)
+  }
+  if (negated === true) return { texts: ['false'], place: `--no-${setting.flag}`, base: cwd }
+  if (value === undefined) return undefined
+  const list = typeof value === 'object' ? value : [String(value)]
+  const texts = setting.commas ? list.flatMap(splitCommas) : list
+  return { texts, place: `--${setting.flag}`, base: cwd }
+}
+
+function fromEnv(setting: Setting<unknown>, { env, cwd }: Source): Given | undefined {
+  const name = envName(setting.flag)
+  const text = env[name]?.trim()
+  if (text === undefined || text === '') return undefined
+  return { texts: setting.kind === 'many' ? splitCommas(text) : [text], place: name, base: cwd }
+}
+
+interface ConfigFile {
+  given: Map<string, Given>
+  aliases: Record<string, string>
+}
+
+function readConfigFile(path: string, { readFile }: Source): ConfigFile {
+  const text = located(path, () => readFile(path))
+  const file: ConfigFile = { given: new Map(), aliases: {} }
+  if (text === undefined) return file
+  for (const [key, value] of Object.entries(tableOf(text, path))) {
+    const place = `${path} line ${lineOf(text, key)}, ${key}`
+    if (key === aliasKey) {
+      file.aliases = located(place, () => aliasesOf(value))
+      continue
+    }
+    const setting = settingList.find((each) => each.flag === key)
+    if (setting === undefined) {
+      throw new InvalidError(key, `${place}: ${unknownSetting(key, '', [aliasKey])}`)
+    }
+    if (!setting.inFile) {
+      throw new InvalidError(key, `${place}: use --${key} or ${envName(key)} instead.`)
+    }
+    const texts = located(place, () => textsOf(value, setting))
+    file.given.set(key, { texts, place, base: dirname(path) })
+  }
+  return file
+}
+
+function tableOf(text: string, path: string): Record<string, unknown> {
+  try {
+    return parseToml(text)
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    const what = error.message.split('\n', 1)[0]
+    throw new InvalidError(undefined, `${path} line ${error.line}: ${what}`)
+  }
+}
+
+/** The line a top-level key stands in; the parser does not tell. */
+function lineOf(text: string, key: string): number {
+  const lines = text.split('\n')
+  const bare = (line: string): string => line.replace(/^[\s["']+/, '')
+  const index = lines.findIndex(
+    (line) =>
+      bare(line).startsWith(key) && /^["'\]\s.]*(=|$|\])/.test(bare(line).slice(key.length)),
+  )
+  return index < 0 ? 1 : index + 1
+}
+
+function textsOf(value: unknown, setting: Setting<unknown>): string[] {
+  const list = Array.isArray(value) && setting.kind === 'many' ? value : [value]
+  return list.map((each: unknown) => {
+    if (typeof each === 'string') return each
+    if (typeof each === 'number' || typeof each === 'boolean') return String(each)
+    const what = setting.kind === 'many' ? 'a text or a list of texts' : 'a single value'
+    throw new InvalidError(undefined, `expected ${what}.`)
+  })
+}
+
+function aliasesOf(value: unknown): Record<string, string> {
+  const entries = typeof value === 'object' && value !== null ? Object.entries(value) : undefined
+  if (entries === undefined || Array.isArray(value)) {
+    throw new InvalidError(undefined, 'expected a table, such as gpt-4o-mini = "pinaivu-demo".')
+  }
+  for (const [alias, name] of entries) {
+    if (typeof name !== 'string' || !aliasName.test(name) || !aliasName.test(alias)) {
+      throw new InvalidError(alias, `expected "${alias}" to be given the name of a model.`)
+    }
+  }
+  // No prototype: a request for the model "constructor" must find nothing.
+  return Object.assign(Object.create(null), Object.fromEntries(entries))
+}
+
+function assemble(
+  values: SettingValues,
+  dataDir: string,
+  aliases: Record<string, string>,
+  notices: string[],
+): Config {
+  const { tlsCert, tlsKey, demo, ...rest } = values
+  if ((tlsCert === undefined) !== (tlsKey === undefined)) {
+    throw new InvalidError(undefined, 'tls-cert and tls-key belong together: give both.')
+  }
+  const tls =
+    tlsCert === undefined || tlsKey === undefined ? null : { certFile: tlsCert, keyFile: tlsKey }
+  if (rest.http !== null && tls === null && !rest.insecureHttp && !isLoopback(rest.http.host)) {
+    throw new InvalidError(
+      'http',
+      `http: ${rest.http.host} can be reached from other machines, and keys would travel ` +
+        'unencrypted. Give --tls-cert and --tls-key, or say --insecure-http.',
+    )
+  }
+  refuseTwins(rest.models)
+  return deepFreeze({
+    ...rest,
+    roles: [...new Set(rest.roles)],
+    dataDir,
+    demo: demo ?? rest.models.length === 0,
+    tls,
+    aliases,
+    notices,
+  })
+}
+
+function refuseTwins(models: readonly ModelSpec[]): void {
+  const seen = new Map<string, string>()
+  for (const { name, path } of models) {
+    const other = seen.get(name)
+    if (other !== undefined) {
+      throw new InvalidError(
+        'model',
+        `model: ${other} and ${path} would both be called "${name}". Use NAME=FILE.`,
+      )
+    }
+    seen.set(name, path)
+  }
+}
+
+/** A misspelt variable would be ignored in silence; one of another program is none of our business. */
+function unknownVariables(env: Source['env']): string[] {
+  const known = settingList.map((setting) => envName(setting.flag))
+  return Object.keys(env)
+    .filter((name) => name.startsWith('PINAIVU_') && !known.includes(name))
+    .map((name) => {
+      if (notYet.some((flag) => envName(flag) === name)) {
+        throw new InvalidError(name, `${name}: this version does not have that yet.`)
+      }
+      return `${name} is set, but there is no such setting.${didYouMean(name, known)}`
+    })
+}
+
+/** Runs a check and says of what it refuses where that stood. */
+function located<T>(place: string, check: () => T): T {
+  try {
+    return check()
+  } catch (error) {
+    throw new InvalidError(place, `${place}: ${messageOf(error)}`)
+  }
+}
+
+function splitCommas(text: string): string[] {
+  return text
+    .split(',')
+    .map((each) => each.trim())
+    .filter((each) => each !== '')
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const inner of Object.values(value)) deepFreeze(inner)
+    Object.freeze(value)
+  }
+  return value
+}

@@ -1,0 +1,177 @@
+import { isIPv4, isIPv6 } from 'node:net'
+import { basename, isAbsolute, join, resolve } from 'node:path'
+import { InvalidError } from './base/errors.ts'
+import { didYouMean } from './did-you-mean.ts'
+
+/** What a relative path in a value is relative to. */
+export interface ValueContext {
+  base: string
+  home: string
+}
+
+export type ParseValue<T> = (text: string, context: ValueContext) => T
+
+/** Where an HTTP server listens. */
+export interface HostPort {
+  host: string
+  port: number
+}
+
+/** A model file and the name it is served under. */
+export interface ModelSpec {
+  name: string
+  path: string
+}
+
+export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+export const roles = ['provider', 'coordinator', 'auditor', 'archive', 'relay'] as const
+export type Role = (typeof roles)[number]
+
+const portMax = 65_535
+
+export const parseHostPort: ParseValue<HostPort> = (text) => {
+  const parts = /^(?:\[([^\]]+)\]|([^:/\s]+)):(\d{1,5})$/.exec(text)
+  const host = parts?.[1] ?? parts?.[2]
+  const port = Number(parts?.[3])
+  const bracketsFit = parts?.[1] === undefined || isIPv6(parts[1])
+  if (host === undefined || !bracketsFit || port > portMax) {
+    throw expected('HOST:PORT, such as 127.0.0.1:7462 or [::1]:7462', text)
+  }
+  return { host, port }
+}
+
+/** True for an address that only programs on this machine can reach. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+}
+
+export function parseOneOf<T extends string>(choices: readonly T[]): ParseValue<T> {
+  return (text) => {
+    const found = choices.find((choice) => choice === text)
+    if (found !== undefined) return found
+    throw expected(`one of ${choices.join(', ')}`, text, didYouMean(text, choices))
+  }
+}
+
+export function parseWhole(min: number, max: number): ParseValue<number> {
+  return (text) => {
+    const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+    if (number >= min && number <= max) return number
+    throw expected(`a whole number from ${min} to ${max}`, text)
+  }
+}
+
+const yes: readonly string[] = ['true', '1', 'yes', 'on']
+const no: readonly string[] = ['false', '0', 'no', 'off']
+
+export const parseSwitch: ParseValue<boolean> = (text) => {
+  const word = text.toLowerCase()
+  if (yes.includes(word)) return true
+  if (no.includes(word)) return false
+  throw expected('true or false', text)
+}
+
+/** A value that can be switched off as a whole, as `--no-http` does. */
+export function orOff<T>(parse: ParseValue<T>): ParseValue<T | null> {
+  return (text, context) => (no.includes(text.toLowerCase()) ? null : parse(text, context))
+}
+
+export const parsePath: ParseValue<string> = (text, { base, home }) => {
+  if (text === '' || text.includes('\0')) throw expected('a path', text)
+  if (text === '~' || text.startsWith('~/')) return join(home, text.slice(1))
+  return isAbsolute(text) ? text : resolve(base, text)
+}
+
+const networkNameMax = 32 // it is part of every protocol id and topic
+
+export const parseNetworkName: ParseValue<string> = (text) => {
+  if (/^[a-z0-9-]+$/.test(text) && text.length <= networkNameMax) return text
+  throw expected(`1 to ${networkNameMax} of the characters a-z, 0-9 and -`, text)
+}
+
+// Regions that CLDR names and that are no country: unions, test regions, "unknown".
+const notCountries = new Set(['EU', 'EZ', 'UN', 'QO', 'XA', 'XB', 'ZZ'])
+const countryNames = new Intl.DisplayNames(['en'], { type: 'region', fallback: 'none' })
+
+export const parseRegion: ParseValue<string> = (text) => {
+  const code = text.toUpperCase()
+  const known = /^[A-Z]{2}$/.test(code) && countryNames.of(code) !== undefined
+  if (!known || notCountries.has(code)) {
+    throw expected('a country as ISO 3166 alpha-2, such as DE or US', text)
+  }
+  // "UK" is a common spelling of GB.
+  return new Intl.Locale(`und-${code}`).region ?? code
+}
+
+export const parseOrigin: ParseValue<string> = (text) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const web = url?.protocol === 'http:' || url?.protocol === 'https:'
+  if (url === undefined || !web || url.origin !== text.replace(/\/$/, '').toLowerCase()) {
+    throw expected('an origin: scheme, host and port, such as https://app.example.com', text)
+  }
+  return url.origin
+}
+
+export const parseListenAddress: ParseValue<string> = (text) => {
+  const [empty, family, host, transport, port, ...rest] = text.split('/')
+  const hostFits =
+    (family === 'ip4' && isIPv4(host ?? '')) || (family === 'ip6' && isIPv6(host ?? ''))
+  if (empty !== '' || !hostFits || transport !== 'tcp' || !isPort(port, 0) || rest.length > 0) {
+    throw expected('a TCP multiaddr, such as /ip4/0.0.0.0/tcp/7463 or /ip6/::/tcp/7463', text)
+  }
+  return text
+}
+
+export const parseBootstrapAddress: ParseValue<string> = (text) => {
+  const [address, peerId, ...rest] = text.split('/p2p/')
+  const [empty, family = '', host = '', transport, port, ...more] = (address ?? '').split('/')
+  const named = ['dns', 'dns4', 'dns6', 'dnsaddr'].includes(family) && isDomain(host)
+  const numbered = (family === 'ip4' && isIPv4(host)) || (family === 'ip6' && isIPv6(host))
+  const reachable =
+    family === 'dnsaddr' ? transport === undefined : transport === 'tcp' && isPort(port, 1)
+  const identified = /^[A-Za-z0-9]{40,80}$/.test(peerId ?? '') && rest.length === 0
+  if (empty !== '' || !(named || numbered) || !reachable || more.length > 0 || !identified) {
+    throw expected(
+      'the multiaddr of a peer with its id, such as /ip4/203.0.113.7/tcp/7463/p2p/12D3Koo…',
+      text,
+    )
+  }
+  return text
+}
+
+const isPort = (text: string | undefined, min: number): boolean =>
+  /^\d{1,5}$/.test(text ?? '') && Number(text) >= min && Number(text) <= portMax
+
+const isDomain = (text: string): boolean => /^[A-Za-z0-9_.-]{1,253}$/.test(text)
+
+const modelName = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/
+
+/** `NAME=PATH`, or a path that the name is taken from. */
+export const parseModelSpec: ParseValue<ModelSpec> = (text, context) => {
+  if (/^(hf|https?):/i.test(text)) {
+    throw new InvalidError(
+      undefined,
+      `this version serves files only. Download "${text}" and give the path of its .gguf file.`,
+    )
+  }
+  const equals = text.indexOf('=')
+  const given = text.slice(0, Math.max(equals, 0))
+  const named = modelName.test(given)
+  const path = parsePath(named ? text.slice(equals + 1) : text, context)
+  const name = named ? given : nameOfFile(path)
+  if (!modelName.test(name)) throw expected('NAME=PATH, such as phi-4=~/models/phi-4.gguf', text)
+  return { name, path }
+}
+
+/** `Phi-4-Q4_K_M` for `…/Phi-4-Q4_K_M-00001-of-00002.gguf`. */
+function nameOfFile(path: string): string {
+  return basename(path)
+    .replace(/\.gguf$/i, '')
+    .replace(/-\d{5}-of-\d{5}$/, '')
+}
+
+function expected(what: string, got: string, hint = ''): InvalidError {
+  return new InvalidError(undefined, `expected ${what}, got "${got}".${hint}`)
+}

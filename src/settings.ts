@@ -1,0 +1,261 @@
+import { didYouMean } from './did-you-mean.ts'
+import {
+  logLevels,
+  orOff,
+  type ParseValue,
+  parseBootstrapAddress,
+  parseHostPort,
+  parseListenAddress,
+  parseModelSpec,
+  parseNetworkName,
+  parseOneOf,
+  parseOrigin,
+  parsePath,
+  parseRegion,
+  parseSwitch,
+  parseWhole,
+  roles,
+} from './setting-values.ts'
+
+export type SettingGroup = 'HTTP endpoint' | 'Network' | 'Models' | 'This peer'
+
+/** What a person sees of a setting. */
+export interface SettingText {
+  /** `--<flag>`; the key in config.toml is the same, the environment's is PINAIVU_<FLAG>. */
+  flag: string
+  group: SettingGroup
+  help: string
+  /** Stands for the value in help texts; a switch has none. */
+  placeholder?: string
+  /** Said in place of a default that depends on something. */
+  defaultText?: string
+}
+
+/** One setting, from which its flag, variable, key in config.toml, check and help are all made. */
+export interface Setting<T> extends SettingText {
+  /** one: a single value · many: a list, the flag repeats · switch: true or false. */
+  kind: 'one' | 'many' | 'switch'
+  /** `--no-<flag>` exists too: a switch, or a value that can be switched off as a whole. */
+  negatable: boolean
+  /** False for what must be known before config.toml can be found. */
+  inFile: boolean
+  /** One flag may hold several values with commas between them. */
+  commas: boolean
+  /** As it would be written by hand; parsed like any other value. */
+  default: readonly string[]
+  parse(texts: readonly string[], ...context: ContextOf): T
+}
+
+type ContextOf = Parameters<ParseValue<unknown>> extends [string, ...infer Rest] ? Rest : never
+
+const common = { negatable: false, inFile: true, commas: false }
+
+function one<T>(parse: ParseValue<T>, text: SettingText & { default: string }): Setting<T> {
+  return {
+    ...common,
+    ...text,
+    kind: 'one',
+    default: [text.default],
+    // The last of several counts, as with most programs; there is always one.
+    parse: (texts, context) => parse(texts.at(-1) ?? text.default, context),
+  }
+}
+
+function optional<T>(parse: ParseValue<T>, text: SettingText): Setting<T | undefined> {
+  return {
+    ...common,
+    ...text,
+    kind: 'one',
+    default: [],
+    parse(texts, context) {
+      const last = texts.at(-1)
+      return last === undefined ? undefined : parse(last, context)
+    },
+  }
+}
+
+function many<T>(
+  parse: ParseValue<T>,
+  text: SettingText & { default?: readonly string[]; commas?: boolean },
+): Setting<readonly T[]> {
+  return {
+    ...common,
+    ...text,
+    kind: 'many',
+    default: text.default ?? [],
+    parse: (texts, context) => texts.map((each) => parse(each, context)),
+  }
+}
+
+function toggle(text: SettingText & { default: boolean }): Setting<boolean> {
+  return { ...one(parseSwitch, { ...text, default: `${text.default}` }), ...switchShape }
+}
+
+function optionalToggle(text: SettingText): Setting<boolean | undefined> {
+  return { ...optional(parseSwitch, text), ...switchShape }
+}
+
+const switchShape = { kind: 'switch', negatable: true } as const
+
+const slotsMax = 256 // sequences in one llama.cpp context
+const threadsMax = 1024 // more than any machine has: catches a slip of the finger
+
+/** Every setting of a peer. The keys are those of `Config`. */
+export const settings = {
+  http: {
+    ...one(orOff(parseHostPort), {
+      flag: 'http',
+      group: 'HTTP endpoint',
+      placeholder: 'HOST:PORT',
+      help: 'Where the OpenAI-compatible endpoint listens. Port 0 takes any free one.',
+      default: '127.0.0.1:7462',
+    }),
+    negatable: true,
+  },
+  tlsCert: optional(parsePath, {
+    flag: 'tls-cert',
+    group: 'HTTP endpoint',
+    placeholder: 'FILE',
+    help: 'Certificate chain (PEM). With --tls-key: HTTPS with HTTP/2 and HTTP/1.1.',
+  }),
+  tlsKey: optional(parsePath, {
+    flag: 'tls-key',
+    group: 'HTTP endpoint',
+    placeholder: 'FILE',
+    help: 'Private key (PEM) of the certificate.',
+  }),
+  insecureHttp: toggle({
+    flag: 'insecure-http',
+    group: 'HTTP endpoint',
+    help: 'Allow plain HTTP on an address that other machines reach. Keys then travel unencrypted.',
+    default: false,
+  }),
+  corsOrigins: many(parseOrigin, {
+    flag: 'cors-origin',
+    group: 'HTTP endpoint',
+    placeholder: 'ORIGIN',
+    help: 'Let web pages of this origin call the endpoint.',
+    defaultText: 'pages on localhost and 127.0.0.1',
+  }),
+  listen: many(parseListenAddress, {
+    flag: 'listen',
+    group: 'Network',
+    placeholder: 'MULTIADDR',
+    help: 'Where other peers reach this one.',
+    default: ['/ip4/0.0.0.0/tcp/7463'],
+  }),
+  bootstrap: many(parseBootstrapAddress, {
+    flag: 'bootstrap',
+    group: 'Network',
+    placeholder: 'MULTIADDR',
+    help: 'Join through this peer.',
+    defaultText: 'none: the peer is alone',
+  }),
+  mdns: toggle({
+    flag: 'mdns',
+    group: 'Network',
+    help: 'Join through the peers that are found on the local network.',
+    default: false,
+  }),
+  network: one(parseNetworkName, {
+    flag: 'network',
+    group: 'Network',
+    placeholder: 'NAME',
+    help: 'Networks of different names never mix.',
+    default: 'main',
+  }),
+  models: many(parseModelSpec, {
+    flag: 'model',
+    group: 'Models',
+    placeholder: '[NAME=]FILE',
+    help: 'Serve this GGUF file.',
+    defaultText: 'the built-in demo models',
+  }),
+  demo: optionalToggle({
+    flag: 'demo',
+    group: 'Models',
+    help: 'Serve the built-in demo models.',
+    defaultText: 'when there is no --model',
+  }),
+  slots: optional(parseWhole(1, slotsMax), {
+    flag: 'slots',
+    group: 'Models',
+    placeholder: 'N',
+    help: 'Sequences decoded in parallel per model.',
+    defaultText: 'measured on this machine',
+  }),
+  threads: optional(parseWhole(1, threadsMax), {
+    flag: 'threads',
+    group: 'Models',
+    placeholder: 'N',
+    help: 'CPU threads per model.',
+    defaultText: 'measured on this machine',
+  }),
+  roles: many(parseOneOf(roles), {
+    flag: 'roles',
+    group: 'This peer',
+    placeholder: 'LIST',
+    help: `Of ${roles.join(', ')}.`,
+    default: ['provider', 'coordinator', 'auditor'],
+    commas: true,
+  }),
+  region: optional(parseRegion, {
+    flag: 'region',
+    group: 'This peer',
+    placeholder: 'CC',
+    help: 'Country this peer declares to be in (ISO 3166 alpha-2). Shown as declared.',
+  }),
+  dataDir: {
+    ...optional(parsePath, {
+      flag: 'data-dir',
+      group: 'This peer',
+      placeholder: 'DIR',
+      help: 'Where key, data and config.toml are kept.',
+      defaultText: "the platform's data folder for pinaivu",
+    }),
+    inFile: false,
+  },
+  logLevel: one(parseOneOf(logLevels), {
+    flag: 'log-level',
+    group: 'This peer',
+    placeholder: 'LEVEL',
+    help: `How much goes to stderr: ${logLevels.join(', ')}.`,
+    default: 'info',
+  }),
+} as const
+
+export type Settings = typeof settings
+export type SettingKey = keyof Settings
+/** The checked value of each setting. */
+export type SettingValues = {
+  readonly [K in SettingKey]: Settings[K] extends Setting<infer T> ? T : never
+}
+
+/** The table as a list, where the type of a value does not matter. */
+export const settingList: readonly (Setting<unknown> & { key: SettingKey })[] = Object.entries(
+  settings,
+).map(([key, setting]) => ({ ...setting, key: key as SettingKey }))
+
+export const envName = (flag: string): string =>
+  `PINAIVU_${flag.toUpperCase().replaceAll('-', '_')}`
+
+/** Announced options that nothing stands behind yet: silence would look like agreement. */
+export const notYet: readonly string[] = [
+  'publish',
+  'draft',
+  'upstream',
+  'price',
+  'allow-private-webhooks',
+]
+
+/** Says what is wrong with a setting of that name, in the spelling of where it stood. */
+export function unknownSetting(flag: string, prefix = '', more: readonly string[] = []): string {
+  if (notYet.includes(flag)) return `this version does not have ${prefix}${flag} yet.`
+  const known = settingList.map((setting) => setting.flag)
+  return `there is no such setting.${didYouMean(flag, [...known, ...more], prefix)}`
+}
+
+/** The default as help texts show it. */
+export function defaultOf(setting: SettingText & { default: readonly string[] }): string {
+  return setting.defaultText ?? setting.default.join(',')
+}

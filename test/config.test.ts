@@ -1,0 +1,292 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { InvalidError } from '../src/base/errors.ts'
+import { type ConfigSources, findDataDir, readConfig } from '../src/config.ts'
+import { envName, notYet, type SettingKey, settingList } from '../src/settings.ts'
+
+const peerId = '12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X'
+
+/** A machine with nothing on it but what a test says. */
+function machine(parts: ConfigSources & { toml?: string } = {}): ConfigSources {
+  const { toml, ...sources } = parts
+  return {
+    flags: {},
+    env: {},
+    platform: 'linux',
+    home: '/home/eve',
+    cwd: '/work',
+    readFile: (path) => (path.endsWith('/config.toml') ? toml : undefined),
+    ...sources,
+  }
+}
+
+const refusal = (sources: Parameters<typeof machine>[0]): string => {
+  try {
+    readConfig(machine(sources))
+  } catch (error) {
+    expect(error).toBeInstanceOf(InvalidError)
+    return (error as InvalidError).message
+  }
+  throw new Error('was accepted')
+}
+
+describe('readConfig', () => {
+  it('gives the defaults of the contract', () => {
+    expect(readConfig(machine())).toEqual({
+      http: { host: '127.0.0.1', port: 7462 },
+      tls: null,
+      insecureHttp: false,
+      corsOrigins: [],
+      listen: ['/ip4/0.0.0.0/tcp/7463'],
+      bootstrap: [],
+      mdns: false,
+      network: 'main',
+      models: [],
+      demo: true,
+      slots: undefined,
+      threads: undefined,
+      roles: ['provider', 'coordinator', 'auditor'],
+      region: undefined,
+      dataDir: '/home/eve/.local/share/pinaivu',
+      logLevel: 'info',
+      aliases: {},
+      notices: [],
+    })
+  })
+
+  it('is frozen through and through', () => {
+    const config = readConfig(machine())
+    expect(Object.isFrozen(config)).toBe(true)
+    expect(Object.isFrozen(config.http)).toBe(true)
+    expect(Object.isFrozen(config.listen)).toBe(true)
+  })
+
+  it('reads a whole config.toml', () => {
+    const config = readConfig(
+      machine({
+        toml: `
+          http = "[::1]:0"
+          mdns = true
+          slots = 4
+          roles = ["provider", "provider"]
+          region = "uk"
+          model = ["phi-4=models/phi.gguf", "~/qwen-0.5b-q8_0.gguf"]
+          cors-origin = "https://app.example.com"
+          [aliases]
+          gpt-4o-mini = "phi-4"
+        `,
+      }),
+    )
+    expect(config).toMatchObject({
+      http: { host: '::1', port: 0 },
+      mdns: true,
+      slots: 4,
+      roles: ['provider'],
+      region: 'GB',
+      demo: false,
+      models: [
+        { name: 'phi-4', path: '/home/eve/.local/share/pinaivu/models/phi.gguf' },
+        { name: 'qwen-0.5b-q8_0', path: '/home/eve/qwen-0.5b-q8_0.gguf' },
+      ],
+      corsOrigins: ['https://app.example.com'],
+    })
+    expect(config.aliases['gpt-4o-mini']).toBe('phi-4')
+    expect(config.aliases.constructor).toBeUndefined()
+  })
+
+  it('reads the environment, lists with commas', () => {
+    const address = `/dns4/peer.example.com/tcp/7463/p2p/${peerId}`
+    const config = readConfig(
+      machine({
+        env: {
+          PINAIVU_BOOTSTRAP: `${address}, /dnsaddr/example.com/p2p/${peerId}`,
+          PINAIVU_HTTP: 'off',
+          PINAIVU_MDNS: '1',
+          PINAIVU_DATA_DIR: 'peer',
+          PINAIVU_SLOTS: '',
+        },
+      }),
+    )
+    expect(config.bootstrap).toEqual([address, `/dnsaddr/example.com/p2p/${peerId}`])
+    expect(config).toMatchObject({
+      http: null,
+      mdns: true,
+      dataDir: '/work/peer',
+      slots: undefined,
+    })
+  })
+
+  it('takes --no-… for switches and for the endpoint', () => {
+    const toml = 'http = "127.0.0.1:1"\nmdns = true\n'
+    const flags = { 'no-http': true, 'no-mdns': true, 'no-demo': true }
+    expect(readConfig(machine({ flags, toml }))).toMatchObject({
+      http: null,
+      mdns: false,
+      demo: false,
+    })
+    expect(refusal({ flags: { mdns: true, 'no-mdns': true } })).toMatch(/--mdns or --no-mdns/)
+  })
+
+  it('serves the demo beside other models only when asked', () => {
+    const model = ['/m/a.gguf']
+    expect(readConfig(machine({ flags: { model } })).demo).toBe(false)
+    expect(readConfig(machine({ flags: { model, demo: true } })).demo).toBe(true)
+  })
+
+  it('notices a misspelt variable', () => {
+    const { notices } = readConfig(machine({ env: { PINAIVU_HTPP: 'x', OTHER: 'y' } }))
+    expect(notices).toEqual([
+      'PINAIVU_HTPP is set, but there is no such setting. Did you mean PINAIVU_HTTP?',
+    ])
+  })
+
+  it('reads the real file system', () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'pinaivu-config-'))
+    const read = () => readConfig({ flags: { 'data-dir': dataDir }, env: {} })
+    expect(read().network).toBe('main')
+    writeFileSync(join(dataDir, 'config.toml'), 'network = "lab"\n')
+    expect(read().network).toBe('lab')
+  })
+})
+
+describe('a refusal names the source and what is expected', () => {
+  const flag = (name: string, value: string) => ({ flags: { [name]: value } })
+  it.each([
+    [flag('http', '7462'), /^--http: expected HOST:PORT.*got "7462"/],
+    [flag('http', 'localhost:99999'), /^--http: expected HOST:PORT/],
+    [flag('http', '::1:80'), /^--http: expected HOST:PORT/],
+    [flag('http', '[x]:80'), /^--http: expected HOST:PORT/],
+    [flag('http', 'http://localhost:1'), /^--http: expected HOST:PORT/],
+    [{ env: { PINAIVU_HTTP: 'x' } }, /^PINAIVU_HTTP: expected HOST:PORT/],
+    [{ toml: 'network = "m"\nhttp = 7462' }, /config\.toml line 2, http: expected HOST:PORT/],
+    [{ toml: '\nhttp = [1]' }, /line 2, http: expected a single value/],
+    [{ toml: 'listen = [{}]' }, /line 1, listen: expected a text or a list of texts/],
+    [{ toml: 'a = ' }, /config\.toml line 1: /],
+    [{ toml: 'mnds = true' }, /line 1, mnds: there is no such setting\. Did you mean mdns\?/],
+    [{ toml: 'tls_cert = "a"' }, /Did you mean tls-cert\?/],
+    [{ toml: '[alias]\na = "b"' }, /line 1, alias: .*Did you mean aliases\?/],
+    [{ toml: 'aliases = 1' }, /line 1, aliases: expected a table/],
+    [{ toml: '[aliases]\na = 1' }, /line 1, aliases: expected "a" to be given the name/],
+    [{ toml: 'data-dir = "x"' }, /line 1, data-dir: use --data-dir or PINAIVU_DATA_DIR instead/],
+    [flag('http', '0.0.0.0:7462'), /--tls-cert and --tls-key, or say --insecure-http/],
+    [flag('tls-cert', 'a.pem'), /tls-cert and tls-key belong together/],
+    [flag('slots', '0'), /^--slots: expected a whole number from 1 to 256, got "0"/],
+    [flag('slots', '1e3'), /^--slots: expected a whole number/],
+    [flag('threads', '-1'), /^--threads: expected a whole number from 1 to 1024/],
+    [flag('mdns', 'maybe'), /^--mdns: expected true or false/],
+    [flag('network', 'Main'), /^--network: expected 1 to 32 of the characters/],
+    [flag('network', 'x'.repeat(33)), /^--network: expected 1 to 32/],
+    [flag('roles', 'provder'), /^--roles: expected one of provider.*Did you mean provider\?/],
+    [flag('log-level', 'trace'), /^--log-level: expected one of debug, info/],
+    [flag('region', 'EU'), /^--region: expected a country/],
+    [flag('region', 'DEU'), /^--region: expected a country/],
+    [flag('region', 'QX'), /^--region: expected a country/],
+    [flag('cors-origin', '*'), /^--cors-origin: expected an origin/],
+    [flag('cors-origin', 'https://a.example/x'), /^--cors-origin: expected an origin/],
+    [flag('listen', '/ip4/0.0.0.0/udp/7463/quic-v1'), /^--listen: expected a TCP multiaddr/],
+    [flag('listen', '/ip4/1.2.3/tcp/1'), /^--listen: expected a TCP multiaddr/],
+    [flag('listen', '0.0.0.0:7463'), /^--listen: expected a TCP multiaddr/],
+    [flag('bootstrap', '/ip4/1.2.3.4/tcp/1'), /^--bootstrap: expected the multiaddr of a peer/],
+    [flag('bootstrap', `/ip4/1.2.3.4/tcp/0/p2p/${peerId}`), /^--bootstrap: expected/],
+    [flag('model', 'hf:org/repo:q4'), /^--model: this version serves files only/],
+    [flag('model', ''), /^--model: expected a path/],
+    [flag('model', 'phi='), /^--model: expected a path/],
+    [flag('model', '/m/.gguf'), /^--model: expected NAME=PATH/],
+    [{ flags: { model: ['/a/x.gguf', '/b/x.gguf'] } }, /would both be called "x"/],
+  ] satisfies [Parameters<typeof machine>[0], RegExp][])('%j', (sources, message) => {
+    expect(refusal(sources)).toMatch(message)
+  })
+
+  it('also when config.toml cannot be read', () => {
+    const readFile = () => {
+      throw new Error('EACCES: permission denied')
+    }
+    expect(refusal({ readFile })).toMatch(/config\.toml: EACCES/)
+  })
+
+  it.each(notYet)('%s, which this version does not have, is not accepted in silence', (name) => {
+    expect(refusal({ toml: `${name} = "x"` })).toMatch(`this version does not have ${name} yet`)
+    expect(refusal({ env: { [envName(name)]: 'x' } })).toMatch('does not have that yet')
+  })
+})
+
+describe('the data folder', () => {
+  it.each([
+    ['linux', {}, '/home/eve/.local/share/pinaivu'],
+    ['linux', { XDG_DATA_HOME: '/xdg' }, '/xdg/pinaivu'],
+    ['linux', { XDG_DATA_HOME: 'relative' }, '/home/eve/.local/share/pinaivu'],
+    ['darwin', {}, '/home/eve/Library/Application Support/pinaivu'],
+    ['win32', { LOCALAPPDATA: '/app' }, '/app/pinaivu'],
+    ['linux', { PINAIVU_DATA_DIR: '~/here' }, '/home/eve/here'],
+  ])('on %s with %j is %s', (platform, env, path) => {
+    expect(findDataDir(machine({ platform, env }))).toBe(path)
+  })
+
+  it('is found although the rest of the configuration is broken', () => {
+    const broken = machine({ flags: { 'data-dir': 'd' }, env: { PINAIVU_HTTP: '?' }, toml: '=' })
+    expect(findDataDir(broken)).toBe('/work/d')
+  })
+})
+
+/** Two different good values for each setting, as text. */
+const samples: Record<SettingKey, [string, string]> = {
+  http: ['127.0.0.1:1', 'off'],
+  tlsCert: ['/a.pem', '/b.pem'],
+  tlsKey: ['/a.key', '/b.key'],
+  insecureHttp: ['true', 'false'],
+  corsOrigins: ['https://a.example', 'http://b.example:8080'],
+  listen: ['/ip4/127.0.0.1/tcp/0', '/ip6/::/tcp/1'],
+  bootstrap: [`/ip4/1.2.3.4/tcp/1/p2p/${peerId}`, `/dns/a.example/tcp/2/p2p/${peerId}`],
+  mdns: ['true', 'false'],
+  network: ['lab', 'test-2'],
+  models: ['/m/a.gguf', 'b=/m/c.gguf'],
+  demo: ['true', 'false'],
+  slots: ['1', '256'],
+  threads: ['1', '8'],
+  roles: ['provider', 'archive'],
+  region: ['DE', 'JP'],
+  dataDir: ['/data/a', '/data/b'],
+  logLevel: ['debug', 'error'],
+}
+
+describe('precedence', () => {
+  it('holds for any setting given by any two sources: flag, then environment, then file', () => {
+    const sourcesOf = ['flag', 'env', 'file'] as const
+    // These two only make sense together.
+    const pair = (flag: string, value: string) => (flag.startsWith('tls-') ? value : undefined)
+    const give = (
+      into: ConfigSources & { toml?: string },
+      source: string,
+      key: string,
+      v: string,
+    ) => {
+      if (source === 'flag') return { ...into, flags: { ...into.flags, [key]: v } }
+      if (source === 'env') return { ...into, env: { ...into.env, [envName(key)]: v } }
+      return { ...into, toml: `${into.toml ?? ''}${key} = ${JSON.stringify(v)}\n` }
+    }
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...settingList),
+        fc.subarray([...sourcesOf], { minLength: 2, maxLength: 2 }),
+        fc.boolean(),
+        (setting, [strong = '', weak = ''], swap) => {
+          const [a, b] = samples[setting.key]
+          const [high, low] = swap ? [b, a] : [a, b]
+          if (!setting.inFile && weak === 'file') return
+          const only = give({}, strong, setting.flag, high)
+          const both = give(only, weak, setting.flag, low)
+          const other = { 'tls-cert': 'tls-key', 'tls-key': 'tls-cert' }[setting.flag]
+          const complete = (parts: typeof both) =>
+            readConfig(
+              machine(other && pair(other, '/p') ? give(parts, 'flag', other, '/p') : parts),
+            )
+          expect(complete(both)).toEqual(complete(only))
+          expect(complete(only)).not.toEqual(complete(give({}, strong, setting.flag, low)))
+        },
+      ),
+    )
+  })
+})
