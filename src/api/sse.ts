@@ -1,0 +1,137 @@
+import type { ServerResponse } from 'node:http'
+import type { FastifyReply } from 'fastify'
+import type { Clock } from '../base/clock.ts'
+import { DeadlineError } from '../base/errors.ts'
+
+export interface SseOptions {
+  /** How often a comment tells proxies and clients that the stream lives. */
+  pingMs: number
+  /** A client that reads nothing for so long is taken for gone. */
+  stallMs: number
+}
+
+export const defaultSse: SseOptions = { pingMs: 10_000, stallMs: 30_000 }
+
+/** UTF-16 units. A producer that never lets the event loop turn is written out at this point. */
+const PENDING_MAX = 32 * 1024
+
+/**
+ * An event stream as the answer to one request. The head goes out with the first event, so until
+ * then the handler may still answer with a status and a body. Works over HTTP/1.1 and HTTP/2.
+ *
+ * Whoever writes asks `full` after each `send`, and waits for `drained()` before more is made: what
+ * is held here is then little beyond what the socket's own buffer takes.
+ */
+export class SseWriter {
+  readonly #clock: Clock
+  readonly #reply: FastifyReply
+  readonly #raw: ServerResponse
+  readonly #options: SseOptions
+  #pending = ''
+  #scheduled = false
+  #full = false
+  #opened = false
+  #cancelPing = () => {}
+
+  constructor(components: { clock: Clock; reply: FastifyReply }, options: SseOptions) {
+    this.#clock = components.clock
+    this.#reply = components.reply
+    this.#raw = components.reply.raw
+    this.#options = options
+  }
+
+  /** The head is out: a status can no longer be chosen. */
+  get opened(): boolean {
+    return this.#opened
+  }
+
+  /** More is on its way than the client takes. */
+  get full(): boolean {
+    return this.#full || this.#pending.length > PENDING_MAX
+  }
+
+  /** JSON has no raw line breaks, so no text of a model or a client can begin a line of its own. */
+  send(value: unknown): void {
+    this.#write(`data: ${JSON.stringify(value)}\n\n`)
+  }
+
+  /** Resolves when the client has read on, or is gone; one that reads nothing is cut off. */
+  drained(): Promise<void> {
+    this.#flush()
+    if (!this.#full || this.#raw.destroyed) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      const settle = (then: () => void) => () => {
+        cancelStall()
+        this.#raw.off('drain', onGo)
+        this.#raw.off('close', onGo)
+        then()
+      }
+      const onGo = settle(() => {
+        this.#full = false
+        resolve()
+      })
+      const onStall = settle(() => {
+        this.#raw.destroy()
+        reject(new DeadlineError('Reading the answer', this.#options.stallMs))
+      })
+      const cancelStall = this.#clock.after(this.#options.stallMs, onStall)
+      this.#raw.once('drain', onGo)
+      this.#raw.once('close', onGo)
+    })
+  }
+
+  /** The mark by which OpenAI's clients know that nothing is missing, and the end. */
+  done(): void {
+    this.#write('data: [DONE]\n\n')
+    this.close()
+  }
+
+  /** Ends the stream as it is; without `done()` before, a client knows that it was cut. */
+  close(): void {
+    this.#cancelPing()
+    this.#cancelPing = () => {}
+    if (!this.#opened || this.#raw.writableEnded) return
+    this.#raw.end(this.#pending)
+    this.#pending = ''
+  }
+
+  #write(frames: string): void {
+    if (this.#raw.writableEnded || this.#raw.destroyed) return
+    if (!this.#opened) this.#open()
+    this.#pending += frames
+    if (this.#scheduled) return
+    // Chunks of one engine tick come one microtask apart: all of them in one packet.
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    if (this.#pending === '' || this.#raw.writableEnded || this.#raw.destroyed) return
+    this.#full = !this.#raw.write(this.#pending)
+    this.#pending = ''
+  }
+
+  #open(): void {
+    this.#opened = true
+    this.#reply.hijack()
+    this.#raw.writeHead(200, {
+      ...(this.#reply.getHeaders() as Record<string, string>),
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache, no-transform',
+      // Tells nginx and its kin not to collect the stream before they pass it on.
+      'x-accel-buffering': 'no',
+    })
+    this.#raw.once('close', () => this.#cancelPing())
+    this.#ping()
+  }
+
+  #ping(): void {
+    this.#cancelPing = this.#clock.after(this.#options.pingMs, () => {
+      if (!this.#full) this.#write(': ping\n\n')
+      this.#ping()
+    })
+  }
+}
