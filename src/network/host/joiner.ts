@@ -1,0 +1,84 @@
+import type { Clock } from '../../base/clock.ts'
+import { isAbort, messageOf } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { Metrics } from '../../base/metrics.ts'
+import type { Door } from './addresses.ts'
+
+/** Below this many peers the way in is tried again: one or two can vanish together. */
+const PEERS_MIN = 4
+/** How often it is looked at while there is nothing to do. */
+const IDLE_MS = 5_000
+const BACKOFF_FIRST_MS = 1_000
+/** A bootstrap peer that comes back is found within a minute. */
+const BACKOFF_MAX_MS = 60_000
+
+export interface JoinerComponents {
+  dial(door: Door, signal: AbortSignal): Promise<void>
+  isConnected(peerId: string): boolean
+  /** How many peers are connected. */
+  peers(): number
+  clock: Clock
+  logger: Logger
+  metrics: Metrics
+}
+
+/** Dials the bootstrap peers while the peer has few connections, ever less often while that fails. */
+export async function keepJoined(
+  components: JoinerComponents,
+  doors: readonly Door[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, logger } = components
+  const dial = dialer(components, signal)
+  let failures = 0
+  try {
+    while (!signal.aborted) {
+      const missing = doors.filter((door) => !components.isConnected(door.peerId))
+      let waitMs = IDLE_MS
+      if (components.peers() < PEERS_MIN && missing.length > 0) {
+        const reached = await Promise.all(missing.map(dial))
+        failures = reached.includes(true) ? 0 : failures + 1
+        if (failures > 0) waitMs = backoffMs(failures)
+      }
+      await clock.sleep(waitMs, signal)
+    }
+  } catch (error) {
+    if (!isAbort(error) && !signal.aborted) {
+      logger.error('joining stopped; restart the peer', { error: messageOf(error) })
+    }
+  }
+}
+
+function backoffMs(failures: number): number {
+  return Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(failures - 1, 16))
+}
+
+/** Resolves to whether the peer was reached. Says so once when it can't be, and once when it can again. */
+function dialer({ dial, logger, metrics }: JoinerComponents, signal: AbortSignal) {
+  const failing = new Set<string>()
+  const failed = metrics.counter(
+    'pinaivu_network_bootstrap_failures_total',
+    'Attempts to reach a bootstrap peer that failed.',
+  )
+  return async (door: Door): Promise<boolean> => {
+    try {
+      await dial(door, signal)
+      if (failing.delete(door.peerId)) logger.info('bootstrap peer reached', { ...door })
+      return true
+    } catch (error) {
+      if (signal.aborted) return false
+      failed.add()
+      const data = { ...door, error: messageOf(error) }
+      if (failing.has(door.peerId)) logger.debug('bootstrap peer still not reached', data)
+      else {
+        logger.warn(
+          'bootstrap peer not reached, trying again in the background; check that it runs, ' +
+            'that its address and peer id are right and that no firewall is in between',
+          data,
+        )
+      }
+      failing.add(door.peerId)
+      return false
+    }
+  }
+}

@@ -1,0 +1,136 @@
+import type { GossipSub } from '@chainsafe/libp2p-gossipsub'
+import { noise } from '@chainsafe/libp2p-noise'
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { type Identify, type IdentifyPush, identify, identifyPush } from '@libp2p/identify'
+import type { PeerDiscovery, PeerInfo } from '@libp2p/interface'
+import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { type Ping, ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
+import { PeerError } from '../../base/errors.ts'
+import { BoundedDatastore } from './bounded-datastore.ts'
+import { gossip } from './gossip.ts'
+import { connectionLimits as connections, streamLimits as streams } from './limits.ts'
+
+export interface HostServices extends Record<string, unknown> {
+  identify: Identify
+  identifyPush: IdentifyPush
+  ping: Ping
+  dht: KadDHT
+  pubsub: GossipSub
+}
+
+export type HostNode = Libp2p<HostServices>
+
+export interface NodeOptions {
+  seed: Uint8Array
+  peerId: string
+  network: string
+  listen: string[]
+  topics: readonly string[]
+  version: string
+  /** Given with `--mdns` only: called for each peer that answers on the local network. */
+  onLanPeer?: (peer: PeerInfo) => void
+}
+
+/** The libp2p node, not started. Everything it speaks has the network's name in its protocol id. */
+export async function createNode(options: NodeOptions): Promise<HostNode> {
+  const privateKey = await generateKeyPairFromSeed('Ed25519', options.seed)
+  const peerId = peerIdFromPrivateKey(privateKey)
+  if (peerId.toString() !== options.peerId) {
+    throw new PeerError(
+      'identity_mismatch',
+      `The key file's seed belongs to ${peerId}, its peer id says ${options.peerId}.`,
+    )
+  }
+  // Identify, ping and their kin put the slash in front themselves.
+  const protocolPrefix = `pinaivu/${options.network}`
+  return await createLibp2p<HostServices>({
+    start: false,
+    privateKey,
+    nodeInfo: {
+      name: 'pinaivu-peer',
+      version: options.version,
+      userAgent: `pinaivu-peer/${options.version}`,
+    },
+    addresses: { listen: options.listen },
+    datastore: new BoundedDatastore(`/peers/${peerId.toCID()}`),
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [muxer()],
+    connectionManager,
+    connectionMonitor: { protocolPrefix },
+    peerDiscovery: options.onLanPeer ? [await lan(options.network, options.onLanPeer)] : [],
+    services: {
+      // The host runs it on each connection, and closes those that don't answer.
+      identify: identify({
+        protocolPrefix,
+        runOnConnectionOpen: false,
+        timeout: connections.identifyMs,
+      }),
+      identifyPush: identifyPush({ protocolPrefix }),
+      ping: ping({ protocolPrefix }),
+      dht: dht(options.network),
+      pubsub: gossip(`/${protocolPrefix}`, options.topics),
+    },
+  })
+}
+
+const connectionManager: NonNullable<Libp2pOptions['connectionManager']> = {
+  maxConnections: connections.connectionsMax,
+  inboundConnectionThreshold: connections.inboundPerSecondPerHost,
+  maxIncomingPendingConnections: connections.inboundPendingMax,
+  inboundUpgradeTimeout: connections.inboundUpgradeMs,
+  maxParallelDials: connections.parallelDialsMax,
+  maxDialQueueLength: connections.dialQueueMax,
+  maxPeerAddrsToDial: connections.addressesPerPeerMax,
+  addressDialTimeout: connections.addressDialMs,
+  dialTimeout: connections.dialMs,
+  connectionCloseTimeout: connections.closeMs,
+  inboundStreamProtocolNegotiationTimeout: connections.protocolNegotiationMs,
+  outboundStreamProtocolNegotiationTimeout: connections.protocolNegotiationMs,
+}
+
+function muxer() {
+  return yamux({
+    maxInboundStreams: streams.inboundMax,
+    maxOutboundStreams: streams.outboundMax,
+    streamOptions: {
+      maxStreamWindowSize: streams.windowBytesMax,
+      maxReadBufferLength: streams.readBufferBytesMax,
+      maxWriteBufferLength: streams.writeBufferBytesMax,
+    },
+  })
+}
+
+function dht(network: string) {
+  return kadDHT({
+    protocol: `/pinaivu/${network}/kad/1.0.0`,
+    clientMode: false,
+    // Peers on a LAN and on loopback have private addresses only, and they are to find each other.
+    peerInfoMapper: passthroughMapper,
+    // A namespace without a validator is refused. libp2p brings one for `pk` along, under which
+    // anybody could leave any number of public keys: Ed25519 ids contain theirs, nobody asks for it.
+    validators: { pk: refuse },
+    routingTableUpdateMaxQueueSize: 1024,
+  })
+}
+
+function refuse(): never {
+  throw new PeerError('unknown_namespace', 'Records of this kind are not kept in this network.', {
+    action: 'ignore',
+  })
+}
+
+/** Loaded only when asked for: it opens a multicast socket, and its packages take their memory. */
+async function lan(network: string, onPeer: (peer: PeerInfo) => void) {
+  const { mdns } = await import('@libp2p/mdns')
+  const create = mdns({ serviceTag: `_pinaivu-${network}._udp.local` })
+  return (components: Parameters<typeof create>[0]): PeerDiscovery => {
+    const discovery = create(components)
+    discovery.addEventListener('peer', (event) => onPeer(event.detail))
+    return discovery
+  }
+}
