@@ -1,0 +1,188 @@
+export interface FairGateOptions {
+  /** Lanes that may run at once. */
+  slots: number
+  /** Jobs that may wait in all. */
+  queueMax: number
+  /** Jobs of one scope that may wait. */
+  scopeMax: number
+}
+
+export type Refusal = 'queue-full' | 'scope-full'
+
+/**
+ * Lets jobs through to a number of slots: scopes take turns, and within a scope first come, first
+ * served. Nobody overtakes the job whose turn it is, however small, or a wide one would never start.
+ */
+export class FairGate {
+  readonly #options: FairGateOptions
+  /** The map's order is the order of turns; a scope without waiting jobs is not in it. */
+  readonly #scopes = new Map<string, Ticket[]>()
+  #slots: number
+  #held = 0
+  #running = 0
+  #queued = 0
+
+  constructor(options: FairGateOptions) {
+    this.#options = options
+    this.#slots = options.slots
+  }
+
+  get slots(): number {
+    return this.#slots
+  }
+
+  /** Jobs that run. */
+  get running(): number {
+    return this.#running
+  }
+
+  /** Lanes that running jobs hold. */
+  get held(): number {
+    return this.#held
+  }
+
+  /** Jobs that wait. */
+  get queued(): number {
+    return this.#queued
+  }
+
+  resize(slots: number): void {
+    this.#slots = Math.max(1, Math.floor(slots))
+    this.#admit()
+  }
+
+  /** The ticket is admitted at once where there is room; it must be left in every case. */
+  enter(scope: string, lanes: number): Ticket | Refusal {
+    const ticket = new Ticket(scope, lanes, () => this.#leave(ticket))
+    if (this.#queued === 0 && this.#fits(ticket)) {
+      this.#start(ticket)
+      return ticket
+    }
+    if (this.#queued >= this.#options.queueMax) return 'queue-full'
+    const waiting = this.#scopes.get(scope) ?? []
+    if (waiting.length >= this.#options.scopeMax) return 'scope-full'
+    waiting.push(ticket)
+    this.#scopes.set(scope, waiting)
+    this.#queued++
+    this.#tellPlaces()
+    return ticket
+  }
+
+  #weight(ticket: Ticket): number {
+    return Math.min(ticket.lanes, this.#slots)
+  }
+
+  #fits(ticket: Ticket): boolean {
+    return this.#held + this.#weight(ticket) <= this.#slots
+  }
+
+  #start(ticket: Ticket): void {
+    const weight = this.#weight(ticket)
+    this.#held += weight
+    this.#running++
+    ticket.admit(weight)
+  }
+
+  #leave(ticket: Ticket): void {
+    if (ticket.state === 'running') {
+      this.#held -= ticket.weight
+      this.#running--
+    } else {
+      const waiting = this.#scopes.get(ticket.scope) ?? []
+      waiting.splice(waiting.indexOf(ticket), 1)
+      if (waiting.length === 0) this.#scopes.delete(ticket.scope)
+      this.#queued--
+    }
+    this.#admit()
+  }
+
+  #admit(): void {
+    for (const [scope, waiting] of this.#scopes) {
+      const [first] = waiting
+      if (first === undefined || !this.#fits(first)) break
+      waiting.shift()
+      this.#queued--
+      // Set anew at the end: the scope's next turn comes after everyone else's. The loop meets it there.
+      this.#scopes.delete(scope)
+      if (waiting.length > 0) this.#scopes.set(scope, waiting)
+      this.#start(first)
+    }
+    this.#tellPlaces()
+  }
+
+  /** Jobs of scope s that start before the job at depth d of scope t: min(|s|, d, or d + 1 if s's turn is earlier). */
+  #tellPlaces(): void {
+    const lengths = [...this.#scopes.values()].map((waiting) => waiting.length)
+    let turn = 0
+    for (const waiting of this.#scopes.values()) {
+      for (const [depth, ticket] of waiting.entries()) {
+        let before = depth
+        for (const [other, length] of lengths.entries()) {
+          if (other !== turn) before += Math.min(length, other < turn ? depth + 1 : depth)
+        }
+        ticket.move(before)
+      }
+      turn++
+    }
+  }
+}
+
+/** One job's place at the gate. */
+export class Ticket {
+  readonly scope: string
+  readonly lanes: number
+  readonly #onLeave: () => void
+  #state: 'waiting' | 'running' | 'left' = 'waiting'
+  #weight = 0
+  #place = 0
+  #wake: (() => void) | undefined
+
+  constructor(scope: string, lanes: number, onLeave: () => void) {
+    this.scope = scope
+    this.lanes = lanes
+    this.#onLeave = onLeave
+  }
+
+  get state(): 'waiting' | 'running' | 'left' {
+    return this.#state
+  }
+
+  /** Slots held, once it runs. */
+  get weight(): number {
+    return this.#weight
+  }
+
+  /** Waiting jobs that start before this one. */
+  get place(): number {
+    return this.#place
+  }
+
+  /** Resolves at the next change of state or place. */
+  changed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve
+    })
+  }
+
+  /** Gives the slots, or the place in the queue, back. Only the first call counts. */
+  leave(): void {
+    if (this.#state === 'left') return
+    this.#onLeave()
+    this.#state = 'left'
+    this.#wake?.()
+  }
+
+  /** For the gate alone. */
+  admit(weight: number): void {
+    this.#state = 'running'
+    this.#weight = weight
+    this.#wake?.()
+  }
+
+  /** For the gate alone. */
+  move(place: number): void {
+    if (place === this.#place) return
+    this.#place = place
+    this.#wake?.()
+  }
+}

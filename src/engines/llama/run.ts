@@ -1,0 +1,70 @@
+import { Channel } from '../../base/channel.ts'
+import type { Chunk, Done } from '../../wire/chunk.ts'
+import type { Job } from '../../wire/job.ts'
+import { finishesOf } from '../lanes.ts'
+
+/** One job on its way through the engine process. */
+export class Run {
+  readonly number: number
+  readonly job: Job
+  readonly lagMax: number
+  readonly channel: Channel<Chunk>
+  readonly #lanes: number
+  /** The process has it. */
+  sent = false
+  /** Some of the answer has gone out: starting over would repeat or contradict it. */
+  delivered = false
+  retried = false
+  ended = false
+  done: Done | undefined
+  cancelTimer: (() => void) | undefined
+  inputTokens: number | undefined
+  outputTokens = 0
+  #firstTokensAt: number | undefined
+  #lastTokensAt = 0
+  #firstTokens = 0
+
+  constructor(number: number, job: Job, lagMax: number) {
+    this.number = number
+    this.job = job
+    this.lagMax = lagMax
+    this.channel = new Channel(lagMax)
+    this.#lanes = finishesOf(job.work)
+  }
+
+  /** Behind us, choices index arrays: one beyond the job's would break whoever reads. */
+  expects(chunk: Chunk): boolean {
+    const { work } = this.job
+    if (chunk.type === 'tokens') return chunk.choice < this.#lanes
+    if (chunk.type === 'done') return chunk.finish.length === this.#lanes
+    if (chunk.type !== 'vectors') return true
+    return work.kind === 'embedding' && chunk.first + chunk.vectors.length <= work.inputs.length
+  }
+
+  /** False for what the reader has had already, before the process was restarted. */
+  count(chunk: Chunk, now: number): boolean {
+    if (chunk.type === 'accepted') {
+      const first = this.inputTokens === undefined
+      this.inputTokens = chunk.inputTokens
+      return first
+    }
+    if (chunk.type === 'tokens') this.#countTokens(chunk.ids.length, now)
+    if (chunk.type !== 'progress') this.delivered = true
+    return true
+  }
+
+  /** Decoding alone: reading the prompt ends with the first token. */
+  tokensPerSecond(): number | undefined {
+    const ms = this.#lastTokensAt - (this.#firstTokensAt ?? this.#lastTokensAt)
+    return ms > 0 ? ((this.outputTokens - this.#firstTokens) * 1000) / ms : undefined
+  }
+
+  #countTokens(count: number, now: number): void {
+    this.outputTokens += count
+    this.#lastTokensAt = now
+    if (this.#firstTokensAt === undefined) {
+      this.#firstTokensAt = now
+      this.#firstTokens = count
+    }
+  }
+}
