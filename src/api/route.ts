@@ -33,7 +33,10 @@ export interface RouteEntry {
   schema: RouteSchema
 }
 
-/** TypeBox schemas: `body` validates and documents, `response` documents only. */
+/**
+ * TypeBox schemas. `body`, `querystring` and `params` validate and document (a route that words its
+ * own refusals sets `validatorCompiler`), `response` documents only.
+ */
 export interface RouteSchema {
   summary?: string
   description?: string

@@ -1,0 +1,86 @@
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { fastify } from 'fastify'
+import type { Principal } from '../accounts/principal.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Entrance } from './entrance.ts'
+import { answerTo, errorBody, retryHeaders } from './error-answer.ts'
+import { acceptJson } from './json-body.ts'
+import type { NodeHandler, NodeServer } from './node-server.ts'
+import type { RouteModule } from './route.ts'
+import { listRoutes } from './route-list.ts'
+import { validatorCompiler } from './validation.ts'
+
+export interface AppParts {
+  entrance: Entrance
+  logger: Logger
+  newRequestId: () => string
+  bodyBytesMax: number
+  routes: readonly RouteModule[]
+  createServer: (handler: NodeHandler) => NodeServer
+}
+
+const PARAM_CHARS_MAX = 512
+
+/** The framework with our rules: what a route module can count on. */
+export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
+  const onError = errorHandler(parts.logger)
+  const app = fastify({
+    // Typed by Fastify as HTTP/1's; the two servers differ in nothing that the app uses.
+    serverFactory: (handler) => parts.createServer(handler as NodeHandler) as never,
+    genReqId: parts.newRequestId,
+    requestIdHeader: false,
+    logger: false,
+    bodyLimit: parts.bodyBytesMax,
+    return503OnClosing: false,
+    frameworkErrors: (error, request, reply) => {
+      reply.header('x-request-id', request.id)
+      onError(error, request as FastifyRequest, reply as unknown as FastifyReply)
+    },
+    routerOptions: { maxParamLength: PARAM_CHARS_MAX },
+  })
+  acceptJson(app)
+  listRoutes(app)
+  decoratePrincipal(app)
+  app.setValidatorCompiler(validatorCompiler)
+  // Response schemas document. Fastify's own serializer would drop what they do not name.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  app.addHook('onRequest', parts.entrance.onRequest)
+  app.setErrorHandler(onError)
+  for (const routes of parts.routes) app.register(async (scope) => routes(scope))
+  await app.ready()
+  return app
+}
+
+function errorHandler(logger: Logger) {
+  return (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
+    const answer = answerTo(error)
+    if (answer.status >= 500) {
+      const route = request.routeOptions.url
+      const data = { requestId: request.id, route, code: answer.code }
+      if (answer.expected) logger.warn('request refused', { ...data, reason: answer.message })
+      else logger.error('request failed', { ...data, error })
+    }
+    // Fastify hangs up where a body was left unread, and the sender would miss the answer.
+    if (answer.code !== 'shutting_down' && reply.hasHeader('connection')) {
+      reply.removeHeader('connection')
+    }
+    const body = errorBody(request.url, answer, request.id)
+    reply.code(answer.status).headers(retryHeaders(answer)).send(body)
+  }
+}
+
+const kPrincipal = Symbol('principal')
+
+function decoratePrincipal(app: FastifyInstance): void {
+  type Slot = FastifyRequest & { [kPrincipal]?: Principal }
+  app.decorateRequest('principal', {
+    getter(this: Slot): Principal {
+      const principal = this[kPrincipal]
+      if (principal === undefined) throw new Error('A public route has no principal.')
+      return principal
+    },
+    setter(this: Slot, principal: Principal) {
+      this[kPrincipal] = principal
+    },
+  })
+}

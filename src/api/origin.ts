@@ -1,0 +1,74 @@
+import { isIP } from 'node:net'
+
+/** A page that resolves its own name to 127.0.0.1 still sends that name: nothing but these may ask. */
+const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]'])
+
+export interface OriginOptions {
+  /** The address the server binds to. */
+  host: string
+  /** Further names this server is reached by, without port (`peer.example.org`). */
+  hostNames: readonly string[]
+  /** Pages that may call, `https://app.example.org`; `*` for all. */
+  corsOrigins: readonly string[]
+}
+
+/** Which names and which pages may reach the server. */
+export class OriginPolicy {
+  readonly #hosts: ReadonlySet<string>
+  readonly #origins: ReadonlySet<string>
+  /** Bound to every address: any bare IP is one of ours, and no name that can be rebound. */
+  readonly #anyAddress: boolean
+
+  constructor({ host, hostNames, corsOrigins }: OriginOptions) {
+    const own = host.includes(':') ? `[${host}]` : host
+    this.#hosts = new Set([...loopbackNames, ...[own, ...hostNames].map((n) => n.toLowerCase())])
+    this.#origins = new Set(corsOrigins)
+    this.#anyAddress = host === '0.0.0.0' || host === '::'
+  }
+
+  hostAllowed(host: string | undefined): boolean {
+    if (host === undefined) return false
+    const name = withoutPort(host)
+    if (this.#hosts.has(name)) return true
+    if (this.#hosts.has(name.toLowerCase())) return true
+    return this.#anyAddress && isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0
+  }
+
+  /** `host` is the request's own, already checked: a page of this server may call it. */
+  originAllowed(origin: string, host: string): boolean {
+    if (this.#origins.has(origin) || this.#origins.has('*')) return true
+    const match = /^https?:\/\/([^/]+)$/.exec(origin)
+    if (match?.[1] === undefined) return false
+    return match[1] === host || loopbackNames.has(withoutPort(match[1]))
+  }
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
+}
+
+function withoutPort(host: string): string {
+  return host.replace(/:\d*$/, '')
+}
+
+const works = [
+  'Receipt-CID',
+  'Node-ID',
+  'Node-GPU',
+  'Node-Country',
+  'Model',
+  'Tokens-Input',
+  'Tokens-Output',
+  'Verification',
+]
+
+/** Headers of ours that a page may read. */
+export const exposedHeaders = [
+  'x-request-id',
+  'x-should-retry',
+  'retry-after',
+  'retry-after-ms',
+  'Idempotency-Replayed',
+  'X-Pinaivu-Route',
+  ...works.flatMap((name) => [`X-Pinaivu-${name}`, `X-Ryvion-${name}`]),
+].join(', ')
