@@ -75,13 +75,9 @@ export async function collectAnswer(
 }
 
 function toReason(finish: Finish): Reason {
-  if (finish === 'cancelled') throw cancelled()
+  if (finish === 'cancelled') throw cutShort()
   return finish
 }
-
-/** Nobody reads this when the client left; it reads it when the peer is being stopped. */
-const cancelled = () =>
-  new PeerError('shutting_down', 'The answer was stopped before its end. Ask again.')
 
 const cutShort = () => new PeerError('engine_failed', 'The answer ended too early. Ask again.')
 

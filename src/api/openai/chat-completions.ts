@@ -12,10 +12,12 @@ import {
   type ChatChunk,
   type ChatRequest,
   type ChatResponse,
+  chatChunk,
   chatRequest,
   chatResponse,
 } from './chat-schema.ts'
 import { checkBody } from './check.ts'
+import { eitherWay } from './fields.ts'
 import {
   defaultGeneration,
   type Envelope,
@@ -43,7 +45,7 @@ export function chatRoutes(
           summary: 'Answer a conversation, as a whole or as a stream of chunks',
           tags: ['OpenAI'],
           body: chatRequest,
-          response: { 200: chatResponse },
+          response: { 200: eitherWay(chatResponse, chatChunk) },
         },
         config: { access: 'inference' },
         validatorCompiler: checkBody,

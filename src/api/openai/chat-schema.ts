@@ -1,6 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { limits } from '../../wire/job.ts'
 import {
+  finishField,
   informing,
   modelField,
   networkFields,
@@ -104,8 +105,6 @@ const logprobs = Type.Union([
   Type.Null(),
 ])
 
-const finish = Type.Union([oneOf(['stop', 'length']), Type.Null()])
-
 const envelope = {
   id: Type.String(),
   created: Type.Integer({ description: 'Seconds since the epoch.' }),
@@ -127,7 +126,7 @@ export const chatResponse = Type.Object({
         refusal: Type.Null(),
       }),
       logprobs,
-      finish_reason: finish,
+      finish_reason: finishField,
     }),
   ),
   usage: usageSchema,
@@ -146,7 +145,7 @@ export const chatChunk = Type.Object({
         refusal: Type.Optional(Type.Null()),
       }),
       logprobs,
-      finish_reason: finish,
+      finish_reason: finishField,
     }),
   ),
   usage: Type.Optional(Type.Union([usageSchema, Type.Null()])),

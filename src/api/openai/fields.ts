@@ -107,9 +107,20 @@ export const streamFields = {
 
 export const participantName = optional(name, { description: 'Informs; models do not see it.' })
 
-/** Token ids as OpenAI's clients send them: cl100k. */
-export const tokenIds = (maxItems: number) =>
-  Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1, maxItems, description: 'cl100k ids' })
+/** In one request; OpenAI's own limit for embeddings. */
+export const TOKEN_IDS_MAX = 300_000
+
+/** One text or several, each as a string or as the cl100k ids that some clients send. */
+export const textInput = (options: { texts: number; description: string }) => {
+  const ids = Type.Array(Type.Integer({ minimum: 0 }), { minItems: 1, maxItems: TOKEN_IDS_MAX })
+  const several = { minItems: 1, maxItems: options.texts }
+  return Type.Union(
+    [Type.String(), Type.Array(Type.String(), several), ids, Type.Array(ids, several)],
+    { description: options.description },
+  )
+}
+
+export const finishField = Type.Union([oneOf(['stop', 'length']), Type.Null()])
 
 export const usageSchema = Type.Object({
   prompt_tokens: Type.Integer(),
@@ -117,4 +128,13 @@ export const usageSchema = Type.Object({
   total_tokens: Type.Integer(),
   prompt_tokens_details: Type.Object({ cached_tokens: Type.Integer() }),
   completion_tokens_details: Type.Object({ reasoning_tokens: Type.Integer() }),
+})
+
+/** For the documentation: the answer as one JSON value, or as an event stream of these. */
+export const eitherWay = (whole: TSchema, event: TSchema) => ({
+  description: 'The answer; with `"stream": true` as events, the last of them `[DONE]`.',
+  content: {
+    'application/json': { schema: whole },
+    'text/event-stream': { schema: event },
+  },
 })

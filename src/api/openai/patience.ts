@@ -11,7 +11,10 @@ export interface PatienceOptions {
 
 export const defaultPatience: PatienceOptions = { firstByteMs: 120_000, idleMs: 60_000 }
 
-/** The same Generate, which gives up on an answer that does not come. */
+/**
+ * The same Generate, which gives up on an answer that does not come. Its `done` is that of a whole
+ * answer: one that was cancelled ends with an error.
+ */
 export function patient(
   generate: Generate,
   { clock }: { clock: Clock },
@@ -30,9 +33,13 @@ export function patient(
           ? await within(clock, options.idleMs, chunks.next(), () => idle(options))
           : await within(clock, firstByteAt - clock.elapsed(), chunks.next(), () => late(options))
         if (next.done) return
-        begun ||= next.value.type === 'tokens' || next.value.type === 'vectors'
-        yield next.value
+        const chunk: Chunk = next.value
+        begun ||= chunk.type === 'tokens' || chunk.type === 'vectors'
+        if (chunk.type === 'done' && chunk.finish.includes('cancelled')) throw cancelled(signal)
+        yield chunk
       }
+    } catch (error) {
+      throw signal.aborted ? cancelled(signal) : error
     } finally {
       stop.abort()
       // Not awaited: what kept us waiting may keep this waiting too.
@@ -52,6 +59,11 @@ function within(
     next.then(resolve, reject).finally(cancel)
   })
 }
+
+const cancelled = (signal: AbortSignal) =>
+  signal.aborted
+    ? new PeerError('client_closed', 'The client left before the end of the answer.')
+    : new PeerError('shutting_down', 'The answer was stopped before its end. Ask again.')
 
 const idle = ({ idleMs }: PatienceOptions) => new DeadlineError('The next token', idleMs)
 

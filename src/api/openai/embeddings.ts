@@ -1,0 +1,151 @@
+import type { FastifyRequest } from 'fastify'
+import { type Static, Type } from 'typebox'
+import { InvalidError, PeerError } from '../../base/errors.ts'
+import { newId } from '../../base/ids.ts'
+import type { ModelStatus } from '../../engines/engine.ts'
+import type { Chunk, Usage } from '../../wire/chunk.ts'
+import { type EmbeddingWork, limits } from '../../wire/job.ts'
+import { clientSignal } from '../client-signal.ts'
+import type { RouteModule } from '../route.ts'
+import { checkBody } from './check.ts'
+import { toTexts } from './cl100k.ts'
+import { modelField, oneOf, optional, textInput, unavailable } from './fields.ts'
+import {
+  defaultGeneration,
+  type GenerationComponents,
+  type GenerationOptions,
+} from './generation.ts'
+import { chooseModel } from './model-choice.ts'
+import { patient } from './patience.ts'
+
+const embeddingRequest = Type.Object(
+  {
+    model: modelField,
+    input: textInput({
+      texts: limits.embeddingInputsMax,
+      description: 'Text, or cl100k token ids; one or several.',
+    }),
+    encoding_format: optional(oneOf(['float', 'base64']), {
+      default: 'float',
+      description: 'base64: little-endian 32-bit floats.',
+    }),
+    dimensions: optional(Type.Integer({ minimum: 1 })),
+    user: optional(Type.String()),
+    jurisdiction: unavailable('Only providers in this country may work on the request.'),
+  },
+  { additionalProperties: false },
+)
+
+type EmbeddingRequest = Static<typeof embeddingRequest>
+
+const embeddingResponse = Type.Object({
+  object: Type.Literal('list'),
+  data: Type.Array(
+    Type.Object({
+      object: Type.Literal('embedding'),
+      index: Type.Integer(),
+      embedding: Type.Union([Type.Array(Type.Number()), Type.String()]),
+    }),
+  ),
+  model: Type.String(),
+  usage: Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.Integer() }),
+  request_id: Type.String(),
+})
+
+/** `POST /embeddings` */
+export function embeddingRoutes(
+  components: GenerationComponents,
+  options: GenerationOptions = defaultGeneration,
+): RouteModule {
+  const { engine, clock, random } = components
+  const generate = patient(engine.generate, components, options)
+  return (app) => {
+    app.post<{ Body: EmbeddingRequest }>(
+      '/embeddings',
+      {
+        schema: {
+          summary: 'Turn texts into vectors',
+          tags: ['OpenAI'],
+          body: embeddingRequest,
+          response: { 200: embeddingResponse },
+        },
+        config: { access: 'inference' },
+        validatorCompiler: checkBody,
+      },
+      async (request, reply) => {
+        const model = chooseModel(engine, request.body.model, 'embedding')
+        const work = await toWork(request.body, model)
+        const cacheScope = request.principal.account
+        const job = { id: newId('job', clock, random), model: model.name, work, cacheScope }
+        const chunks = generate(job, { signal: clientSignal(reply) })
+        return toResponse(request, await collect(chunks, work))
+      },
+    )
+  }
+}
+
+async function toWork(body: EmbeddingRequest, model: ModelStatus): Promise<EmbeddingWork> {
+  const inputs = await toTexts(body.input, 'input')
+  const empty = inputs.indexOf('')
+  if (empty >= 0) {
+    const param = typeof body.input === 'string' ? 'input' : `input[${empty}]`
+    throw new InvalidError(param, `Invalid '${param}': an empty text has no meaning to embed.`)
+  }
+  const { dimensions } = body
+  if (dimensions == null) return { kind: 'embedding', inputs }
+  const length = model.facts?.embeddingLength ?? dimensions
+  if (dimensions > length) throw tooLong(dimensions, length)
+  return { kind: 'embedding', inputs, dimensions }
+}
+
+const tooLong = (dimensions: number, length: number) =>
+  new InvalidError(
+    'dimensions',
+    `Invalid 'dimensions': this model's vectors have ${length} numbers, asked were ${dimensions}.`,
+  )
+
+async function collect(
+  chunks: AsyncIterable<Chunk>,
+  { inputs, dimensions }: EmbeddingWork,
+): Promise<{ vectors: Float32Array[]; usage: Usage }> {
+  const vectors: Float32Array[] = []
+  let usage: Usage | undefined
+  for await (const chunk of chunks) {
+    if (chunk.type === 'done') usage = chunk.usage
+    if (chunk.type !== 'vectors') continue
+    for (const [at, vector] of chunk.vectors.entries()) {
+      if (dimensions !== undefined && vector.length < dimensions) {
+        throw tooLong(dimensions, vector.length)
+      }
+      vectors[chunk.first + at] = vector
+    }
+  }
+  if (usage === undefined || Object.keys(vectors).length !== inputs.length) {
+    throw new PeerError('engine_failed', 'The model did not embed every input. Ask again.')
+  }
+  return { vectors, usage }
+}
+
+function toResponse(
+  { body, id }: FastifyRequest<{ Body: EmbeddingRequest }>,
+  { vectors, usage }: { vectors: Float32Array[]; usage: Usage },
+): Static<typeof embeddingResponse> {
+  const encode = body.encoding_format === 'base64' ? toBase64 : toNumbers
+  return {
+    object: 'list',
+    data: vectors.map((vector, index) => ({
+      object: 'embedding',
+      index,
+      embedding: encode(vector),
+    })),
+    model: body.model,
+    usage: { prompt_tokens: usage.inputTokens, total_tokens: usage.inputTokens },
+    request_id: id,
+  }
+}
+
+const toNumbers = (vector: Float32Array): number[] => Array.from(vector)
+
+/** Every platform that Node and a GGUF engine run on is little-endian, as OpenAI's format is. */
+const toBase64 = ({ buffer, byteOffset, byteLength }: Float32Array): string =>
+  Buffer.from(buffer, byteOffset, byteLength).toString('base64')
