@@ -1,0 +1,136 @@
+import { type Static, Type } from 'typebox'
+import type { Clock } from '../base/clock.ts'
+import type { Engine, ModelStatus } from '../engines/engine.ts'
+import type { Network } from '../network/network.ts'
+import type { PromMetrics } from './metrics.ts'
+import type { RouteModule } from './route.ts'
+
+export interface HealthComponents {
+  engine: Pick<Engine, 'status'>
+  network: Pick<Network, 'status'>
+  metrics: Pick<PromMetrics, 'text' | 'contentType'>
+  clock: Clock
+}
+
+export interface HealthOptions {
+  version: string
+  /** Only this machine can ask: metrics need no key, and a failed model's reason may name a path. */
+  loopback: boolean
+}
+
+const modelSchema = Type.Object({
+  name: Type.String(),
+  kind: Type.Union([Type.String(), Type.Null()]),
+  state: Type.Enum(['waiting', 'loading', 'ready', 'restarting', 'failed']),
+  demo: Type.Boolean(),
+  created: Type.Integer(),
+  running: Type.Integer(),
+  queued: Type.Integer(),
+  slots: Type.Union([Type.Integer(), Type.Null()]),
+  threads: Type.Union([Type.Integer(), Type.Null()]),
+  tokens_per_second: Type.Union([Type.Number(), Type.Null()]),
+  progress: Type.Union([Type.Number(), Type.Null()]),
+  architecture: Type.Union([Type.String(), Type.Null()]),
+  parameters: Type.Union([Type.Number(), Type.Null()]),
+  quant: Type.Union([Type.String(), Type.Null()]),
+  size_bytes: Type.Union([Type.Integer(), Type.Null()]),
+  context_length: Type.Union([Type.Integer(), Type.Null()]),
+  error: Type.Union([
+    Type.Object({ code: Type.String(), message: Type.Union([Type.String(), Type.Null()]) }),
+    Type.Null(),
+  ]),
+})
+
+const readySchema = Type.Object({
+  ready: Type.Boolean(),
+  version: Type.String(),
+  uptime_s: Type.Integer(),
+  memory_bytes: Type.Integer(),
+  network: Type.Object({
+    peer_id: Type.String(),
+    addrs: Type.Array(Type.String()),
+    connections: Type.Integer(),
+    listening: Type.Boolean(),
+  }),
+  models: Type.Array(modelSchema),
+})
+
+export function healthRoutes(components: HealthComponents, options: HealthOptions): RouteModule {
+  const { engine, network, metrics, clock } = components
+  const startedAt = clock.elapsed()
+  const readiness = (): Static<typeof readySchema> => {
+    const models = engine.status()
+    const { peerId, addrs, connections, listening } = network.status()
+    return {
+      ready: models.length === 0 || models.some(({ state }) => state === 'ready'),
+      version: options.version,
+      uptime_s: Math.floor((clock.elapsed() - startedAt) / 1000),
+      memory_bytes: process.memoryUsage.rss(),
+      network: { peer_id: peerId, addrs, connections, listening },
+      models: models.map((model) => modelJson(model, options.loopback)),
+    }
+  }
+  return (app) => {
+    const tags = ['health']
+    const alive = Type.Object({ status: Type.Literal('ok') })
+    app.get(
+      '/healthz',
+      { schema: { summary: 'The process answers', tags, response: { 200: alive } }, ...open },
+      () => ({ status: 'ok' }),
+    )
+    app.get(
+      '/readyz',
+      {
+        schema: {
+          summary: 'At least one model can answer; and the state of all of them',
+          tags,
+          response: { 200: readySchema, 503: readySchema },
+        },
+        ...open,
+      },
+      (_request, reply) => {
+        const state = readiness()
+        if (!state.ready) reply.code(503).header('retry-after', '1')
+        reply.header('cache-control', 'no-store')
+        return state
+      },
+    )
+    app.get(
+      '/metrics',
+      {
+        schema: { summary: 'Prometheus text', tags },
+        config: { access: options.loopback ? 'public' : 'key' },
+      },
+      async (_request, reply) => {
+        reply.header('content-type', metrics.contentType)
+        return metrics.text()
+      },
+    )
+  }
+}
+
+const open = { config: { access: 'public' } } as const
+
+function modelJson(model: ModelStatus, withReason: boolean): Static<typeof modelSchema> {
+  const { facts, error } = model
+  return {
+    name: model.name,
+    kind: facts?.kind ?? null,
+    state: model.state,
+    demo: model.demo,
+    created: model.created,
+    running: model.running,
+    queued: model.queued,
+    slots: model.slots ?? null,
+    threads: model.threads ?? null,
+    tokens_per_second: model.tokensPerSecond ?? null,
+    progress: model.progress ?? null,
+    architecture: facts?.architecture ?? null,
+    parameters: facts?.parameters ?? null,
+    quant: facts?.quant ?? null,
+    size_bytes: facts?.sizeBytes ?? null,
+    context_length: facts?.contextLength ?? null,
+    error:
+      error === undefined ? null : { code: error.code, message: withReason ? error.message : null },
+  }
+}
