@@ -1,0 +1,47 @@
+import { createPublicKey, type KeyObject, verify as nodeVerify } from 'node:crypto'
+import { isPublicKey, isSignature, type Verify } from './verify.ts'
+
+export const defaultVerifyNative = {
+  /** About 1 KB each; a peer talks to far fewer peers at a time. */
+  keysMax: 4096,
+}
+
+/**
+ * `verify` with Node's OpenSSL, some 50 times as fast. OpenSSL compares R byte for byte and refuses
+ * S >= L; what its versions differ on, odd keys and the neutral R, is checked here. Once per key.
+ */
+export function createVerifyNative(options = defaultVerifyNative): Verify {
+  // Insertion order is the order of use: the first is the one not used for longest.
+  const keys = new Map<string, KeyObject | undefined>()
+
+  const keyFor = (publicKey: Uint8Array): KeyObject | undefined => {
+    const name = Buffer.from(publicKey).toString('latin1')
+    const known = keys.has(name)
+    // Refused keys are remembered as well: the check is what costs.
+    const key = known ? keys.get(name) : importKey(publicKey)
+    keys.delete(name)
+    keys.set(name, key)
+    if (keys.size > options.keysMax) {
+      for (const oldest of keys.keys()) {
+        keys.delete(oldest)
+        break
+      }
+    }
+    return key
+  }
+
+  return (publicKey, message, signature) => {
+    if (publicKey.length !== 32 || !isSignature(signature)) return false
+    const key = keyFor(publicKey)
+    return key !== undefined && nodeVerify(null, message, key, signature)
+  }
+}
+
+/** What DER puts before the 32 bytes of an Ed25519 public key. */
+const SPKI_HEADER = Buffer.from('302a300506032b6570032100', 'hex')
+
+function importKey(publicKey: Uint8Array): KeyObject | undefined {
+  if (!isPublicKey(publicKey)) return undefined
+  const der = Buffer.concat([SPKI_HEADER, publicKey])
+  return createPublicKey({ key: der, format: 'der', type: 'spki' })
+}
