@@ -1,0 +1,135 @@
+import { basename } from 'node:path'
+import type { Clock } from '../../../base/clock.ts'
+import { messageOf, PeerError } from '../../../base/errors.ts'
+import type { Job } from '../../../wire/job.ts'
+import type { LoadOptions, ToEngine } from '../ipc.ts'
+import { ChatEngine } from './chat-engine.ts'
+import { Embedder } from './embedder.ts'
+import { factsOf, hardwareOf, loadFailure, type OpenModel, openModel } from './load.ts'
+import { Outbox, type Send } from './outbox.ts'
+
+/** Longer inputs would need gigabytes of work memory: an embedding is computed in one decode. */
+const EMBEDDING_CONTEXT_MAX = 8192
+
+export interface EngineCoreComponents {
+  send: Send
+  clock: Clock
+}
+
+/** What the engine process does, without the process: messages in, messages out. */
+export class EngineCore {
+  readonly #clock: Clock
+  readonly #outbox: Outbox
+  #open: OpenModel | undefined
+  #chat: ChatEngine | undefined
+  #embedder: Embedder | undefined
+
+  constructor({ send, clock }: EngineCoreComponents) {
+    this.#clock = clock
+    this.#outbox = new Outbox(send)
+  }
+
+  async handle(message: ToEngine): Promise<void> {
+    switch (message.type) {
+      case 'load':
+        await this.#load(message.options)
+        return
+      case 'run':
+        this.#run(message.run, message.job)
+        return
+      case 'cancel':
+        this.#chat?.loop.cancel(message.run)
+        this.#embedder?.cancel(message.run)
+        return
+      case 'calibrate':
+        this.#outbox.send({ type: 'calibration-stopped' })
+        return
+    }
+  }
+
+  /** Frees what the model holds; for tests, since a process that ends frees everything. */
+  async dispose(): Promise<void> {
+    await this.#open?.llama.dispose()
+  }
+
+  async #load(options: LoadOptions): Promise<void> {
+    try {
+      const open = await openModel(options, (fraction) =>
+        this.#outbox.send({ type: 'load-progress', fraction }),
+      )
+      this.#open = open
+      const contextLength =
+        open.file.kind === 'chat'
+          ? await this.#startChat(open, options)
+          : await this.#startEmbedder(open, options)
+      this.#outbox.send({
+        type: 'ready',
+        facts: factsOf(open, contextLength),
+        hardware: await hardwareOf(open.llama),
+        slots: this.#chat?.plan.slots ?? 1,
+        threads: open.threads,
+      })
+    } catch (error) {
+      const { code, message } = loadFailure(basename(options.modelPath), error)
+      this.#outbox.send({ type: 'load-failed', code, message })
+    }
+  }
+
+  async #startChat(open: OpenModel, options: LoadOptions): Promise<number> {
+    const components = { outbox: this.#outbox, clock: this.#clock }
+    this.#chat = await ChatEngine.create(open, options, components)
+    return this.#chat.plan.contextLength
+  }
+
+  async #startEmbedder(open: OpenModel, options: LoadOptions): Promise<number> {
+    const { model } = open
+    const wanted = options.contextLength ?? model.trainContextSize
+    const contextLength = Math.min(wanted, EMBEDDING_CONTEXT_MAX)
+    // The library wants one token more than the longest input, and all of it in one batch.
+    const contextSize = contextLength + 1
+    const context = await model.createEmbeddingContext({
+      contextSize,
+      batchSize: contextSize,
+      threads: open.threads,
+    })
+    this.#embedder = new Embedder(
+      {
+        context,
+        tokenize: (text) => [...model.tokenize(text)],
+        outbox: this.#outbox,
+        clock: this.#clock,
+      },
+      { contextLength, vectorLength: model.embeddingVectorSize },
+    )
+    return contextLength
+  }
+
+  #run(id: number, { work, cacheScope }: Job): void {
+    try {
+      if (work.kind === 'embedding') {
+        if (this.#embedder === undefined)
+          throw wrongOperation(this.#open, 'a chat', 'chat/completions')
+        this.#embedder.add(id, work)
+      } else {
+        if (this.#chat === undefined) throw wrongOperation(this.#open, 'an embedding', 'embeddings')
+        this.#chat.add(id, cacheScope, work)
+      }
+    } catch (error) {
+      if (error instanceof PeerError) {
+        this.#outbox.fail(id, error.code, error.message, error.param)
+      } else {
+        const why = `The engine could not begin this: ${messageOf(error)}.`
+        this.#outbox.fail(id, 'engine_failed', why)
+      }
+    }
+  }
+}
+
+function wrongOperation(open: OpenModel | undefined, kind: string, endpoint: string): PeerError {
+  if (open === undefined) return new PeerError('engine_failed', 'No model is loaded yet.')
+  return new PeerError(
+    'unsupported_model_operation',
+    `This is ${kind} model; use /v1/${endpoint}.`,
+    { param: 'model' },
+  )
+}

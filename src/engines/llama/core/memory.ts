@@ -1,0 +1,60 @@
+import { PeerError } from '../../../base/errors.ts'
+import type { LoadOptions } from '../ipc.ts'
+import type { OpenModel } from './load.ts'
+
+/** Tokens in one decode. llama.cpp gains nothing from more on a CPU, and reserves memory for all. */
+export const BATCH_SIZE = 512
+/** What a run can be given at once, and what calibration may find to be best. */
+export const SEQUENCES_MAX = 8
+const CPU_SLOTS = 4
+/** Below this no conversation fits; then a model is too large, not its context too long. */
+const CONTEXT_LENGTH_MIN = 1024
+/** Sequences beyond the slots are more prefix caches; worth this much and no more. */
+const SPARE_BYTES = 512 * 1024 * 1024
+/** Of the memory that is free now: the rest is for the machine's other work. */
+const MEMORY_SHARE = 0.5
+const VRAM_SHARE = 0.9
+
+export interface ContextPlan {
+  slots: number
+  sequences: number
+  contextLength: number
+}
+
+/** How many sequences of which length fit, asked of the library's own estimate. */
+export async function planContext(open: OpenModel, options: LoadOptions): Promise<ContextPlan> {
+  const { llama, model } = open
+  const slots = options.slots ?? (llama.gpu === false ? CPU_SLOTS : SEQUENCES_MAX)
+  const wanted = options.contextLength ?? model.trainContextSize
+  const many = Math.max(slots, SEQUENCES_MAX)
+  const ram = process.availableMemory() * MEMORY_SHARE
+  const vram = llama.gpu === false ? 0 : (await llama.getVramState()).free * VRAM_SHARE
+  const needs = async (contextLength: number, sequences: number) =>
+    await model.fileInsights.estimateContextResourceRequirementsV2({
+      contextSize: contextLength,
+      sequences,
+      modelGpuLayers: model.gpuLayers,
+      batchSize: BATCH_SIZE,
+    })
+  const fits = async (contextLength: number, sequences: number) => {
+    const { cpuRam, gpuVram } = await needs(contextLength, sequences)
+    return cpuRam <= ram && gpuVram <= vram
+  }
+
+  const whole = await needs(wanted, many)
+  if (whole.cpuRam + whole.gpuVram <= SPARE_BYTES && (await fits(wanted, many))) {
+    return { slots, sequences: many, contextLength: wanted }
+  }
+  let contextLength = wanted
+  while (!(await fits(contextLength, slots))) {
+    if (options.contextLength !== undefined || contextLength / 2 < CONTEXT_LENGTH_MIN) {
+      throw new PeerError(
+        'model_too_large',
+        `There is not enough free memory for ${slots} answers of ${contextLength} tokens at once. ` +
+          'Set fewer slots or a shorter context, or serve a smaller model.',
+      )
+    }
+    contextLength = Math.floor(contextLength / 2)
+  }
+  return { slots, sequences: slots, contextLength }
+}

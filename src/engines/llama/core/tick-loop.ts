@@ -1,0 +1,309 @@
+import type { Clock } from '../../../base/clock.ts'
+import { messageOf, PeerError } from '../../../base/errors.ts'
+import type { Finish } from '../../../wire/chunk.ts'
+import type { Settled } from './answer-text.ts'
+import type { NativeContext, NativeSampler } from './binding.ts'
+import type { Lane, Run } from './generation.ts'
+import type { Outbox } from './outbox.ts'
+import { PrefillPace } from './prefill-pace.ts'
+import { type Drawn, Sampler } from './sampler.ts'
+import { type Pick, SequencePool, SHARE_TOKENS_MIN } from './sequence-pool.ts'
+import type { TokenTable } from './token-table.ts'
+
+export interface TickLoopComponents {
+  context: NativeContext
+  newSampler: () => NativeSampler
+  tokens: TokenTable
+  outbox: Outbox
+  clock: Clock
+}
+
+export interface TickLoopOptions {
+  /** Choices that are written at the same time; at most `sequences`. */
+  slots: number
+  sequences: number
+  contextLength: number
+  batchSize: number
+  /** The memory of a sequence can be cut anywhere. */
+  trims: boolean
+}
+
+/** A reader hears how far its prompt is at least this often, one decode more or less. */
+const PROGRESS_MS = 250
+
+const noLogits = new Uint32Array(0)
+
+/**
+ * Runs all choices of all runs side by side. Each tick is one decode: the next token of every choice
+ * that is being written, and as much of the oldest prompts as fits into a tenth of a second.
+ */
+export class TickLoop {
+  readonly #components: TickLoopComponents
+  readonly #options: TickLoopOptions
+  readonly #pool: SequencePool
+  readonly #pace: PrefillPace
+  readonly #runs = new Map<number, Run>()
+  #slots: number
+  #waiting: Lane[] = []
+  /** In the order they were admitted: prompts are read in this order. */
+  #active: Lane[] = []
+  #looping: Promise<void> | undefined
+
+  constructor(components: TickLoopComponents, options: TickLoopOptions) {
+    this.#components = components
+    this.#options = options
+    this.#slots = options.slots
+    this.#pool = new SequencePool(options.sequences, options.contextLength, options)
+    this.#pace = new PrefillPace(options.batchSize)
+  }
+
+  get idle(): boolean {
+    return this.#looping === undefined
+  }
+
+  set slots(slots: number) {
+    this.#slots = Math.min(slots, this.#options.sequences)
+  }
+
+  add(run: Run): void {
+    this.#runs.set(run.id, run)
+    run.reportedAt = this.#components.clock.elapsed()
+    for (const lane of run.lanes) {
+      if (lane.limit <= 0) lane.finish = 'length'
+      else this.#waiting.push(lane)
+    }
+    this.#settle(run)
+    this.#looping ??= this.#loop()
+  }
+
+  /** The last chunk goes out at once; the slot is free when the decode at work has ended. */
+  cancel(id: number): void {
+    const run = this.#runs.get(id)
+    if (run === undefined) return
+    for (const lane of run.lanes) this.#finish(lane, 'cancelled')
+    this.#settle(run)
+    this.#components.outbox.flush()
+  }
+
+  async #loop(): Promise<void> {
+    while (this.#waiting.length + this.#active.length > 0) {
+      await this.#admit()
+      await this.#tick()
+      this.#sweep()
+    }
+    this.#looping = undefined
+    this.#components.outbox.flush()
+  }
+
+  async #admit(): Promise<void> {
+    this.#sweep()
+    while (this.#active.length < this.#slots) {
+      const lane = this.#waiting[0]
+      if (lane === undefined || this.#waitsForLeader(lane)) return
+      const pick = this.#pool.pick(lane.run.scope, lane.prompt.tokens)
+      if (pick === undefined) return
+      this.#waiting.shift()
+      try {
+        await this.#seat(lane, pick)
+        this.#active.push(lane)
+      } catch (error) {
+        this.#fail(lane.run, error)
+      }
+    }
+  }
+
+  /** Its prompt is being computed by another choice and can be copied from there in a moment. */
+  #waitsForLeader({ prompt }: Lane): boolean {
+    const { leader } = prompt
+    return (
+      this.#options.trims &&
+      prompt.tokens.length > SHARE_TOKENS_MIN &&
+      leader?.sequence !== undefined &&
+      leader.prefilling
+    )
+  }
+
+  async #seat(lane: Lane, { sequence, keep, source }: Pick): Promise<void> {
+    const { context, newSampler, tokens } = this.#components
+    const { run, prompt } = lane
+    let kept = keep
+    if (source !== undefined) {
+      context.disposeSequence(sequence.index)
+      await context.copySequenceStateFromOtherSequence(sequence.index, source.index)
+    }
+    const held = source?.length ?? sequence.length
+    if (kept === 0 || !context.removeTokenCellsFromSequence(sequence.index, kept, -1)) {
+      if (held > 0) context.disposeSequence(sequence.index)
+      kept = 0
+    }
+    this.#pool.take(sequence, run.scope, kept, prompt.tokens)
+    lane.sequence = sequence
+    lane.sampler = new Sampler({ context, newSampler, tokens }, run.sampling, lane.draw, lane.room)
+    prompt.leader ??= lane
+    prompt.cached ??= kept
+    prompt.read = Math.max(prompt.read, kept)
+  }
+
+  async #tick(): Promise<void> {
+    const { context, outbox, clock } = this.#components
+    const batch = this.#plan()
+    if (batch.length === 0) return
+    const started = clock.elapsed()
+    try {
+      this.#fill(batch)
+      const decoding = context.decodeBatch()
+      // What the last tick gave goes out while the next one computes.
+      outbox.flush()
+      await decoding
+    } catch (error) {
+      this.#lose(batch, error)
+      return
+    }
+    this.#account(batch, clock.elapsed() - started)
+    await this.#draw(batch)
+    this.#report()
+  }
+
+  /** Ascending sequences: llama.cpp computes neighbours together and splits a batch at every gap. */
+  #plan(): Lane[] {
+    const writing = this.#active.reduce((count, lane) => count + (lane.prefilling ? 0 : 1), 0)
+    let budget = Math.min(this.#pace.chunk, this.#options.batchSize - writing)
+    for (const lane of this.#active) {
+      lane.taken = lane.prefilling ? Math.min(lane.remaining, budget) : 1
+      // Cancelled while it was being seated.
+      if (lane.finish !== undefined) lane.taken = 0
+      if (lane.prefilling) budget -= lane.taken
+    }
+    const batch = this.#active.filter(({ taken }) => taken > 0)
+    return batch.sort((a, b) => (a.sequence?.index ?? 0) - (b.sequence?.index ?? 0))
+  }
+
+  #fill(batch: Lane[]): void {
+    const { context } = this.#components
+    context.initBatch(batch.reduce((sum, { taken }) => sum + taken, 0))
+    for (const lane of batch) {
+      const { sequence, taken } = lane
+      if (sequence === undefined) continue
+      const tokens = sequence.tokens.subarray(sequence.length, sequence.length + taken)
+      const last = taken === lane.remaining ? Uint32Array.of(taken - 1) : noLogits
+      lane.logitIndex = context.addToBatch(sequence.index, sequence.length, tokens, last)[0]
+    }
+  }
+
+  /** Also for choices that were cancelled meanwhile: their tokens are in memory now. */
+  #account(batch: Lane[], ms: number): void {
+    let prefilled = 0
+    for (const { sequence, taken, prefilling, prompt } of batch) {
+      if (sequence === undefined) continue
+      sequence.length += taken
+      if (!prefilling) continue
+      prefilled += taken
+      prompt.read = Math.max(prompt.read, Math.min(sequence.length, prompt.tokens.length))
+    }
+    if (prefilled > 0) this.#pace.took(prefilled, ms)
+  }
+
+  async #draw(batch: Lane[]): Promise<void> {
+    const ready = batch.filter((lane) => lane.logitIndex !== undefined && lane.finish === undefined)
+    const drawn = await Promise.allSettled(ready.map((lane) => this.#drawOne(lane)))
+    drawn.forEach((result, at) => {
+      const lane = ready[at]
+      if (lane === undefined || lane.finish !== undefined) return
+      if (result.status === 'rejected') this.#fail(lane.run, result.reason)
+      else this.#advance(lane, result.value)
+    })
+  }
+
+  async #drawOne({ sampler, sequence, prompt, generated, logitIndex }: Lane): Promise<Drawn> {
+    if (sampler === undefined || sequence === undefined) return { token: -1 }
+    const from = prompt.tokens.length
+    return sampler.draw(logitIndex ?? 0, sequence.tokens.subarray(from, from + generated))
+  }
+
+  #advance(lane: Lane, { token, logprob }: Drawn): void {
+    const { tokens } = this.#components
+    if (token < 0) {
+      this.#fail(lane.run, nothingToChoose())
+    } else if (tokens.isEnd(token)) {
+      this.#finish(lane, 'stop')
+      this.#settle(lane.run)
+    } else {
+      const at = lane.prompt.tokens.length + lane.generated
+      if (lane.sequence !== undefined) lane.sequence.tokens[at] = token
+      lane.generated++
+      this.#deliver(lane, lane.text.push(token, tokens.bytes(token), logprob))
+      if (lane.text.stopped) this.#finish(lane, 'stop')
+      else if (lane.generated >= lane.limit) this.#finish(lane, 'length')
+      if (lane.finish !== undefined) this.#settle(lane.run)
+    }
+  }
+
+  #finish(lane: Lane, finish: Finish): void {
+    if (lane.finish !== undefined) return
+    lane.finish = finish
+    if (!lane.text.stopped) this.#deliver(lane, lane.text.flush())
+  }
+
+  #deliver(lane: Lane, settled: Settled | undefined): void {
+    if (settled !== undefined) this.#components.outbox.add(lane.run.id, lane.chunk(settled))
+  }
+
+  #settle(run: Run): void {
+    if (run.finished && this.#runs.delete(run.id)) this.#components.outbox.add(run.id, run.done)
+  }
+
+  /** After a failed decode nobody knows what its sequences hold. */
+  #lose(batch: Lane[], error: unknown): void {
+    for (const { run, sequence } of batch) {
+      if (sequence !== undefined) {
+        this.#components.context.disposeSequence(sequence.index)
+        sequence.length = 0
+      }
+      this.#fail(run, error)
+    }
+  }
+
+  #fail(run: Run, error: unknown): void {
+    if (!this.#runs.delete(run.id)) return
+    for (const lane of run.lanes) lane.finish ??= 'cancelled'
+    const failure =
+      error instanceof PeerError
+        ? error
+        : new PeerError('engine_failed', `The engine could not compute this: ${messageOf(error)}.`)
+    this.#components.outbox.fail(run.id, failure.code, failure.message, failure.param)
+  }
+
+  #sweep(): void {
+    if (this.#waiting.some(({ finish }) => finish !== undefined)) {
+      this.#waiting = this.#waiting.filter(({ finish }) => finish === undefined)
+    }
+    if (!this.#active.some(({ finish }) => finish !== undefined)) return
+    for (const lane of this.#active) {
+      if (lane.finish === undefined) continue
+      if (lane.sequence !== undefined) this.#pool.free(lane.sequence)
+      lane.sequence = undefined
+      lane.sampler?.dispose()
+    }
+    this.#active = this.#active.filter(({ finish }) => finish === undefined)
+  }
+
+  #report(): void {
+    const now = this.#components.clock.elapsed()
+    let queued = 0
+    for (const run of this.#runs.values()) {
+      const begun = run.lanes.some(({ sequence }) => sequence !== undefined)
+      const writing = run.lanes.some(({ generated }) => generated > 0)
+      if (!writing && now - run.reportedAt >= PROGRESS_MS) {
+        run.reportedAt = now
+        this.#components.outbox.add(run.id, run.progress(begun ? 0 : queued))
+      }
+      queued++
+    }
+  }
+}
+
+function nothingToChoose(): PeerError {
+  return new PeerError('invalid_value', 'logit_bias bans every token. Ban fewer.', {
+    param: 'logit_bias',
+  })
+}
