@@ -7,7 +7,7 @@ export function closest(word: string, candidates: Iterable<string>): string | un
   for (const candidate of candidates) {
     const other = plain(candidate)
     const begun = wanted.length >= 3 && (other.startsWith(wanted) || wanted.startsWith(other))
-    const distance = begun ? 1 : editDistance(wanted, other)
+    const distance = begun ? 0.5 : editDistance(wanted, other)
     if (distance < bestDistance) {
       best = candidate
       bestDistance = distance

@@ -106,6 +106,7 @@ export const parseRegion: ParseValue<string> = (text) => {
 }
 
 export const parseOrigin: ParseValue<string> = (text) => {
+  if (text === '*') return text
   const url = URL.canParse(text) ? new URL(text) : undefined
   const web = url?.protocol === 'http:' || url?.protocol === 'https:'
   if (url === undefined || !web || url.origin !== text.replace(/\/$/, '').toLowerCase()) {
@@ -147,6 +148,12 @@ const isPort = (text: string | undefined, min: number): boolean =>
 const isDomain = (text: string): boolean => /^[A-Za-z0-9_.-]{1,253}$/.test(text)
 
 const modelName = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/
+
+export const parseHostName: ParseValue<string> = (text) => {
+  const name = text.toLowerCase()
+  if (isDomain(name) || isIPv6(name)) return name
+  throw expected('a host name without scheme and port, such as peer.example.com', text)
+}
 
 /** `NAME=PATH`, or a path that the name is taken from. */
 export const parseModelSpec: ParseValue<ModelSpec> = (text, context) => {

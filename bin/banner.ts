@@ -1,0 +1,93 @@
+import { X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Config, ModelStatus, PeerReady } from '../src/index.ts'
+import { labelled, type Paint } from './text.ts'
+
+export interface BannerOptions {
+  /** Whoever looks over a shoulder sees a terminal; whoever reads a log file sees for ever. */
+  showKey: boolean
+  paint: Paint
+  /** As far as they are known. */
+  states: ReadonlyMap<string, ModelStatus>
+}
+
+/** What a person sees once the peer answers. */
+export function banner(ready: PeerReady, config: Config, options: BannerOptions): string[] {
+  const { paint, states } = options
+  const keyFile = join(ready.dataDir, 'owner.key')
+  const rows: [label: string, values: readonly string[]][] = [
+    ['Peer id', [ready.peerId]],
+    ['Listening', ready.addrs.length > 0 ? ready.addrs : ['on no address']],
+    ['Network', [networkText(config)]],
+    ['Data', [ready.dataDir]],
+  ]
+  if (ready.http === null) rows.push(['Endpoint', ['none (--no-http)']])
+  else {
+    rows.push(['Endpoint', [`${ready.http}/v1`]])
+    rows.push(['API key', [options.showKey ? ready.apiKey : `in ${keyFile}`]])
+    rows.push(['Status page', [`${ready.http}/`]])
+  }
+  rows.push(['Models', modelRows(ready, states)])
+  const key = options.showKey ? ready.apiKey : `$(cat ${quoted(keyFile)})`
+  return [
+    paint('bold', `pinaivu-peer ${ready.version}`),
+    '',
+    ...labelled(rows, paint),
+    '',
+    ...(ready.http === null
+      ? []
+      : ['Try it:', '', `  ${curlLine(ready, config, key, states)}`, '']),
+    'Ctrl-C stops the peer.',
+    '',
+  ]
+}
+
+function networkText({ network, bootstrap, mdns }: Config): string {
+  if (bootstrap.length === 0 && !mdns) {
+    return `${network}; this peer is alone (join others with --bootstrap or --mdns)`
+  }
+  const through = bootstrap.length === 1 ? '1 known peer' : `${bootstrap.length} known peers`
+  const ways = [bootstrap.length > 0 ? through : [], mdns ? 'the local network (mDNS)' : []].flat()
+  return `${network}; joining through ${ways.join(' and ')}`
+}
+
+function modelRows(ready: PeerReady, states: BannerOptions['states']): string[] {
+  if (ready.models.length === 0) return ['none (serve one with --model FILE)']
+  const width = Math.max(...ready.models.map((name) => name.length))
+  return ready.models.map((name) => {
+    const status = states.get(name)
+    const text = [status?.demo === true ? 'demo model' : [], status?.state ?? []].flat().join(', ')
+    return `${name.padEnd(width)}  ${text}`.trimEnd()
+  })
+}
+
+/** A command that answers as it is printed here, in any POSIX shell. */
+export function curlLine(
+  ready: PeerReady,
+  config: Config,
+  key: string,
+  states: ReadonlyMap<string, ModelStatus>,
+): string {
+  const url = ready.http ?? ''
+  const trust = config.tls === null ? '' : trustOption(config.tls.certFile, url)
+  const authorization = `-H "Authorization: Bearer ${key}"`
+  const chat = ready.models.find((name) => states.get(name)?.facts?.kind !== 'embedding')
+  if (chat === undefined) return `curl${trust} ${url}/v1/models ${authorization}`
+  const body = { model: chat, messages: [{ role: 'user', content: 'Hello! Who are you?' }] }
+  return (
+    `curl${trust} ${url}/v1/chat/completions ${authorization} ` +
+    `-H 'Content-Type: application/json' -d ${quoted(JSON.stringify(body))}`
+  )
+}
+
+/** What curl must be told to accept the endpoint's certificate. */
+function trustOption(certFile: string, url: string): string {
+  const certificate = new X509Certificate(readFileSync(certFile))
+  const host = new URL(url).hostname.replace(/^\[|\]$/g, '')
+  const named = certificate.checkHost(host) ?? certificate.checkIP(host)
+  if (named === undefined) return ' --insecure'
+  return certificate.issuer === certificate.subject ? ` --cacert ${quoted(certFile)}` : ''
+}
+
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`

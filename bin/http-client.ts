@@ -1,0 +1,166 @@
+import { X509Certificate } from 'node:crypto'
+import { type IncomingMessage, request as requestHttp } from 'node:http'
+import { request as requestHttps } from 'node:https'
+import { messageOf } from '../src/index.ts'
+import { CommandError } from './io.ts'
+
+export interface ClientOptions {
+  /** Base address, as a peer prints it. */
+  url: string
+  key?: string | undefined
+  /** PEM of the certificate the endpoint must show; it may be self-signed or for another name. */
+  certificate?: string | undefined
+}
+
+export interface AskOptions {
+  body?: unknown
+  signal: AbortSignal
+}
+
+const answerBytesMax = 16 * 1024 * 1024 // a list of keys or models is far smaller
+const eventCharsMax = 1024 * 1024
+const answerMsMax = 30_000
+
+/** The endpoint gave no answer at all: nothing runs there, or not what we look for. */
+export class UnreachableError extends CommandError {}
+
+/** The endpoint said no. */
+export class RefusedError extends CommandError {
+  readonly status: number
+
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+/** The HTTP endpoint of a peer. Not `fetch`: that cannot be told to trust one certificate. */
+export class HttpClient {
+  readonly url: string
+  readonly #options: ClientOptions
+
+  constructor(options: ClientOptions) {
+    this.url = options.url
+    this.#options = options
+  }
+
+  /** A JSON answer, also of a status in `also` that would otherwise be thrown. */
+  async json(
+    method: 'GET' | 'POST',
+    path: string,
+    { signal, body }: AskOptions,
+    also: readonly number[] = [],
+  ): Promise<unknown> {
+    const { status, text } = await this.#whole(method, path, { signal, body })
+    if (status >= 300 && !also.includes(status)) throw refusal(status, text)
+    try {
+      return JSON.parse(text)
+    } catch (cause) {
+      throw new CommandError(`${this.url}${path} did not answer with JSON. Is it a peer?`, {
+        cause,
+      })
+    }
+  }
+
+  /** The data of each server-sent event, parsed; ends at `[DONE]`. */
+  async *events(path: string, options: AskOptions): AsyncGenerator<unknown> {
+    const answer = await this.#send('POST', path, options)
+    const status = answer.statusCode ?? 0
+    if (status !== 200) throw refusal(status, await textOf(answer))
+    let pending = ''
+    for await (const piece of answer.setEncoding('utf8') as AsyncIterable<string>) {
+      const lines = (pending + piece).split('\n')
+      pending = lines.pop() ?? ''
+      if (pending.length > eventCharsMax)
+        throw new CommandError('The peer sent a line without end.')
+      for (const line of lines) {
+        if (!line.startsWith('data:')) continue
+        const data = line.slice('data:'.length).trim()
+        if (data === '[DONE]') return
+        yield eventOf(data)
+      }
+    }
+    throw new CommandError('The connection to the peer ended in the middle of an answer.')
+  }
+
+  async #whole(method: string, path: string, { signal, body }: AskOptions) {
+    const late = AbortSignal.timeout(answerMsMax)
+    try {
+      const limited = AbortSignal.any([signal, late])
+      const answer = await this.#send(method, path, { signal: limited, body })
+      return { status: answer.statusCode ?? 0, text: await textOf(answer) }
+    } catch (cause) {
+      if (signal.aborted || !late.aborted) throw cause
+      const message = `${this.url} gave no answer within ${answerMsMax / 1000} s.`
+      throw new UnreachableError(message, { cause })
+    }
+  }
+
+  #send(method: string, path: string, { body, signal }: AskOptions): Promise<IncomingMessage> {
+    const { url, key, certificate } = this.#options
+    const target = new URL(path, url)
+    const text = body === undefined ? undefined : JSON.stringify(body)
+    const headers = {
+      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      ...(text === undefined ? {} : { 'content-type': 'application/json' }),
+    }
+    return new Promise((resolve, reject) => {
+      const options = { method, headers, signal, agent: false as const }
+      const request =
+        target.protocol === 'https:'
+          ? requestHttps(target, { ...options, ...trustOf(certificate) })
+          : requestHttp(target, options)
+      request.once('response', resolve)
+      request.once('error', (cause) => {
+        if (signal.aborted) reject(cause)
+        else {
+          const message = `${url} does not answer: ${messageOf(cause)}`
+          reject(new UnreachableError(message, { cause }))
+        }
+      })
+      request.end(text)
+    })
+  }
+}
+
+/** Trusts exactly the certificate that the peer serves, whoever issued it and whatever its name. */
+function trustOf(certificate: string | undefined) {
+  if (certificate === undefined) return {}
+  const expected = new X509Certificate(certificate).raw
+  return {
+    ca: certificate,
+    allowPartialTrustChain: true,
+    checkServerIdentity: (_host: string, shown: { raw: Buffer }) =>
+      shown.raw.equals(expected) ? undefined : new Error('it shows another certificate'),
+  }
+}
+
+function eventOf(data: string): unknown {
+  try {
+    return JSON.parse(data)
+  } catch (cause) {
+    throw new CommandError('The peer sent an event that is not JSON.', { cause })
+  }
+}
+
+async function textOf(answer: IncomingMessage): Promise<string> {
+  let text = ''
+  for await (const piece of answer.setEncoding('utf8') as AsyncIterable<string>) {
+    text += piece
+    if (text.length > answerBytesMax) throw new CommandError('The answer is too long.')
+  }
+  return text
+}
+
+function refusal(status: number, text: string): RefusedError {
+  return new RefusedError(status, errorTextOf(text) ?? `The peer answered with status ${status}.`)
+}
+
+function errorTextOf(text: string): string | undefined {
+  try {
+    const { error } = JSON.parse(text) as { error?: { message?: unknown } }
+    return typeof error?.message === 'string' ? error.message : undefined
+  } catch {
+    return undefined
+  }
+}

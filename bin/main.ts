@@ -1,0 +1,81 @@
+import { didYouMean, InvalidError, messageOf, PeerError, version } from '../src/index.ts'
+import { chat } from './chat.ts'
+import { type Command, parseCommandLine } from './command.ts'
+import { commandHelp, type HelpStyle, programHelp } from './help.ts'
+import { CommandError, columnsOf, exitCodes, type Io, print, UsageError } from './io.ts'
+import { keysCreate, keysList } from './keys.ts'
+import { models } from './models.ts'
+import { start } from './start.ts'
+import { status } from './status.ts'
+import { paintFor, safeLine, safeText } from './text.ts'
+
+const commands: readonly Command[] = [start, chat, status, models, keysList, keysCreate]
+
+/** Runs one command line to its end and gives the exit code. */
+export async function main(args: readonly string[], io: Io): Promise<number> {
+  const style: HelpStyle = { paint: paintFor(io.stdout, io.env), columns: columnsOf(io.stdout) }
+  let command: Command | undefined
+  try {
+    const [first = ''] = args
+    if (['--help', '-h', 'help'].includes(first)) {
+      const about = args.slice(1).join(' ')
+      print(
+        io.stdout,
+        ...(about === '' ? programHelp(commands, style) : commandHelp(find(about), style)),
+      )
+      return exitCodes.done
+    }
+    const { name, rest } = split(args)
+    command = find(name)
+    const input = parseCommandLine(command, rest, io.env)
+    if (input.values.help === true) print(io.stdout, ...commandHelp(command, style))
+    else if (input.values.version === true) print(io.stdout, version)
+    else return await command.run(input, io)
+    return exitCodes.done
+  } catch (error) {
+    return report(error, command, io)
+  }
+}
+
+/** Separates a command's name, of one word or two, from what follows it. */
+function split(args: readonly string[]): { name: string; rest: readonly string[] } {
+  const [first, second] = args
+  if (first === undefined || first.startsWith('-')) return { name: start.name, rest: args }
+  const two = `${first} ${second ?? ''}`
+  if (namesOf(commands).includes(two)) return { name: two, rest: args.slice(2) }
+  return { name: first, rest: args.slice(1) }
+}
+
+const namesOf = (list: readonly Command[]): string[] =>
+  list.flatMap((command) => [command.name, ...(command.aliases ?? [])])
+
+function find(name: string): Command {
+  const found = commands.find((command) => namesOf([command]).includes(name))
+  if (found !== undefined) return found
+  const inner = namesOf(commands).filter((each) => each.startsWith(`${name} `))
+  if (inner.length > 0) throw new UsageError(`Which one: ${inner.join(' or ')}?`)
+  throw new UsageError(`There is no command "${name}".${didYouMean(name, namesOf(commands))}`)
+}
+
+/** Tells a failure in the words that fit it, and gives the exit code. */
+function report(error: unknown, command: Command | undefined, io: Io): number {
+  const paint = paintFor(io.stderr, io.env)
+  const say = (text: string) => print(io.stderr, `${paint('red', 'Error:')} ${safeLine(text)}`)
+  if (error instanceof UsageError || error instanceof InvalidError) {
+    const name = command === undefined ? '' : ` ${command.name}`
+    say(error.message)
+    print(io.stderr, `See "pinaivu-peer${name} --help".`)
+    return exitCodes.wrongUse
+  }
+  // Whatever fails after the user asked for the end fails because of that.
+  if (io.signal.aborted) return exitCodes.failed
+  if (error instanceof CommandError || error instanceof PeerError) {
+    say(error.message)
+    return exitCodes.failed
+  }
+  say(`something unexpected went wrong: ${messageOf(error)}`)
+  if (error instanceof Error && error.stack !== undefined) {
+    print(io.stderr, paint('dim', safeText(error.stack)))
+  }
+  return exitCodes.failed
+}

@@ -1,0 +1,48 @@
+import { messageOf } from '../src/index.ts'
+import type { Io } from './io.ts'
+import { main } from './main.ts'
+import { safeText } from './text.ts'
+
+/** Runs the command line of this process. */
+export async function run(): Promise<void> {
+  const end = new AbortController()
+  const interrupt = () => {
+    // The first asks for a clean end, the second cannot wait for it.
+    if (end.signal.aborted) process.exit(1)
+    end.abort()
+  }
+  process.on('SIGINT', interrupt)
+  process.on('SIGTERM', interrupt)
+  for (const output of [process.stdout, process.stderr]) output.on('error', outputFailed)
+  process.on('uncaughtException', fail)
+  process.on('unhandledRejection', fail)
+  process.exitCode = await main(process.argv.slice(2), ioOfProcess(end.signal))
+}
+
+function ioOfProcess(signal: AbortSignal): Io {
+  const { stdout, stderr, env } = process
+  // Looking at stdin opens it, which only a command that reads should do.
+  return {
+    stdout,
+    stderr,
+    env,
+    signal,
+    get stdin() {
+      return process.stdin
+    },
+  }
+}
+
+/** `pinaivu-peer start | head -1`: nobody reads any more, and that is no reason to end. */
+function outputFailed(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') fail(error)
+}
+
+function fail(error: unknown): never {
+  const stack = error instanceof Error ? error.stack : undefined
+  process.stderr.write(
+    `Error: something unexpected went wrong: ${safeText(messageOf(error))}\n${safeText(stack ?? '')}\n`,
+  )
+  // Whatever still runs is in an unknown state.
+  process.exit(1)
+}
