@@ -24,3 +24,12 @@ export interface Principal {
   account: string
   scopes: ReadonlySet<Scope>
 }
+
+/** What a new key may do unless said otherwise: everything but making more keys. */
+export const defaultScopes: readonly Scope[] = scopes.filter((scope) => scope !== 'keys:manage')
+
+/** The account of whoever runs this peer. Other accounts are named by the owner, on first use. */
+export const ownerAccount = 'owner'
+
+export const isScope = (value: unknown): value is Scope =>
+  (scopes as readonly unknown[]).includes(value)
