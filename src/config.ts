@@ -51,6 +51,9 @@ interface Given {
   base: string
 }
 
+/** The process's own. What is handed on to an engine process comes from here too. */
+export const environment: Readonly<Record<string, string | undefined>> = process.env
+
 const configFileName = 'config.toml'
 const aliasKey = 'aliases'
 const aliasName = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/
@@ -83,7 +86,7 @@ export function findDataDir(sources: ConfigSources = {}): string {
 function complete(sources: ConfigSources): Required<ConfigSources> {
   return {
     flags: sources.flags ?? {},
-    env: sources.env ?? process.env,
+    env: sources.env ?? environment,
     readFile: sources.readFile ?? readIfThere,
     platform: sources.platform ?? process.platform,
     home: sources.home ?? homedir(),

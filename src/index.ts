@@ -1,0 +1,43 @@
+import type { Config } from './config.ts'
+import type { Peer, PeerComponents } from './node.ts'
+
+// The public door. Everything that the program, the testnet and embedding programs use comes through it.
+
+export { scopes } from './accounts/principal.ts'
+export { InvalidError, messageOf, PeerError } from './base/errors.ts'
+export type { Logger } from './base/logger.ts'
+export {
+  type Config,
+  type ConfigSources,
+  type FlagValues,
+  findDataDir,
+  readConfig,
+} from './config.ts'
+export { didYouMean } from './did-you-mean.ts'
+export type { ModelFacts, ModelStatus } from './engines/engine.ts'
+export type { Peer, PeerComponents, PeerReady } from './node.ts'
+export { mayRun, type PeerInfo, readPeerInfo } from './peer-file.ts'
+export type { LogLevel } from './setting-values.ts'
+export { defaultOf, settingList, unknownSetting } from './settings.ts'
+export { version } from './version.ts'
+export type { Chunk, Generate } from './wire/chunk.ts'
+export type { Job } from './wire/job.ts'
+
+/**
+ * A peer inside this process.
+ *
+ * ```ts
+ * const peer = await createPeer(readConfig({ flags: { http: '127.0.0.1:0' } }))
+ * await peer.start({ signal })
+ * console.log(peer.ready().http)
+ * await peer.stop()
+ * ```
+ */
+export async function createPeer(
+  config: Config,
+  components: Partial<PeerComponents> = {},
+): Promise<Peer> {
+  // All of libp2p, HTTP and the database: a program that only asks a running peer need not read them.
+  const node = await import('./node.ts')
+  return node.createPeer(config, components)
+}

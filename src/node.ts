@@ -1,0 +1,235 @@
+import { readFile } from 'node:fs/promises'
+import { KeyStore } from './accounts/keys.ts'
+import { loadOwnerKey } from './accounts/owner-key.ts'
+import { healthRoutes } from './api/health.ts'
+import { PromMetrics } from './api/metrics.ts'
+import { chatRoutes } from './api/openai/chat-completions.ts'
+import { completionRoutes } from './api/openai/completions.ts'
+import { embeddingRoutes } from './api/openai/embeddings.ts'
+import { modelRoutes } from './api/openai/models.ts'
+import { openApiRoutes } from './api/openapi.ts'
+import { isLoopback } from './api/origin.ts'
+import { pageRoutes } from './api/page.ts'
+import { mounted } from './api/route.ts'
+import { HttpServer } from './api/server.ts'
+import { type Clock, systemClock } from './base/clock.ts'
+import { InvalidError, messageOf, PeerError } from './base/errors.ts'
+import { type Service, startAll, stopAll } from './base/lifecycle.ts'
+import { type Logger, silentLogger } from './base/logger.ts'
+import { type Random, systemRandom } from './base/random.ts'
+import { type Config, environment } from './config.ts'
+import { calibrationRows } from './engines/calibration-rows.ts'
+import { Catalog } from './engines/catalog.ts'
+import type { Engine, ModelStatus } from './engines/engine.ts'
+import { engineLauncher } from './engines/llama/child-process.ts'
+import { findModels } from './engines/model-store.ts'
+import type { Identity } from './identity/identity.ts'
+import { loadIdentity } from './identity/key-file.ts'
+import { defaultHost, Libp2pHost } from './network/host/libp2p-host.ts'
+import type { Network } from './network/network.ts'
+import { removePeerInfo, writePeerInfo } from './peer-file.ts'
+import { openStore, type Store } from './storage/store.ts'
+import { version } from './version.ts'
+import type { Generate } from './wire/chunk.ts'
+
+/** What a test or a simulation may bring in place of the real thing. */
+export interface PeerComponents {
+  clock: Clock
+  random: Random
+  logger: Logger
+  /** Closed by the peer when it stops. */
+  store: Store
+  engine: Engine & Service
+  network(identity: Identity): Network
+}
+
+/** What is known once everything listens. */
+export interface PeerReady {
+  version: string
+  peerId: string
+  addrs: string[]
+  http: string | null
+  apiKey: string
+  models: string[]
+  roles: string[]
+  dataDir: string
+  ms: number
+}
+
+/** A peer inside this process. */
+export class Peer {
+  readonly #parts: Parts
+  readonly #config: Config
+  readonly #beganAt: number
+  #ready: PeerReady | undefined
+
+  constructor(parts: Parts, config: Config, beganAt: number) {
+    this.#parts = parts
+    this.#config = config
+    this.#beganAt = beganAt
+  }
+
+  /** Resolves when everything listens; models go on loading. */
+  async start(options: { signal: AbortSignal }): Promise<void> {
+    const { engine, http, network, identity, ownerKey, clock } = this.#parts
+    // The engine's process takes longest to come up, so it is asked first; HTTP answers before libp2p.
+    await startAll([engine, ...(http ? [http] : []), network], options.signal)
+    const { dataDir, roles, tls } = this.#config
+    const { peerId } = identity
+    const address = http?.address() ?? null
+    this.#ready = {
+      version,
+      peerId,
+      addrs: network.status().addrs,
+      http: address,
+      apiKey: ownerKey,
+      models: engine.status().map(({ name }) => name),
+      roles: [...roles],
+      dataDir,
+      ms: Math.round(clock.elapsed() - this.#beganAt),
+    }
+    const certFile = tls?.certFile ?? null
+    await writePeerInfo(dataDir, { version, peerId, pid: process.pid, http: address, certFile })
+  }
+
+  /** Lets running answers end, then lets go of everything. Also after a failed start. */
+  async stop(): Promise<void> {
+    const { engine, http, network, keys, store } = this.#parts
+    const closing: Service[] = [
+      { start: nothing, stop: () => store.close() },
+      { start: nothing, stop: () => keys.close() },
+      { start: nothing, stop: () => this.#forgetPeerInfo() },
+    ]
+    await stopAll([...closing, engine, network, ...(http ? [http] : [])])
+  }
+
+  ready(): PeerReady {
+    if (this.#ready === undefined) throw new PeerError('not_started', 'The peer has not started.')
+    return this.#ready
+  }
+
+  models(): ModelStatus[] {
+    return this.#parts.engine.status()
+  }
+
+  onModel(listener: (status: ModelStatus) => void): () => void {
+    return this.#parts.engine.onChange(listener)
+  }
+
+  /** The one verb: a job goes down, chunks come up. */
+  generate: Generate = (job, options) => this.#parts.engine.generate(job, options)
+
+  async #forgetPeerInfo(): Promise<void> {
+    if (this.#ready !== undefined) await removePeerInfo(this.#config.dataDir, process.pid)
+  }
+}
+
+interface Parts {
+  clock: Clock
+  identity: Identity
+  ownerKey: string
+  store: Store
+  keys: KeyStore
+  engine: Engine & Service
+  network: Network
+  http: HttpServer | undefined
+}
+
+const nothing = async (): Promise<void> => {}
+
+/** Builds every part in level order. Nothing runs before `start`; `stop` is owed in any case. */
+export async function createPeer(
+  config: Config,
+  components: Partial<PeerComponents> = {},
+): Promise<Peer> {
+  const { clock = systemClock, random = systemRandom, logger = silentLogger } = components
+  const beganAt = clock.elapsed()
+  const base = { clock, random, logger, metrics: new PromMetrics() }
+  const identity = await loadIdentity(config.dataDir, base)
+  const models = await findModels({ models: config.models, demo: config.demo })
+  const store = components.store ?? (await openStore(config.dataDir, base))
+  try {
+    const keys = await KeyStore.open({ ...base, store })
+    const ownerKey = await loadOwnerKey(config.dataDir, { keys, random })
+    const engine =
+      components.engine ??
+      new Catalog(
+        {
+          ...base,
+          launch: engineLauncher(base, { env: environment }),
+          calibrations: store.table('calibrations', calibrationRows),
+        },
+        {
+          models,
+          aliases: config.aliases,
+          ...(config.slots === undefined ? {} : { slots: config.slots }),
+          ...(config.threads === undefined ? {} : { threads: config.threads }),
+        },
+      )
+    const network =
+      components.network?.(identity) ??
+      new Libp2pHost(
+        { ...base, identity },
+        {
+          ...defaultHost,
+          network: config.network,
+          listen: config.listen,
+          bootstrap: config.bootstrap,
+          mdns: config.mdns,
+          version,
+        },
+      )
+    const http = await buildHttp(config, { ...base, keys, engine, network })
+    return new Peer(
+      { clock, identity, ownerKey, store, keys, engine, network, http },
+      config,
+      beganAt,
+    )
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+}
+
+interface HttpParts {
+  clock: Clock
+  random: Random
+  logger: Logger
+  metrics: PromMetrics
+  keys: KeyStore
+  engine: Engine
+  network: Network
+}
+
+async function buildHttp(config: Config, parts: HttpParts): Promise<HttpServer | undefined> {
+  if (config.http === null) return undefined
+  const { host, port } = config.http
+  const loopback = isLoopback(host)
+  const openai = [
+    chatRoutes(parts),
+    completionRoutes(parts),
+    embeddingRoutes(parts),
+    modelRoutes(parts),
+  ]
+  const routes = [
+    // Clients differ in whether the base address they are given ends in /v1.
+    ...openai.map((route) => mounted(route, '/v1', [''])),
+    healthRoutes(parts, { version, loopback }),
+    openApiRoutes({ version }),
+    pageRoutes(),
+  ]
+  const { insecureHttp, corsOrigins } = config
+  const tls = config.tls === null ? undefined : await readTls(config.tls)
+  return new HttpServer(parts, { host, port, insecureHttp, corsOrigins, routes, tls })
+}
+
+async function readTls(files: { certFile: string; keyFile: string }) {
+  const read = (setting: string, path: string) =>
+    readFile(path, 'utf8').catch((error: unknown) => {
+      throw new InvalidError(setting, `--${setting}: cannot read ${path}: ${messageOf(error)}.`)
+    })
+  return {
+    certPem: await read('tls-cert', files.certFile),
+    keyPem: await read('tls-key', files.keyFile),
+  }
+}
