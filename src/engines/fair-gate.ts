@@ -17,10 +17,10 @@ export class FairGate {
   readonly #options: FairGateOptions
   /** The map's order is the order of turns; a scope without waiting jobs is not in it. */
   readonly #scopes = new Map<string, Ticket[]>()
+  readonly #running = new Set<Ticket>()
   #slots: number
-  #held = 0
-  #running = 0
   #queued = 0
+  #admitted = 0
 
   constructor(options: FairGateOptions) {
     this.#options = options
@@ -33,17 +33,17 @@ export class FairGate {
 
   /** Jobs that run. */
   get running(): number {
-    return this.#running
-  }
-
-  /** Lanes that running jobs hold. */
-  get held(): number {
-    return this.#held
+    return this.#running.size
   }
 
   /** Jobs that wait. */
   get queued(): number {
     return this.#queued
+  }
+
+  /** Jobs let through since the beginning. */
+  get admitted(): number {
+    return this.#admitted
   }
 
   resize(slots: number): void {
@@ -73,21 +73,20 @@ export class FairGate {
   }
 
   #fits(ticket: Ticket): boolean {
-    return this.#held + this.#weight(ticket) <= this.#slots
+    // Counted anew each time: what a job with many lanes holds changes with the number of slots.
+    let held = 0
+    for (const running of this.#running) held += this.#weight(running)
+    return held + this.#weight(ticket) <= this.#slots
   }
 
   #start(ticket: Ticket): void {
-    const weight = this.#weight(ticket)
-    this.#held += weight
-    this.#running++
-    ticket.admit(weight)
+    this.#running.add(ticket)
+    this.#admitted++
+    ticket.admit()
   }
 
   #leave(ticket: Ticket): void {
-    if (ticket.state === 'running') {
-      this.#held -= ticket.weight
-      this.#running--
-    } else {
+    if (!this.#running.delete(ticket)) {
       const waiting = this.#scopes.get(ticket.scope) ?? []
       waiting.splice(waiting.indexOf(ticket), 1)
       if (waiting.length === 0) this.#scopes.delete(ticket.scope)
@@ -133,7 +132,6 @@ export class Ticket {
   readonly lanes: number
   readonly #onLeave: () => void
   #state: 'waiting' | 'running' | 'left' = 'waiting'
-  #weight = 0
   #place = 0
   #wake: (() => void) | undefined
 
@@ -145,11 +143,6 @@ export class Ticket {
 
   get state(): 'waiting' | 'running' | 'left' {
     return this.#state
-  }
-
-  /** Slots held, once it runs. */
-  get weight(): number {
-    return this.#weight
   }
 
   /** Waiting jobs that start before this one. */
@@ -173,9 +166,8 @@ export class Ticket {
   }
 
   /** For the gate alone. */
-  admit(weight: number): void {
+  admit(): void {
     this.#state = 'running'
-    this.#weight = weight
     this.#wake?.()
   }
 

@@ -26,6 +26,8 @@ export interface SchedulerLoad {
   running: number
   /** Jobs. */
   queued: number
+  /** Jobs let through since the beginning. */
+  admitted: number
 }
 
 /** A `Generate` with a bounded, fair queue before it. */
@@ -97,7 +99,10 @@ export function scheduled(
   }
 
   return Object.assign(run, {
-    load: () => ({ slots: gate.slots, running: gate.running, queued: gate.queued }),
+    load: () => {
+      const { slots, running, queued, admitted } = gate
+      return { slots, running, queued, admitted }
+    },
     resize: (slots: number) => gate.resize(slots),
   })
 }

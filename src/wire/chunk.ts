@@ -5,7 +5,7 @@ export type Generate = (job: Job, options: { signal: AbortSignal }) => AsyncIter
 
 export type Chunk = Accepted | Progress | Tokens | Vectors | Done
 
-/** The job was admitted: its prompt is counted and fits. Always the first chunk. */
+/** The job was admitted: its prompt is counted and fits. Only `progress` may come before it. */
 export interface Accepted {
   type: 'accepted'
   inputTokens: number

@@ -212,7 +212,7 @@ export class LlamaEngine {
 }
 
 function stopping(): PeerError {
-  return new PeerError('stopping', 'This peer is shutting down. Ask another one, or ask later.')
+  return new PeerError('shutting_down', 'This peer is shutting down. Ask another one, or ask later.')
 }
 
 function engineFailed(): PeerError {
@@ -222,7 +222,7 @@ function engineFailed(): PeerError {
   )
 }
 
-function modelFailed(failure: PeerError): PeerError {
+export function modelFailed(failure: PeerError): PeerError {
   return new PeerError('model_failed', `This model cannot be served: ${failure.message}`, {
     param: 'model',
     cause: failure,

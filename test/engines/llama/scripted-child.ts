@@ -3,7 +3,8 @@
  * double. It is a real process that speaks the real messages.
  */
 import { appendFileSync, readFileSync } from 'node:fs'
-import type { FromEngine, ToEngine } from '../../../src/engines/llama/ipc.ts'
+import { basename } from 'node:path'
+import type { FromEngine, LoadOptions, ToEngine } from '../../../src/engines/llama/ipc.ts'
 import type { Chunk } from '../../../src/wire/chunk.ts'
 import type { Job } from '../../../src/wire/job.ts'
 
@@ -20,7 +21,7 @@ const token = (index: number, text: string): Chunk => ({
   text,
 })
 
-const ready: FromEngine = {
+const ready: Extract<FromEngine, { type: 'ready' }> = {
   type: 'ready',
   facts: {
     kind: 'chat',
@@ -43,19 +44,20 @@ function countIn(file: string): number {
   return readFileSync(file).length
 }
 
-/** The model's path is the script of loading: `words:argument`, then the file to count in. */
-function load(path: string): void {
-  const [what = '', file = ''] = path.split('|')
+/** The model's file name is the script of loading: what to do, then the file to count in. */
+function load({ modelPath, slots }: LoadOptions): void {
+  const [script = '', file = ''] = modelPath.split('|')
+  const what = basename(script)
   if (what === 'crash') process.abort()
   if (what === 'crash-after-first' && countIn(file) > 1) process.abort()
   if (what === 'crash-first' && countIn(file) === 1) process.abort()
   if (what === 'hang') return
   if (what === 'nonsense') process.send?.({ type: 'ready', slots: 'many' })
   else if (what === 'refuse')
-    say({ type: 'load-failed', code: 'model_unreadable', message: `${path} is too old.` })
+    say({ type: 'load-failed', code: 'model_unreadable', message: `${modelPath} is too old.` })
   else {
     say({ type: 'load-progress', fraction: 0.5 })
-    say(ready)
+    say({ ...ready, slots: slots ?? ready.slots })
   }
 }
 
@@ -117,7 +119,7 @@ process.on('message', (message: ToEngine) => {
   switch (message.type) {
     case 'load':
       console.log('scripted child loads')
-      load(message.options.modelPath)
+      load(message.options)
       return
     case 'run':
       run(message.run, message.job)

@@ -84,12 +84,12 @@ describe('a model that cannot be loaded', () => {
   })
 
   it('fails at once when the process says so, without telling where the file lies', async () => {
-    await using it = supervised('refuse|/home/somebody/model.gguf')
+    await using it = supervised('/home/somebody/refuse')
     it.supervisor.start()
     await it.state('failed')
     expect(it.supervisor.failure).toMatchObject({
       code: 'model_unreadable',
-      message: 'model.gguf is too old.',
+      message: 'refuse is too old.',
     })
   })
 
@@ -184,9 +184,9 @@ describe('a run', () => {
     await it.state('ready')
     it.engine.stop()
     await it.supervisor.stop()
-    await expect(running).rejects.toMatchObject({ code: 'stopping' })
+    await expect(running).rejects.toMatchObject({ code: 'shutting_down' })
     await expect(collect(it.engine.generate, chatJob('wait'))).rejects.toMatchObject({
-      code: 'stopping',
+      code: 'shutting_down',
     })
   })
 })

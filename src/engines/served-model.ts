@@ -1,0 +1,189 @@
+import type { Clock } from '../base/clock.ts'
+import type { PeerError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Generate } from '../wire/chunk.ts'
+import type { ModelState, ModelStatus } from './engine.ts'
+import type { EngineMetrics } from './engine-metrics.ts'
+import type { LaunchEngine } from './llama/child-process.ts'
+import type { Calibration, LoadOptions } from './llama/ipc.ts'
+import { LlamaEngine } from './llama/llama-engine.ts'
+import { Supervisor } from './llama/supervisor.ts'
+import type { ModelFile } from './model-store.ts'
+import { type Scheduled, type SchedulerLoad, scheduled } from './scheduler.ts'
+
+/** With the graphics cards it was measured with: other cards, other result. */
+export interface RememberedCalibration extends Calibration {
+  gpu: string[]
+}
+
+export interface ServedModelComponents {
+  launch: LaunchEngine
+  clock: Clock
+  logger: Logger
+  metrics: EngineMetrics
+}
+
+export interface ServedModelOptions extends Omit<LoadOptions, 'modelPath'> {
+  queueMax?: number
+  scopeMax?: number
+}
+
+/** One model of this machine: its process, the engine over that, and the queue before both. */
+export class ServedModel {
+  readonly name: string
+  readonly path: string
+  readonly gpu: LoadOptions['gpu']
+  readonly generate: Generate
+  readonly #file: ModelFile
+  readonly #created: number
+  readonly #load: LoadOptions
+  readonly #supervisor: Supervisor
+  readonly #engine: LlamaEngine
+  readonly #scheduled: Scheduled
+  readonly #onChange: (status: ModelStatus) => void
+  #calibration: RememberedCalibration | undefined
+  #calibrationWanted: boolean
+
+  constructor(
+    components: ServedModelComponents,
+    file: ModelFile,
+    options: ServedModelOptions,
+    onChange: (status: ModelStatus) => void,
+  ) {
+    const { queueMax, scopeMax, ...load } = options
+    this.name = file.name
+    this.path = file.path
+    this.gpu = load.gpu
+    this.#file = file
+    this.#created = Math.floor(components.clock.now() / 1000)
+    this.#load = { ...load, modelPath: file.path }
+    // What the user fixed is not ours to find out.
+    this.#calibrationWanted = load.slots === undefined && load.threads === undefined
+    this.#onChange = onChange
+    this.#supervisor = new Supervisor(components, this.#load)
+    this.#engine = new LlamaEngine({ supervisor: this.#supervisor, clock: components.clock })
+    this.#scheduled = scheduled(this.#engine.generate, components, {
+      ...(queueMax === undefined ? {} : { queueMax }),
+      ...(scopeMax === undefined ? {} : { scopeMax }),
+      ...(load.slots === undefined ? {} : { slots: load.slots }),
+    })
+    this.generate = this.#scheduled
+    this.#supervisor.listen({ onState: (state) => this.#onState(state) })
+    this.#count(components.metrics)
+  }
+
+  get load(): SchedulerLoad {
+    return this.#scheduled.load()
+  }
+
+  /** Why it cannot be served. */
+  get failure(): PeerError | undefined {
+    return this.#supervisor.failure
+  }
+
+  get needsCalibration(): boolean {
+    const { state, loaded } = this.#supervisor
+    // An embedding model takes all inputs of a job in one pass: there is nothing to choose.
+    return this.#calibrationWanted && state !== 'failed' && loaded?.facts.kind !== 'embedding'
+  }
+
+  status(): ModelStatus {
+    const { state, failure, progress, loaded } = this.#supervisor
+    const { slots, running, queued } = this.load
+    const { tokensPerSecond } = this.#engine
+    return {
+      name: this.name,
+      state,
+      created: this.#created,
+      demo: this.#file.demo,
+      running,
+      queued,
+      ...(loaded && {
+        facts: loaded.facts,
+        slots,
+        threads: this.#calibration?.threads ?? loaded.threads,
+      }),
+      ...(tokensPerSecond !== undefined && { tokensPerSecond }),
+      ...(state === 'loading' && progress !== undefined && { progress }),
+      ...(failure && { error: { code: failure.code, message: failure.message } }),
+    }
+  }
+
+  start(): void {
+    this.#supervisor.start()
+  }
+
+  /** Resolves once it is ready or failed, or the signal aborts. */
+  async settled(signal: AbortSignal): Promise<void> {
+    const isSettled = () => ['ready', 'failed'].includes(this.#supervisor.state)
+    if (isSettled() || signal.aborted) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const unlisten = this.#supervisor.listen({ onState: () => isSettled() && resolve() })
+    signal.addEventListener('abort', () => resolve(), { once: true })
+    await promise
+    unlisten()
+  }
+
+  async stop(): Promise<void> {
+    this.#engine.stop()
+    await this.#supervisor.stop()
+  }
+
+  /** For the next load of the model. */
+  useCalibration(calibration: RememberedCalibration): void {
+    if (!this.#calibrationWanted) return
+    this.#calibrationWanted = false
+    this.#calibration = calibration
+    const { slots, threads } = calibration
+    this.#supervisor.loadWith({ ...this.#load, slots, threads })
+  }
+
+  /** Undefined when work came in between. */
+  async calibrate(): Promise<RememberedCalibration | undefined> {
+    const restartsBefore = this.#supervisor.restarts
+    const result = await this.#engine.calibrate()
+    if (result === undefined) {
+      // Measuring must not kill the process a second time.
+      if (this.#supervisor.restarts > restartsBefore) this.#calibrationWanted = false
+      return undefined
+    }
+    const calibration = { ...result, gpu: this.#supervisor.loaded?.hardware.gpu ?? [] }
+    this.useCalibration(calibration)
+    this.#scheduled.resize(result.slots)
+    this.#onChange(this.status())
+    return calibration
+  }
+
+  #onState(state: ModelState): void {
+    const { loaded } = this.#supervisor
+    if (state === 'ready' && loaded) {
+      this.#scheduled.resize(loaded.slots)
+      this.#checkCalibration(loaded.hardware.gpu)
+    }
+    this.#onChange(this.status())
+  }
+
+  /** What was measured with other graphics cards is forgotten, and the model loaded without it. */
+  #checkCalibration(gpu: string[]): void {
+    if (!this.#calibration || this.#calibration.gpu.join() === gpu.join()) return
+    this.#calibration = undefined
+    this.#calibrationWanted = true
+    this.#supervisor.loadWith(this.#load)
+    this.#supervisor.kill('it was loaded for other graphics cards')
+  }
+
+  #count(metrics: EngineMetrics): void {
+    const labels = { model: this.name }
+    this.#supervisor.listen({
+      onState: (state) => state === 'restarting' && metrics.restarts.add(1, labels),
+      onMessage(message) {
+        if (message.type !== 'chunks') return
+        for (const [, chunk] of message.chunks) {
+          if (chunk.type !== 'done') continue
+          metrics.inputTokens.add(chunk.usage.inputTokens, labels)
+          metrics.outputTokens.add(chunk.usage.outputTokens, labels)
+        }
+      },
+    })
+  }
+}
