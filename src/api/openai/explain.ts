@@ -37,7 +37,7 @@ const ECHO_CHARS_MAX = 64
 
 /**
  * What is wrong with a body that the compiled schema refused, in OpenAI's words: the first fault,
- * of a union the fault of the branch that came furthest.
+ * of a union the fault of the branch that fits best.
  */
 export function explain(schema: unknown, value: unknown): InvalidError | undefined {
   const fault = find(schema as Schema, value, [])
@@ -74,15 +74,17 @@ function inAny(schema: Schema, value: unknown, path: Path): Fault | undefined {
   return furthest
 }
 
-/** Positive when `a` lies further into the value than `b`, or as far and says more. */
+/** Positive when branch `a` fits the value better than `b`: in all its types, or further into it. */
 function compare(a: Fault, b: Fault): number {
+  const byKind = Number(!a.expected) - Number(!b.expected)
+  if (byKind !== 0) return byKind
   for (let at = 0; at < Math.min(a.path.length, b.path.length); at++) {
     const [stepA, stepB] = [a.path[at], b.path[at]]
     if (typeof stepA === 'number' && typeof stepB === 'number' && stepA !== stepB) {
       return stepA - stepB
     }
   }
-  return a.path.length - b.path.length || Number(!a.expected) - Number(!b.expected)
+  return a.path.length - b.path.length
 }
 
 function inOne(schema: Schema, value: unknown, path: Path): Fault | undefined {

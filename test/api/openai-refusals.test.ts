@@ -1,0 +1,190 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { chatRequest } from '../../src/api/openai/chat-schema.ts'
+import { completionRequest } from '../../src/api/openai/completion-schema.ts'
+import { startTestApi, type TestApi } from './openai-server.ts'
+import { expectShape, openAiSchemas } from './openai-shapes.ts'
+
+let api: TestApi
+
+beforeAll(async () => {
+  api = await startTestApi()
+})
+
+beforeEach(() => {
+  api.engine.jobs.length = 0
+})
+
+afterAll(() => api.stop())
+
+const user = { role: 'user', content: 'Hi' }
+const good = {
+  '/v1/chat/completions': { model: 'test-chat', messages: [user] },
+  '/v1/completions': { model: 'test-chat', prompt: 'Hi' },
+  '/v1/embeddings': { model: 'test-embed', input: 'Hi' },
+}
+
+type Case = [name: string, body: object, code: string, param: string | null]
+
+function refuses(path: keyof typeof good, cases: Case[]): void {
+  it.each(cases)('%s', async (_name, change, code, param) => {
+    const response = await api.post(path, { ...good[path], ...change })
+    const body = (await response.json()) as { error: { message: string }; request_id: string }
+    expectShape('ErrorResponse', body)
+    expect(response.status).toBe(code === 'model_not_found' ? 404 : 400)
+    expect(body).toMatchObject({ error: { type: 'invalid_request_error', code, param } })
+    expect(body.error.message.length).toBeLessThan(300)
+    expect(body.request_id).toBe(response.headers.get('x-request-id'))
+    expect(response.headers.get('x-should-retry')).toBe('false')
+    expect(response.headers.get('content-type')).toContain('application/json')
+    expect(api.engine.jobs).toEqual([])
+  })
+}
+
+const part = (content: object) => ({ messages: [user, { role: 'user', content: [content] }] })
+const message = (more: object) => ({ messages: [user, { ...user, ...more }] })
+
+describe('chat refuses, and names the place', () => {
+  refuses('/v1/chat/completions', [
+    ['no model', { model: undefined }, 'missing_required_parameter', 'model'],
+    ['a model that is no string', { model: 7 }, 'invalid_type', 'model'],
+    ['a model nobody knows', { model: 'no-model' }, 'model_not_found', 'model'],
+    ['a model of another kind', { model: 'test-embed' }, 'model_not_supported', 'model'],
+    ['no messages', { messages: undefined }, 'missing_required_parameter', 'messages'],
+    ['an empty list of messages', { messages: [] }, 'invalid_value', 'messages'],
+    ['messages that are a string', { messages: 'Hi' }, 'invalid_type', 'messages'],
+    ['a message that is null', { messages: [null] }, 'invalid_type', 'messages[0]'],
+    ['a role it does not know', message({ role: 'x' }), 'invalid_value', 'messages[1].role'],
+    ['a role of later', message({ role: 'tool' }), 'unsupported_value', 'messages[1].role'],
+    ['no content', message({ content: null }), 'invalid_type', 'messages[1].content'],
+    ['no parts', message({ content: [] }), 'invalid_value', 'messages[1].content'],
+    [
+      'an image',
+      part({ type: 'image_url', image_url: { url: 'data:' } }),
+      'unsupported_value',
+      'messages[1].content[0].type',
+    ],
+    ['an unknown part', part({ type: 'x' }), 'invalid_value', 'messages[1].content[0].type'],
+    [
+      'a part without text',
+      part({ type: 'text' }),
+      'missing_required_parameter',
+      'messages[1].content[0].text',
+    ],
+    [
+      'tool calls of earlier',
+      message({ role: 'assistant', tool_calls: [{ id: 'call_1' }] }),
+      'unsupported_parameter',
+      'messages[1].tool_calls',
+    ],
+    ['an unknown field', { foo: 1 }, 'unknown_parameter', 'foo'],
+    ['an unknown field inside', message({ foo: 1 }), 'unknown_parameter', 'messages[1].foo'],
+    ['a temperature above 2', { temperature: 2.1 }, 'invalid_value', 'temperature'],
+    ['a temperature in words', { temperature: 'hot' }, 'invalid_type', 'temperature'],
+    ['a top_p below 0', { top_p: -0.1 }, 'invalid_value', 'top_p'],
+    ['a seed with a fraction', { seed: 0.5 }, 'invalid_type', 'seed'],
+    ['no answers', { n: 0 }, 'invalid_value', 'n'],
+    ['too many answers', { n: 129 }, 'invalid_value', 'n'],
+    ['no tokens', { max_tokens: 0 }, 'invalid_value', 'max_tokens'],
+    ['two limits', { max_tokens: 1, max_completion_tokens: 2 }, 'invalid_value', 'max_tokens'],
+    ['an empty stop', { stop: ['a', ''] }, 'invalid_value', 'stop[1]'],
+    ['a long stop', { stop: 'é'.repeat(200) }, 'invalid_value', 'stop'],
+    ['ten thousand stops', { stop: Array(10_000).fill('x') }, 'invalid_value', 'stop'],
+    ['a stop that is a number', { stop: 5 }, 'invalid_type', 'stop'],
+    ['a bias beyond 100', { logit_bias: { 7: 101 } }, 'invalid_value', 'logit_bias.7'],
+    ['a bias on a word', { logit_bias: { hello: 1 } }, 'invalid_value', 'logit_bias.hello'],
+    ['alternatives without scores', { top_logprobs: 2 }, 'invalid_value', 'top_logprobs'],
+    [
+      'too many alternatives',
+      { logprobs: true, top_logprobs: 21 },
+      'invalid_value',
+      'top_logprobs',
+    ],
+    ['stream options alone', { stream_options: {} }, 'invalid_value', 'stream_options'],
+    [
+      'unknown stream options',
+      { stream: true, stream_options: { x: 1 } },
+      'unknown_parameter',
+      'stream_options.x',
+    ],
+    ['a stream of 1', { stream: 1 }, 'invalid_type', 'stream'],
+    ['tools', { tools: [{ type: 'function' }] }, 'unsupported_parameter', 'tools'],
+    ['a tool choice', { tool_choice: 'required' }, 'unsupported_parameter', 'tool_choice'],
+    ['functions', { functions: [{ name: 'f' }] }, 'unsupported_parameter', 'functions'],
+    [
+      'JSON mode',
+      { response_format: { type: 'json_object' } },
+      'unsupported_parameter',
+      'response_format',
+    ],
+    ['reasoning', { reasoning_effort: 'low' }, 'unsupported_parameter', 'reasoning_effort'],
+    ['speech', { modalities: ['text', 'audio'] }, 'unsupported_parameter', 'modalities'],
+    ['a prediction', { prediction: { type: 'content' } }, 'unsupported_parameter', 'prediction'],
+    ['web search', { web_search_options: {} }, 'unsupported_parameter', 'web_search_options'],
+    ['a jurisdiction', { jurisdiction: 'DE' }, 'unsupported_parameter', 'jurisdiction'],
+    ['ghost tokens', { stream_mode: 'v8' }, 'unsupported_parameter', 'stream_mode'],
+    ['a price', { max_price: 5 }, 'unsupported_parameter', 'max_price'],
+    ['verification', { verification: 'cross-node' }, 'unsupported_parameter', 'verification'],
+    ['a salt', { receipt_privacy: 'salted' }, 'unsupported_parameter', 'receipt_privacy'],
+    ['a choice of nodes', { node: { only: [] } }, 'unsupported_parameter', 'node'],
+    ['a knowledge base', { knowledge_base: 'kb_1' }, 'unsupported_parameter', 'knowledge_base'],
+  ])
+
+  it('a body that is no object', async () => {
+    const response = await api.post('/v1/chat/completions', [1])
+    expect(response.status).toBe(400)
+    expect(await response.json()).toMatchObject({ error: { code: 'invalid_type', param: null } })
+  })
+})
+
+describe('completions refuse, and name the place', () => {
+  refuses('/v1/completions', [
+    ['no prompt', { prompt: undefined }, 'missing_required_parameter', 'prompt'],
+    ['mixed prompts', { prompt: ['a', 1] }, 'invalid_type', 'prompt[1]'],
+    ['no prompts', { prompt: [] }, 'invalid_value', 'prompt'],
+    ['too many prompts', { prompt: Array(129).fill('a') }, 'invalid_value', 'prompt'],
+    ['too many answers', { prompt: ['a', 'b'], n: 65 }, 'invalid_value', 'n'],
+    ['a token that is none', { prompt: [9906, 100256] }, 'invalid_value', 'prompt[1]'],
+    ['a far token', { prompt: [[1], [2, 2 ** 50]] }, 'invalid_value', 'prompt[1][1]'],
+    ['a negative token', { prompt: [-1] }, 'invalid_value', 'prompt[0]'],
+    ['a gap', { suffix: 'end' }, 'unsupported_parameter', 'suffix'],
+    ['the best of many', { best_of: 3 }, 'unsupported_parameter', 'best_of'],
+    ['echoed scores', { echo: true, logprobs: 1 }, 'unsupported_parameter', 'logprobs'],
+    ['six alternatives', { logprobs: 6 }, 'invalid_value', 'logprobs'],
+    ['messages', { messages: [user] }, 'unknown_parameter', 'messages'],
+  ])
+})
+
+describe('embeddings refuse, and name the place', () => {
+  refuses('/v1/embeddings', [
+    ['no input', { input: undefined }, 'missing_required_parameter', 'input'],
+    ['nothing to embed', { input: [] }, 'invalid_value', 'input'],
+    ['an empty text', { input: '' }, 'invalid_value', 'input'],
+    ['an empty text among others', { input: ['a', ''] }, 'invalid_value', 'input[1]'],
+    ['no tokens', { input: [[]] }, 'invalid_value', 'input[0]'],
+    ['too many texts', { input: Array(2049).fill('a') }, 'invalid_value', 'input'],
+    ['too many tokens', { input: Array(2).fill(Array(200_000).fill(1)) }, 'invalid_value', 'input'],
+    ['an unknown format', { encoding_format: 'hex' }, 'invalid_value', 'encoding_format'],
+    ['no dimensions', { dimensions: 0 }, 'invalid_value', 'dimensions'],
+    ['more dimensions than there are', { dimensions: 9 }, 'invalid_value', 'dimensions'],
+    ['a model of another kind', { model: 'test-chat' }, 'model_not_supported', 'model'],
+  ])
+})
+
+describe("OpenAI's fields", () => {
+  it.each([
+    ['CreateChatCompletionRequest', chatRequest],
+    ['CreateCompletionRequest', completionRequest],
+  ])('of %s are all known', (name, ours) => {
+    const fields = (schema: string): string[] => {
+      const { properties = {}, allOf = [] } = openAiSchemas.$defs[schema] ?? {}
+      const inherited = allOf.flatMap((base) => {
+        const { $ref, properties: own = {} } = base as { $ref?: string; properties?: object }
+        return $ref === undefined ? Object.keys(own) : fields($ref.replace('#/$defs/', ''))
+      })
+      return [...Object.keys(properties), ...inherited]
+    }
+    const theirs = fields(name)
+    expect(theirs.length).toBeGreaterThan(15)
+    expect(theirs.filter((field) => !(field in ours.properties))).toEqual([])
+  })
+})
