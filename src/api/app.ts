@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { fastify } from 'fastify'
 import type { Principal } from '../accounts/principal.ts'
@@ -17,6 +18,7 @@ export interface AppParts {
   bodyBytesMax: number
   routes: readonly RouteModule[]
   createServer: (handler: NodeHandler) => NodeServer
+  onBadHttp: (error: Error, socket: Socket) => void
 }
 
 const PARAM_CHARS_MAX = 512
@@ -27,6 +29,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   const app = fastify({
     // Typed by Fastify as HTTP/1's; the two servers differ in nothing that the app uses.
     serverFactory: (handler) => parts.createServer(handler as NodeHandler) as never,
+    clientErrorHandler: parts.onBadHttp,
     genReqId: parts.newRequestId,
     requestIdHeader: false,
     logger: false,

@@ -5,7 +5,7 @@ import type { Access } from './route.ts'
 
 /** What the surface needs to know of keys. */
 export interface Keys {
-  /** Throws `api_key_invalid`, `api_key_revoked` or `api_key_expired`. Never waits. */
+  /** Throws `invalid_api_key`, `api_key_revoked` or `api_key_expired`. Never waits. */
   verify(secret: string): Principal
 }
 
@@ -33,7 +33,7 @@ function secretOf(headers: IncomingHttpHeaders): string {
     const secret = bearer.exec(authorization)?.[1]
     if (secret !== undefined) return secret
     throw new PeerError(
-      'api_key_invalid',
+      'invalid_api_key',
       'The Authorization header must read `Bearer YOUR_KEY`, with one space and nothing after.',
     )
   }

@@ -50,9 +50,9 @@ export const errorStatus: Readonly<Record<string, ErrorStatus>> = {
   context_length_exceeded: invalid,
   model_not_supported: invalid,
   invalid_jurisdiction: invalid,
+  invalid_scope: invalid,
 
   api_key_missing: badKey,
-  api_key_invalid: badKey,
   api_key_revoked: badKey,
   api_key_expired: badKey,
   invalid_api_key: { ...badKey, productCode: 'api_key_invalid' },
@@ -65,13 +65,15 @@ export const errorStatus: Readonly<Record<string, ErrorStatus>> = {
 
   not_found: notFound,
   unknown_url: { status: 404, type: 'invalid_request_error', productCode: 'not_found' },
+  key_not_found: notFound,
   model_not_found: { status: 404, type: 'invalid_request_error' },
   method_not_allowed: { status: 405, type: 'invalid_request_error' },
 
   request_timeout: { status: 408, type: 'invalid_request_error', retry: true },
-  conflict,
   idempotency_conflict: conflict,
   chat_session_conflict: conflict,
+  owner_key_needed: conflict,
+  too_many_keys: conflict,
   request_too_large: { status: 413, type: 'invalid_request_error' },
   unsupported_media_type: { status: 415, type: 'invalid_request_error' },
   invalid_json: { status: 422, type: 'invalid_request_error' },

@@ -65,12 +65,11 @@ function createTlsServer(
 }
 
 /** Answers what is no HTTP at all, in the shape of every other error, and hangs up. */
-export function refuseBadHttp(
-  server: NodeServer,
+export function badHttpHandler(
   newRequestId: () => string,
   underway: (socket: Duplex) => ServerResponse | undefined,
-): void {
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+) {
+  return (error: NodeJS.ErrnoException, socket: Duplex): void => {
     const begun = underway(socket)?.headersSent === true
     if (error.code === 'ECONNRESET' || !socket.writable || begun) {
       socket.destroy()
@@ -84,7 +83,7 @@ export function refuseBadHttp(
         `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       () => socket.destroy(),
     )
-  })
+  }
 }
 
 function badHttp(code: string | undefined): PeerError {

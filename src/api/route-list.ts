@@ -6,14 +6,23 @@ import type { RouteEntry, RouteSchema } from './route.ts'
 export function listRoutes(app: FastifyInstance): void {
   const entries: RouteEntry[] = []
   app.decorate('routeEntries', entries)
-  app.addHook('onRoute', ({ method, url, config, schema }) => {
+  app.addHook('onRoute', (route) => {
+    const { method, url, config } = route
     const access = config?.access
     if (access === undefined) {
       throw new PeerError('route_without_access', `${url} does not say who may call it.`)
     }
     for (const one of typeof method === 'string' ? [method] : method) {
       if (one === 'HEAD') continue
-      entries.push({ method: one, url, access, schema: (schema ?? {}) as RouteSchema })
+      entries.push({
+        method: one,
+        url,
+        access,
+        // Asked late: a scope inside, such as an alias of `mounted`, may still replace it.
+        get schema() {
+          return (route.schema ?? {}) as RouteSchema
+        },
+      })
     }
   })
 }

@@ -10,7 +10,7 @@ import { buildApp } from './app.ts'
 import type { Keys } from './auth.ts'
 import { Entrance } from './entrance.ts'
 import { defaultHttp, type HttpOptions } from './http-options.ts'
-import { createNodeServer, type NodeServer, refuseBadHttp } from './node-server.ts'
+import { badHttpHandler, createNodeServer, type NodeServer } from './node-server.ts'
 import { isLoopback } from './origin.ts'
 
 export interface HttpComponents {
@@ -56,10 +56,10 @@ export class HttpServer implements Service {
       bodyBytesMax: this.#options.bodyBytesMax,
       routes: this.#options.routes,
       createServer: (handler) => createNodeServer(handler, this.#options),
+      onBadHttp: badHttpHandler(newRequestId, (socket) => this.#entrance.underway(socket)),
     })
     const server = app.server as NodeServer
     this.#server = server
-    refuseBadHttp(server, newRequestId, (socket) => this.#entrance.underway(socket))
     for (const event of ['connection', 'secureConnection']) {
       server.on(event, (socket: Socket) => this.#track(socket))
     }

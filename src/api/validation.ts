@@ -20,6 +20,8 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
 function violation(errors: readonly TLocalizedValidationError[]): InvalidError {
   let chosen: TLocalizedValidationError | undefined
   for (const error of errors) {
+    // Said of each superfluous member, beside the one error that names them all.
+    if (error.keyword === 'boolean') continue
     if (chosen === undefined || depth(error) > depth(chosen)) chosen = error
   }
   if (chosen === undefined) return new InvalidError(undefined, 'The request does not fit.')
