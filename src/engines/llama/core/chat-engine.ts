@@ -1,30 +1,59 @@
 import { basename } from 'node:path'
 import type { Clock } from '../../../base/clock.ts'
 import type { ChatWork, CompletionWork } from '../../../wire/job.ts'
-import type { LoadOptions } from '../ipc.ts'
-import { nativeContext, nativeModel, newSampler } from './binding.ts'
+import type { Calibration, LoadOptions } from '../ipc.ts'
+import {
+  type NativeContext,
+  type NativeSampler,
+  nativeContext,
+  nativeModel,
+  newSampler,
+} from './binding.ts'
+import { calibrate } from './calibrate.ts'
 import { CHATML, ChatPrompt } from './chat-prompt.ts'
 import { Run } from './generation.ts'
 import { type JobInputComponents, promptsOf } from './job-input.ts'
-import { loadFailure, type OpenModel } from './load.ts'
+import { defaultThreads, loadFailure, type OpenModel } from './load.ts'
 import { BATCH_SIZE, type ContextPlan, planContext } from './memory.ts'
 import type { Outbox } from './outbox.ts'
 import { TickLoop } from './tick-loop.ts'
+
+interface ChatEngineParts {
+  context: NativeContext
+  newSampler: () => NativeSampler
+  outbox: Outbox
+  clock: Clock
+}
 
 /** A model that writes: its context, its template and the loop that runs its jobs. */
 export class ChatEngine {
   readonly plan: ContextPlan
   readonly loop: TickLoop
+  readonly #parts: ChatEngineParts
   readonly #input: JobInputComponents
   readonly #vocabularySize: number
-  readonly #outbox: Outbox
+  readonly #fixed: Pick<LoadOptions, 'slots' | 'threads'>
+  readonly #trims: boolean
+  #threads: number
 
-  constructor(open: OpenModel, plan: ContextPlan, loop: TickLoop, outbox: Outbox) {
+  constructor(
+    open: OpenModel,
+    plan: ContextPlan,
+    fixed: Pick<LoadOptions, 'slots' | 'threads'>,
+    parts: ChatEngineParts,
+  ) {
+    const { isRecurrent, isHybrid, swaSize } = open.model.fileInsights
     this.plan = plan
-    this.loop = loop
+    this.#parts = parts
+    this.#fixed = fixed
     this.#input = { model: open.model, chatPrompt: chatPromptOf(open) }
     this.#vocabularySize = open.vocabularySize
-    this.#outbox = outbox
+    this.#threads = open.threads
+    this.#trims = !isRecurrent && !isHybrid && !swaSize
+    this.loop = new TickLoop(
+      { ...parts, tokens: open.tokens },
+      { ...plan, batchSize: BATCH_SIZE, trims: this.#trims },
+    )
   }
 
   static async create(
@@ -43,20 +72,13 @@ export class ChatEngine {
       .catch((error): never => {
         throw loadFailure(basename(options.modelPath), error)
       })
-    const native = nativeContext(context)
-    const nativeModelOf = nativeModel(open.model)
-    const { isRecurrent, isHybrid, swaSize } = open.model.fileInsights
-    const loop = new TickLoop(
-      {
-        context: native,
-        newSampler: () => newSampler(open.llama, nativeModelOf),
-        tokens: open.tokens,
-        outbox,
-        clock,
-      },
-      { ...plan, batchSize: context.batchSize, trims: !isRecurrent && !isHybrid && !swaSize },
-    )
-    return new ChatEngine(open, plan, loop, outbox)
+    const model = nativeModel(open.model)
+    return new ChatEngine(open, plan, options, {
+      context: nativeContext(context),
+      newSampler: () => newSampler(open.llama, model),
+      outbox,
+      clock,
+    })
   }
 
   add(id: number, scope: string, work: ChatWork | CompletionWork): void {
@@ -64,9 +86,34 @@ export class ChatEngine {
     const limits = { contextLength, vocabularySize: this.#vocabularySize }
     const prompts = promptsOf(this.#input, limits, work)
     const run = new Run({ id, scope, sampling: work.sampling, prompts, contextLength })
-    this.#outbox.add(id, { type: 'accepted', inputTokens: run.inputTokens })
+    this.#parts.outbox.add(id, { type: 'accepted', inputTokens: run.inputTokens })
     this.loop.add(run)
   }
+
+  /** Measures, and goes on with what was found best. Undefined when there is work to do instead. */
+  async calibrate(): Promise<Calibration | undefined> {
+    const { slots, threads } = this.#fixed
+    const options = {
+      threads: threads === undefined ? threadCandidates(defaultThreads()) : [threads],
+      contextLength: this.plan.contextLength,
+      trims: this.#trims,
+    }
+    const found = await this.loop.lend(async (sequences, signal) => {
+      const result = await calibrate({ ...this.#parts, sequences }, options, signal)
+      this.#threads = result?.threads ?? this.#threads
+      this.#parts.context.setThreads(this.#threads)
+      return result
+    })
+    if (found === undefined) return undefined
+    const best = { ...found, slots: slots ?? found.slots }
+    this.loop.slots = best.slots
+    return best
+  }
+}
+
+/** One, half and all that may be used: hyper-threads of one core help little or not at all. */
+function threadCandidates(most: number): number[] {
+  return [...new Set([1, Math.ceil(most / 2), most])]
 }
 
 function chatPromptOf({ model, library }: OpenModel): ChatPrompt {

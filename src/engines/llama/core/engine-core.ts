@@ -42,7 +42,7 @@ export class EngineCore {
         this.#embedder?.cancel(message.run)
         return
       case 'calibrate':
-        this.#outbox.send({ type: 'calibration-stopped' })
+        await this.#calibrate()
         return
     }
   }
@@ -102,6 +102,17 @@ export class EngineCore {
       { contextLength, vectorLength: model.embeddingVectorSize },
     )
     return contextLength
+  }
+
+  async #calibrate(): Promise<void> {
+    const result =
+      this.#chat === undefined
+        ? { slots: 1, threads: this.#open?.threads ?? 1, measured: [] }
+        : // A model that cannot be measured can still answer.
+          await this.#chat.calibrate().catch(() => undefined)
+    this.#outbox.send(
+      result === undefined ? { type: 'calibration-stopped' } : { type: 'calibrated', result },
+    )
   }
 
   #run(id: number, { work, cacheScope }: Job): void {

@@ -1,7 +1,8 @@
 import type { LlamaModel } from 'node-llama-cpp'
-import { PeerError } from '../../../base/errors.ts'
+import { InvalidError, PeerError } from '../../../base/errors.ts'
 import type { ChatWork, CompletionWork, Sampling } from '../../../wire/job.ts'
 import type { ChatPrompt } from './chat-prompt.ts'
+import { BAN } from './sampler.ts'
 
 export interface JobInputComponents {
   model: LlamaModel
@@ -62,10 +63,14 @@ function begun(model: LlamaModel, tokens: number[]): number[] {
 
 function checkBias({ logitBias }: Sampling, vocabularySize: number): void {
   const beyond = logitBias.find(([token]) => token >= vocabularySize || token < 0)
-  if (beyond === undefined) return
-  throw new PeerError(
-    'invalid_value',
-    `logit_bias names token ${beyond[0]}; this model's tokens are 0 to ${vocabularySize - 1}.`,
-    { param: 'logit_bias' },
-  )
+  if (beyond !== undefined) {
+    throw new InvalidError(
+      'logit_bias',
+      `logit_bias names token ${beyond[0]}; this model's tokens are 0 to ${vocabularySize - 1}.`,
+    )
+  }
+  const banned = new Set(logitBias.flatMap(([token, bias]) => (bias <= BAN ? [token] : [])))
+  if (banned.size >= vocabularySize) {
+    throw new InvalidError('logit_bias', 'logit_bias bans every token of this model. Ban fewer.')
+  }
 }

@@ -16,7 +16,7 @@ export interface SamplerComponents {
 }
 
 /** OpenAI's "ban": a finite -100 can still be outweighed. */
-const BAN = -100
+export const BAN = -100
 
 /**
  * Draws one choice's tokens. No top-k: nobody asked for one, and leaving its key out is the only way

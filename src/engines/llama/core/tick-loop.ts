@@ -7,7 +7,7 @@ import type { Lane, Run } from './generation.ts'
 import type { Outbox } from './outbox.ts'
 import { PrefillPace } from './prefill-pace.ts'
 import { type Drawn, Sampler } from './sampler.ts'
-import { type Pick, SequencePool, SHARE_TOKENS_MIN } from './sequence-pool.ts'
+import { type Pick, type Sequence, SequencePool, SHARE_TOKENS_MIN } from './sequence-pool.ts'
 import type { TokenTable } from './token-table.ts'
 
 export interface TickLoopComponents {
@@ -48,6 +48,7 @@ export class TickLoop {
   /** In the order they were admitted: prompts are read in this order. */
   #active: Lane[] = []
   #looping: Promise<void> | undefined
+  #lent: { abort: AbortController; ended: Promise<unknown> } | undefined
 
   constructor(components: TickLoopComponents, options: TickLoopOptions) {
     this.#components = components
@@ -57,8 +58,8 @@ export class TickLoop {
     this.#pace = new PrefillPace(options.batchSize)
   }
 
-  get idle(): boolean {
-    return this.#looping === undefined
+  get busy(): boolean {
+    return this.#looping !== undefined
   }
 
   set slots(slots: number) {
@@ -85,7 +86,27 @@ export class TickLoop {
     this.#components.outbox.flush()
   }
 
+  /**
+   * Lends the context out while there is no work. Work that comes in aborts the task, and waits for
+   * it to end. Undefined when there is work.
+   */
+  async lend<T>(
+    task: (sequences: readonly Sequence[], signal: AbortSignal) => Promise<T>,
+  ): Promise<T | undefined> {
+    if (this.busy || this.#lent !== undefined) return undefined
+    const abort = new AbortController()
+    const ended = task(this.#pool.sequences, abort.signal)
+    this.#lent = { abort, ended: ended.catch(() => {}) }
+    try {
+      return await ended
+    } finally {
+      this.#lent = undefined
+    }
+  }
+
   async #loop(): Promise<void> {
+    this.#lent?.abort.abort()
+    await this.#lent?.ended
     while (this.#waiting.length + this.#active.length > 0) {
       await this.#admit()
       await this.#tick()
@@ -223,7 +244,7 @@ export class TickLoop {
   #advance(lane: Lane, { token, logprob }: Drawn): void {
     const { tokens } = this.#components
     if (token < 0) {
-      this.#fail(lane.run, nothingToChoose())
+      this.#fail(lane.run, new Error('no token is left to choose from'))
     } else if (tokens.isEnd(token)) {
       this.#finish(lane, 'stop')
       this.#settle(lane.run)
@@ -300,10 +321,4 @@ export class TickLoop {
       queued++
     }
   }
-}
-
-function nothingToChoose(): PeerError {
-  return new PeerError('invalid_value', 'logit_bias bans every token. Ban fewer.', {
-    param: 'logit_bias',
-  })
 }

@@ -1,0 +1,113 @@
+import type { Clock } from '../../../base/clock.ts'
+import type { Calibration } from '../ipc.ts'
+import type { NativeContext, NativeSampler } from './binding.ts'
+import type { Sequence } from './sequence-pool.ts'
+
+export interface CalibrateComponents {
+  context: NativeContext
+  newSampler: () => NativeSampler
+  clock: Clock
+  /** Nobody else may drive the context meanwhile. */
+  sequences: readonly Sequence[]
+}
+
+export interface CalibrateOptions {
+  /** In the order they are tried; at equal speed the first is taken. */
+  threads: readonly number[]
+  contextLength: number
+  /** A sequence can be cut, so that what it holds stays. */
+  trims: boolean
+}
+
+const PARALLEL = [1, 2, 4, 8]
+/** One measurement: long enough to mean something, short enough for a dozen in a few seconds. */
+const MEASURE_MS = 150
+const STEPS_MIN = 2
+const STEPS_MAX = 64
+/** A slow model gets no further than this, and is judged by what was measured until then. */
+const LIMIT_MS = 20_000
+/** Differences below this are noise. */
+const NOISE = 0.03
+
+interface Measured {
+  threads: number
+  parallel: number
+  tokensPerSecond: number
+}
+
+/** Finds the fastest threads with one answer, then how many answers side by side give most in all. */
+export async function calibrate(
+  components: CalibrateComponents,
+  options: CalibrateOptions,
+  signal: AbortSignal,
+): Promise<Calibration | undefined> {
+  const { context, clock, sequences } = components
+  const until = clock.elapsed() + LIMIT_MS
+  const measured: Measured[] = []
+  const measure = async (threads: number, parallel: number) => {
+    if (signal.aborted || (clock.elapsed() > until && measured.length > 0)) return
+    context.setThreads(threads)
+    const tokensPerSecond = await decodeRate(components, options, parallel, signal)
+    if (!signal.aborted) measured.push({ threads, parallel, tokensPerSecond })
+  }
+  for (const threads of options.threads) await measure(threads, 1)
+  const { threads } = best(measured) ?? { threads: 1 }
+  for (const parallel of PARALLEL.slice(1)) {
+    if (parallel <= sequences.length) await measure(threads, parallel)
+  }
+  if (signal.aborted) return undefined
+  const atThreads = measured.filter((it) => it.threads === threads)
+  // Reversed: where more answers side by side cost nothing, more of them is better.
+  return { slots: best(atThreads.toReversed())?.parallel ?? 1, threads, measured }
+}
+
+/** The first that nothing beats by more than noise. */
+function best(measured: readonly Measured[]): Measured | undefined {
+  const most = Math.max(...measured.map(({ tokensPerSecond }) => tokensPerSecond))
+  return measured.find(({ tokensPerSecond }) => tokensPerSecond >= most * (1 - NOISE))
+}
+
+/** Tokens a second of `parallel` answers in all, written behind what the sequences hold. */
+async function decodeRate(
+  { context, newSampler, clock, sequences }: CalibrateComponents,
+  { contextLength, trims }: CalibrateOptions,
+  parallel: number,
+  signal: AbortSignal,
+): Promise<number> {
+  const used = sequences.slice(0, parallel)
+  for (const sequence of used) {
+    if (sequence.length === 0 || (trims && sequence.length + STEPS_MAX < contextLength)) continue
+    context.disposeSequence(sequence.index)
+    sequence.length = 0
+  }
+  const samplers = used.map(() => newSampler())
+  for (const sampler of samplers) sampler.applyConfig({})
+  const token = Uint32Array.of(0)
+  const logit = Uint32Array.of(0)
+  let steps = -1
+  let started = 0
+  let ms = 0
+  try {
+    // The first step warms up and is not counted.
+    while (steps < STEPS_MIN || (ms < MEASURE_MS && steps < STEPS_MAX - 1)) {
+      context.initBatch(parallel)
+      const indexes = used.map(({ index, length }) =>
+        context.addToBatch(index, length + steps + 1, token, logit),
+      )
+      await context.decodeBatch()
+      await Promise.all(
+        samplers.map((sampler, at) => context.sampleToken(indexes[at]?.[0] ?? 0, sampler)),
+      )
+      if (signal.aborted) break
+      if (++steps === 0) started = clock.elapsed()
+      ms = clock.elapsed() - started
+    }
+  } finally {
+    for (const { index, length } of used) {
+      if (length === 0) context.disposeSequence(index)
+      else context.removeTokenCellsFromSequence(index, length, -1)
+    }
+    for (const sampler of samplers) sampler.dispose()
+  }
+  return ms > 0 ? (steps * parallel * 1000) / ms : 0
+}

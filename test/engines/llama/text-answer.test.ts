@@ -1,0 +1,151 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { AnswerText, type Settled } from '../../../src/engines/llama/core/answer-text.ts'
+import { StopStrings } from '../../../src/engines/llama/core/stop-strings.ts'
+
+function write(pieces: readonly Uint8Array[], stops: readonly string[]): AnswerLog {
+  const answer = new AnswerText(stops.length === 0 ? undefined : new StopStrings(stops))
+  const settled: Settled[] = []
+  let pushed = 0
+  for (const piece of pieces) {
+    if (answer.stopped) break
+    const more = answer.push(pushed++, piece)
+    if (more !== undefined) settled.push(more)
+  }
+  const rest = answer.stopped ? undefined : answer.flush()
+  if (rest !== undefined) settled.push(rest)
+  return {
+    settled,
+    stopped: answer.stopped,
+    pushed,
+    text: settled.map(({ text }) => text).join(''),
+    ids: settled.flatMap(({ ids }) => ids),
+  }
+}
+
+interface AnswerLog {
+  settled: Settled[]
+  stopped: boolean
+  pushed: number
+  text: string
+  ids: number[]
+}
+
+const pieces = (...texts: string[]) => texts.map((text) => Buffer.from(text))
+
+/** The stop string that is complete first; of those that end together the longest. */
+function cutAtStop(text: string, stops: readonly string[]): string {
+  const bytes = Buffer.from(text)
+  for (let end = 1; end <= bytes.length; end++) {
+    const matched = stops
+      .map((stop) => Buffer.from(stop))
+      .filter((stop) => stop.length <= end && bytes.subarray(end - stop.length, end).equals(stop))
+    if (matched.length === 0) continue
+    const longest = Math.max(...matched.map(({ length }) => length))
+    return bytes.subarray(0, end - longest).toString()
+  }
+  return text
+}
+
+/** Cuts bytes anywhere, also inside characters. */
+function split(bytes: Uint8Array, cuts: readonly number[]): Uint8Array[] {
+  const places = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b)
+  return [...places, bytes.length].map((end, at) => bytes.subarray(places[at - 1] ?? 0, end))
+}
+
+describe('AnswerText', () => {
+  it('hands on each token at once where nothing is to be waited for', () => {
+    const { settled } = write(pieces('Hel', 'lo', '!'), [])
+    expect(settled.map(({ ids, text }) => [ids, text])).toEqual([
+      [[0], 'Hel'],
+      [[1], 'lo'],
+      [[2], '!'],
+    ])
+  })
+
+  it('sends the tokens of one character together', () => {
+    const [a, b, c] = [[0xf0, 0x9f], [0x98], [0x80, 0x21]].map((part) => Uint8Array.from(part))
+    const { settled } = write(
+      [a, b, c].flatMap((part) => part ?? []),
+      [],
+    )
+    expect(settled).toEqual([{ ids: [0, 1, 2], text: '😀!', logprobs: [] }])
+  })
+
+  it('does not part a character whose second half also begins a stop string', () => {
+    const { text, settled, ids } = write(
+      [Buffer.of(0xc3), Buffer.of(0xa9, 0x3c), Buffer.from('x')],
+      ['<|'],
+    )
+    expect(text).toBe('é<x')
+    expect(settled).toHaveLength(1)
+    expect(ids).toEqual([0, 1, 2])
+  })
+
+  it('finds a stop string across tokens and says nothing of it or behind it', () => {
+    const log = write(pieces('one T', 'W', 'O three'), ['TWO'])
+    expect(log).toMatchObject({ text: 'one ', ids: [0], stopped: true, pushed: 3 })
+  })
+
+  it('releases what only looked like a stop string', () => {
+    const log = write(pieces('EN', 'DE', 'N', ' E'), ['END!'])
+    expect(log).toMatchObject({ text: 'ENDEN E', ids: [0, 1, 2, 3], stopped: false })
+  })
+
+  it('delivers an empty answer when it begins with the stop string', () => {
+    expect(write(pieces('##', ' x'), ['##'])).toMatchObject({ text: '', ids: [], stopped: true })
+  })
+
+  it('shows a character that stays cut as a replacement mark', () => {
+    expect(write([Buffer.from('a'), Buffer.of(0xe2, 0x82)], []).text).toBe('a\ufffd')
+  })
+
+  it('decodes invalid bytes as a whole decoder would', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40 }), fc.array(fc.nat()), (bytes, cuts) => {
+        expect(write(split(bytes, cuts), []).text).toBe(
+          new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes),
+        )
+      }),
+    )
+  })
+
+  it('gives the text up to the first stop string, however it is split into tokens', () => {
+    // Few letters and short stops, so that stops overlap each other and themselves.
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', 'é', '😀', '\n'), maxLength: 40 })
+    const stop = fc.string({
+      unit: fc.constantFrom('a', 'b', 'é', '😀'),
+      minLength: 1,
+      maxLength: 5,
+    })
+    fc.assert(
+      fc.property(
+        text,
+        fc.array(stop, { maxLength: 6 }),
+        fc.array(fc.nat()),
+        (all, stops, cuts) => {
+          const tokens = split(Buffer.from(all), cuts)
+          const log = write(tokens, stops)
+          const expected = cutAtStop(all, stops)
+          expect(log.text).toBe(expected)
+          expect(log.stopped).toBe(expected !== all)
+          expect(log.ids).toEqual(log.ids.map((_, at) => at))
+          if (!log.stopped) expect(log.ids).toHaveLength(tokens.length)
+        },
+      ),
+      { numRuns: 2000 },
+    )
+  })
+
+  it('costs the same for each token, whatever came before', () => {
+    // Every stop is one long run of the letter that the text consists of, so all is always held.
+    const stops = Array.from({ length: 64 }, (_, at) => `${'a'.repeat(255 - at)}b`)
+    const log = write(
+      Array.from({ length: 50_000 }, () => Buffer.from('aaaa')),
+      stops,
+    )
+    expect(log.text).toHaveLength(200_000)
+    const held = log.settled.map(({ ids }) => ids.length)
+    expect(Math.max(...held)).toBeLessThanOrEqual(64)
+  }, 5_000)
+})
