@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { KeyStore } from './accounts/keys.ts'
 import { loadOwnerKey } from './accounts/owner-key.ts'
 import { healthRoutes } from './api/health.ts'
+import { keyRoutes } from './api/keys.ts'
 import { PromMetrics } from './api/metrics.ts'
 import { chatRoutes } from './api/openai/chat-completions.ts'
 import { completionRoutes } from './api/openai/completions.ts'
@@ -145,10 +146,11 @@ export async function createPeer(
   const { clock = systemClock, random = systemRandom, logger = silentLogger } = components
   const beganAt = clock.elapsed()
   const base = { clock, random, logger, metrics: new PromMetrics() }
-  const identity = await loadIdentity(config.dataDir, base)
-  const models = await findModels({ models: config.models, demo: config.demo })
+  // First of all: its lock is the data folder's.
   const store = components.store ?? (await openStore(config.dataDir, base))
   try {
+    const identity = await loadIdentity(config.dataDir, base)
+    const models = await findModels({ models: config.models, demo: config.demo })
     const keys = await KeyStore.open({ ...base, store })
     const ownerKey = await loadOwnerKey(config.dataDir, { keys, random })
     const engine =
@@ -214,6 +216,7 @@ async function buildHttp(config: Config, parts: HttpParts): Promise<HttpServer |
   const routes = [
     // Clients differ in whether the base address they are given ends in /v1.
     ...openai.map((route) => mounted(route, '/v1', [''])),
+    mounted(keyRoutes(parts), '/api/v1'),
     healthRoutes(parts, { version, loopback }),
     openApiRoutes({ version }),
     pageRoutes(),
