@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import type { Clock } from '../base/clock.ts'
 import { DeadlineError } from '../base/errors.ts'
+import { clientSignal } from './client-signal.ts'
 
 export interface SseOptions {
   /** How often a comment tells proxies and clients that the stream lives. */
@@ -26,6 +27,7 @@ export class SseWriter {
   readonly #clock: Clock
   readonly #reply: FastifyReply
   readonly #raw: ServerResponse
+  readonly #clientGone: AbortSignal
   readonly #options: SseOptions
   #pending = ''
   #scheduled = false
@@ -37,6 +39,7 @@ export class SseWriter {
     this.#clock = components.clock
     this.#reply = components.reply
     this.#raw = components.reply.raw
+    this.#clientGone = clientSignal(components.reply)
     this.#options = options
   }
 
@@ -58,7 +61,7 @@ export class SseWriter {
   /** Resolves when the client has read on, or is gone; one that reads nothing is cut off. */
   drained(): Promise<void> {
     this.#flush()
-    if (!this.#full || this.#raw.destroyed) return Promise.resolve()
+    if (!this.#full || this.#ended()) return Promise.resolve()
     return new Promise((resolve, reject) => {
       const settle = (then: () => void) => () => {
         cancelStall()
@@ -90,13 +93,13 @@ export class SseWriter {
   close(): void {
     this.#cancelPing()
     this.#cancelPing = () => {}
-    if (!this.#opened || this.#raw.writableEnded) return
+    if (!this.#opened || this.#ended()) return
     this.#raw.end(this.#pending)
     this.#pending = ''
   }
 
   #write(frames: string): void {
-    if (this.#raw.writableEnded || this.#raw.destroyed) return
+    if (this.#ended()) return
     if (!this.#opened) this.#open()
     this.#pending += frames
     if (this.#scheduled) return
@@ -109,9 +112,13 @@ export class SseWriter {
   }
 
   #flush(): void {
-    if (this.#pending === '' || this.#raw.writableEnded || this.#raw.destroyed) return
+    if (this.#pending === '' || this.#ended()) return
     this.#full = !this.#raw.write(this.#pending)
     this.#pending = ''
+  }
+
+  #ended(): boolean {
+    return this.#clientGone.aborted || this.#raw.writableEnded
   }
 
   #open(): void {

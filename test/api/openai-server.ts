@@ -74,7 +74,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
 }
 
 function verifyTestKey(secret: string) {
-  if (secret !== apiKey) throw new PeerError('api_key_invalid', 'Incorrect API key provided.')
+  if (secret !== apiKey) throw new PeerError('invalid_api_key', 'Incorrect API key provided.')
   return { keyId: 'key_1', account: 'acct_1', scopes: new Set(scopes) }
 }
 

@@ -50,12 +50,13 @@ export function completionRoutes(
       },
       async (request, reply) => {
         const { body } = request
+        const signal = clientSignal(reply)
         const wishes = toStreamWishes(body)
         const model = chooseModel(engine, body.model, 'chat').name
         const work = await toCompletionWork(body, random)
         const cacheScope = request.principal.account
         const job = { id: newId('job', clock, random), model, work, cacheScope }
-        const chunks = generate(job, { signal: clientSignal(reply) })
+        const chunks = generate(job, { signal })
         const envelope = () => toEnvelope('cmpl', request, components)
         const echoed = body.echo === true ? work : undefined
         if (wishes === undefined) return whole(body, chunks, echoed, envelope)

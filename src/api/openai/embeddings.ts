@@ -73,11 +73,12 @@ export function embeddingRoutes(
         validatorCompiler: checkBody,
       },
       async (request, reply) => {
+        const signal = clientSignal(reply)
         const model = chooseModel(engine, request.body.model, 'embedding')
         const work = await toWork(request.body, model)
         const cacheScope = request.principal.account
         const job = { id: newId('job', clock, random), model: model.name, work, cacheScope }
-        const chunks = generate(job, { signal: clientSignal(reply) })
+        const chunks = generate(job, { signal })
         return toResponse(request, await collect(chunks, work))
       },
     )
