@@ -14,16 +14,20 @@ export interface CheckedFile {
 /** GGUF's pooling types. */
 const pooling = { none: 0, rank: 4 } as const
 
+/** What llama.cpp reads; the library's own reader takes any number for the newest. */
+const readableVersions = [2, 3]
 /** llama.cpp asserts these for every architecture, or for the families of this name. */
 const requiredKeys = ['context_length', 'embedding_length', 'block_count']
 const transformerKeys = ['feed_forward_length', 'attention.head_count']
 const transformers = /^(llama|qwen|gemma|phi|mistral|smollm|granite|olmo)/
 
-/**
- * Finds out cheaply whether a file can be a model at all. llama.cpp ends the whole process on some
- * malformed files; most of them get a proper answer here.
- */
-export async function checkFile(path: string, library: NativeLibrary): Promise<CheckedFile> {
+export interface FileHead {
+  name: string
+  sizeBytes: number
+  info: GgufFileInfo
+}
+
+export async function readHead(path: string): Promise<FileHead> {
   const name = basename(path)
   const file = await stat(path).catch(() => undefined)
   if (!file?.isFile()) {
@@ -34,6 +38,20 @@ export async function checkFile(path: string, library: NativeLibrary): Promise<C
       throw invalid(name, 'It is not a GGUF file, or its head is damaged.')
     },
   )
+  return { name, sizeBytes: file.size, info }
+}
+
+/**
+ * Finds out cheaply whether a file can be a model at all. llama.cpp ends the whole process on some
+ * malformed files; most of them get a proper answer here.
+ */
+export function checkHead(
+  { name, sizeBytes, info }: FileHead,
+  library: NativeLibrary,
+): CheckedFile {
+  if (!readableVersions.includes(info.version)) {
+    throw invalid(name, `It has version ${info.version} of the format.`)
+  }
   const architecture: unknown = info.metadata.general?.architecture
   if (typeof architecture !== 'string') throw invalid(name, 'It names no architecture.')
   if (!library.isArchitectureSupported(architecture)) {
@@ -43,8 +61,8 @@ export async function checkFile(path: string, library: NativeLibrary): Promise<C
     )
   }
   checkMetadata(name, architecture, info)
-  if (info.splicedParts === 1) checkTensors(name, file.size, info, library)
-  return { kind: kindOf(name, architecture, info), architecture, sizeBytes: file.size }
+  if (info.splicedParts === 1) checkTensors(name, sizeBytes, info, library)
+  return { kind: kindOf(name, architecture, info), architecture, sizeBytes }
 }
 
 function checkMetadata(name: string, architecture: string, info: GgufFileInfo): void {
@@ -54,8 +72,10 @@ function checkMetadata(name: string, architecture: string, info: GgufFileInfo): 
   const missing = needed.filter(
     (key) => valueAt(info.metadata, [architecture, ...key.split('.')]) === undefined,
   )
-  if (valueAt(info.metadata, ['tokenizer', 'ggml', 'model']) === undefined) {
-    missing.push('tokenizer.ggml.model')
+  for (const key of ['model', 'tokens']) {
+    if (valueAt(info.metadata, ['tokenizer', 'ggml', key]) === undefined) {
+      missing.push(`tokenizer.ggml.${key}`)
+    }
   }
   if (missing.length > 0) throw invalid(name, `It lacks ${missing.join(', ')}.`)
 }

@@ -12,7 +12,7 @@ import { messageOf, PeerError } from '../../../base/errors.ts'
 import type { Hardware, ModelFacts } from '../../engine.ts'
 import type { LoadOptions } from '../ipc.ts'
 import { type NativeLibrary, nativeLibrary, nativeModel } from './binding.ts'
-import { type CheckedFile, checkFile } from './gguf-check.ts'
+import { type CheckedFile, checkHead, readHead } from './gguf-check.ts'
 import { TokenTable } from './token-table.ts'
 
 /** A model in memory, before anything is decided about how it is run. */
@@ -34,15 +34,9 @@ export async function openModel(
   onProgress: (fraction: number) => void,
 ): Promise<OpenModel> {
   const name = basename(options.modelPath)
-  const llama = await getLlama({
-    build: 'never',
-    skipDownload: true,
-    gpu: options.gpu,
-    maxThreads: 0,
-    logLevel: LlamaLogLevel.error,
-  })
+  const [llama, head] = await Promise.all([startLlama(options.gpu), readHead(options.modelPath)])
   const library = nativeLibrary(llama)
-  const file = await checkFile(options.modelPath, library)
+  const file = checkHead(head, library)
   let reported = 0
   const model = await llama
     .loadModel({
@@ -64,6 +58,26 @@ export async function openModel(
     tokens: new TokenTable(nativeModel(model), model.vocabularyType),
     vocabularySize: model.fileInfo.metadata.tokenizer.ggml.tokens.length,
     threads: options.threads ?? defaultThreads(),
+  }
+}
+
+async function startLlama(gpu: LoadOptions['gpu']): Promise<Llama> {
+  try {
+    return await getLlama({
+      build: 'never',
+      skipDownload: true,
+      gpu,
+      maxThreads: 0,
+      logLevel: LlamaLogLevel.error,
+      progressLogs: false,
+    })
+  } catch (error) {
+    throw new PeerError(
+      'engine_unavailable',
+      `llama.cpp does not start on this machine: ${messageOf(error).slice(0, 300)} ` +
+        'Install the package @node-llama-cpp has for this system.',
+      { cause: error },
+    )
   }
 }
 

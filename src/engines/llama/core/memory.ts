@@ -11,6 +11,8 @@ const CPU_SLOTS = 4
 const CONTEXT_LENGTH_MIN = 1024
 /** Sequences beyond the slots are more prefix caches; worth this much and no more. */
 const SPARE_BYTES = 512 * 1024 * 1024
+/** llama.cpp counts a context's tokens in 32 bits; more than these it would silently wrap around. */
+const CELLS_MAX = 2 ** 31 - 1
 /** Of the memory that is free now: the rest is for the machine's other work. */
 const MEMORY_SHARE = 0.5
 const VRAM_SHARE = 0.9
@@ -37,13 +39,14 @@ export async function planContext(open: OpenModel, options: LoadOptions): Promis
       batchSize: BATCH_SIZE,
     })
   const fits = async (contextLength: number, sequences: number) => {
+    if (contextLength * sequences > CELLS_MAX) return false
     const { cpuRam, gpuVram } = await needs(contextLength, sequences)
     return cpuRam <= ram && gpuVram <= vram
   }
 
-  const whole = await needs(wanted, many)
-  if (whole.cpuRam + whole.gpuVram <= SPARE_BYTES && (await fits(wanted, many))) {
-    return { slots, sequences: many, contextLength: wanted }
+  if (await fits(wanted, many)) {
+    const { cpuRam, gpuVram } = await needs(wanted, many)
+    if (cpuRam + gpuVram <= SPARE_BYTES) return { slots, sequences: many, contextLength: wanted }
   }
   let contextLength = wanted
   while (!(await fits(contextLength, slots))) {

@@ -1,0 +1,115 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { getLlama, type Llama } from 'node-llama-cpp'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { nativeLibrary } from '../../../src/engines/llama/core/binding.ts'
+import { checkHead, readHead } from '../../../src/engines/llama/core/gguf-check.ts'
+import { writeTiny } from '../../gguf/llama-model.ts'
+import { malformations, writeMalformed } from '../../gguf/malformed.ts'
+import { ask, chatModel, Harness } from './core-harness.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'core-load-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+async function loadFailure(modelPath: string) {
+  const engine = new Harness()
+  await engine.load({ modelPath })
+  await engine.core.dispose()
+  return engine.last('load-failed')
+}
+
+describe('loading', () => {
+  it('tells how far it is, then what was loaded', async () => {
+    const engine = await Harness.load()
+    const fractions = engine.messages.flatMap((it) =>
+      it.type === 'load-progress' ? [it.fraction] : [],
+    )
+    expect(fractions.length).toBeGreaterThan(3)
+    expect(fractions).toEqual(fractions.toSorted((a, b) => a - b))
+    expect(engine.last('ready')).toMatchObject({
+      slots: 4,
+      threads: 1,
+      facts: {
+        kind: 'chat',
+        architecture: 'llama',
+        parameters: 5_344_512,
+        quant: 'Q8_0',
+        sizeBytes: 5_753_280,
+        contextLength: 1024,
+        vocabularySize: 2048,
+        embeddingLength: 256,
+      },
+      hardware: { gpu: [], backend: 'cpu' },
+    })
+    await engine.core.dispose()
+  })
+
+  it('keeps to the slots and the context it was told', async () => {
+    const engine = await Harness.load({ slots: 2, contextLength: 256 })
+    expect(engine.last('ready')).toMatchObject({ slots: 2, facts: { contextLength: 256 } })
+    const heard = await engine.run(ask('box '.repeat(300)))
+    expect(heard.failure?.message).toMatch(/^This model's context is 256 tokens; /)
+    await engine.core.dispose()
+  })
+
+  it('answers with a model of random weights', async () => {
+    const path = join(folder, 'tiny.gguf')
+    writeTiny(path)
+    const engine = await Harness.load({ modelPath: path })
+    const heard = await engine.run(ask('Hello!', { maxTokens: 20, temperature: 1 }))
+    expect(heard.done.usage.outputTokens).toBeLessThanOrEqual(20)
+    await engine.core.dispose()
+  })
+
+  it('refuses a context for which there is no memory', async () => {
+    const engine = new Harness()
+    await engine.load({ modelPath: chatModel, contextLength: 2 ** 30 })
+    expect(engine.last('load-failed')).toMatchObject({ code: 'model_too_large' })
+    await engine.core.dispose()
+  })
+})
+
+describe('a file that is no model', () => {
+  it('may not be there', async () => {
+    const failed = await loadFailure(join(folder, 'nobody.gguf'))
+    expect(failed?.code).toBe('model_file_missing')
+    expect(failed?.message).toContain('nobody.gguf')
+    expect(failed?.message).not.toContain(folder)
+  })
+
+  it('may be a folder, or text', async () => {
+    expect((await loadFailure(folder))?.code).toBe('model_file_missing')
+    const path = join(folder, 'text.gguf')
+    writeFileSync(path, 'Not a model at all.')
+    expect((await loadFailure(path))?.code).toBe('model_file_invalid')
+  })
+
+  it('may end too soon', async () => {
+    const failed = await loadFailure(writeMalformed(folder, 'truncatedTensors'))
+    expect(failed?.code).toBe('model_file_invalid')
+    expect(failed?.message).toContain('truncatedTensors.gguf')
+    expect(failed?.message).not.toContain(folder)
+  })
+
+  describe('is found out before llama.cpp sees it', () => {
+    let llama: Llama
+    beforeAll(async () => {
+      llama = await getLlama({ build: 'never', skipDownload: true, gpu: false })
+    })
+    afterAll(async () => {
+      await llama.dispose()
+    })
+
+    it.each(malformations)('%s', async (malformation) => {
+      const path = writeMalformed(folder, malformation)
+      const check = async () => checkHead(await readHead(path), nativeLibrary(llama))
+      const code =
+        malformation === 'unknownArchitecture' ? 'model_unsupported' : 'model_file_invalid'
+      await expect(check()).rejects.toMatchObject({
+        code,
+        message: expect.stringContaining(`${malformation}.gguf`),
+      })
+    })
+  })
+})
