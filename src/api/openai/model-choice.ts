@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { InvalidError, PeerError } from '../../base/errors.ts'
-import type { Engine, ModelKind, ModelStatus } from '../../engines/engine.ts'
+import type { Engine, ModelFacts, ModelKind, ModelStatus } from '../../engines/engine.ts'
 
 export function unknownModel(name: string): PeerError {
   const message = `The model '${name}' does not exist here. GET /v1/models lists those that do.`
@@ -22,11 +22,17 @@ export function chooseModel(engine: Engine, name: string, kind: ModelKind): Mode
   return model
 }
 
+const fingerprints = new WeakMap<ModelFacts, string>()
+
 /** Changes with whatever makes the same seed draw other tokens. Undefined while nothing is loaded. */
 export function fingerprint(engine: Engine, name: string): string | undefined {
-  const model = engine.resolve(name)
-  if (model?.facts === undefined) return undefined
-  const { architecture, quant, sizeBytes, vocabularySize } = model.facts
-  const told = [model.name, architecture, quant, sizeBytes, vocabularySize, model.threads].join('|')
-  return `fp_${createHash('sha256').update(told).digest('hex').slice(0, 10)}`
+  const facts = engine.resolve(name)?.facts
+  if (facts === undefined) return undefined
+  const known = fingerprints.get(facts)
+  if (known !== undefined) return known
+  const { architecture, quant, sizeBytes, parameters, vocabularySize } = facts
+  const told = [architecture, quant, sizeBytes, parameters, vocabularySize].join('|')
+  const made = `fp_${createHash('sha256').update(told).digest('hex').slice(0, 10)}`
+  fingerprints.set(facts, made)
+  return made
 }

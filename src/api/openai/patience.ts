@@ -25,39 +25,73 @@ export function patient(
     const chunks = generate(job, { signal: AbortSignal.any([signal, stop.signal]) })[
       Symbol.asyncIterator
     ]()
+    const watch = new Watch(clock)
     const firstByteAt = clock.elapsed() + options.firstByteMs
     let begun = false
+    let ended = false
     try {
       for (;;) {
         const next: IteratorResult<Chunk> = begun
-          ? await within(clock, options.idleMs, chunks.next(), () => idle(options))
-          : await within(clock, firstByteAt - clock.elapsed(), chunks.next(), () => late(options))
+          ? await watch.over(chunks.next(), clock.elapsed() + options.idleMs, idle(options))
+          : await watch.over(chunks.next(), firstByteAt, late(options))
+        ended = next.done === true
         if (next.done) return
-        const chunk: Chunk = next.value
-        begun ||= chunk.type === 'tokens' || chunk.type === 'vectors'
-        if (chunk.type === 'done' && chunk.finish.includes('cancelled')) throw cancelled(signal)
-        yield chunk
+        const value: Chunk = next.value
+        begun ||= value.type === 'tokens' || value.type === 'vectors'
+        if (value.type === 'done' && value.finish.includes('cancelled')) throw cancelled(signal)
+        yield value
       }
     } catch (error) {
       throw signal.aborted ? cancelled(signal) : error
     } finally {
-      stop.abort()
-      // Not awaited: what kept us waiting may keep this waiting too.
-      chunks.return?.().catch(() => {})
+      watch.end()
+      if (!ended) {
+        stop.abort()
+        // Not awaited: what kept us waiting may keep this waiting too.
+        chunks.return?.().catch(() => {})
+      }
     }
   }
 }
 
-function within(
-  clock: Clock,
-  ms: number,
-  next: Promise<IteratorResult<Chunk>>,
-  tooLate: () => PeerError,
-): Promise<IteratorResult<Chunk>> {
-  return new Promise((resolve, reject) => {
-    const cancel = clock.after(Math.max(0, ms), () => reject(tooLate()))
-    next.then(resolve, reject).finally(cancel)
-  })
+/** Deadlines of many short waits, one after the other, for the price of one timer. */
+class Watch {
+  readonly #clock: Clock
+  #deadline = 0
+  #firesAt = Number.POSITIVE_INFINITY
+  #giveUp = () => {}
+  #cancel = () => {}
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  over<T>(wait: Promise<T>, deadline: number, tooLate: () => PeerError): Promise<T> {
+    this.#deadline = deadline
+    if (deadline < this.#firesAt) this.#arm()
+    return new Promise((resolve, reject) => {
+      this.#giveUp = () => reject(tooLate())
+      wait.then(resolve, reject)
+    })
+  }
+
+  end(): void {
+    this.#cancel()
+  }
+
+  #arm(): void {
+    this.#cancel()
+    this.#firesAt = this.#deadline
+    this.#cancel = this.#clock.after(Math.max(0, this.#deadline - this.#clock.elapsed()), () => {
+      if (this.#clock.elapsed() < this.#deadline) {
+        this.#arm()
+        return
+      }
+      // A wait that is over already does not care; the next one needs a new timer.
+      this.#firesAt = Number.POSITIVE_INFINITY
+      this.#giveUp()
+    })
+  }
 }
 
 const cancelled = (signal: AbortSignal) =>
@@ -65,10 +99,15 @@ const cancelled = (signal: AbortSignal) =>
     ? new PeerError('client_closed', 'The client left before the end of the answer.')
     : new PeerError('shutting_down', 'The answer was stopped before its end. Ask again.')
 
-const idle = ({ idleMs }: PatienceOptions) => new DeadlineError('The next token', idleMs)
+const idle =
+  ({ idleMs }: PatienceOptions) =>
+  () =>
+    new DeadlineError('The next token', idleMs)
 
-const late = ({ firstByteMs }: PatienceOptions) =>
-  new PeerError(
-    'first_byte_timeout',
-    `No token came within ${firstByteMs} ms. The model may be busy or loading: try again.`,
-  )
+const late =
+  ({ firstByteMs }: PatienceOptions) =>
+  () =>
+    new PeerError(
+      'first_byte_timeout',
+      `No token came within ${firstByteMs} ms. The model may be busy or loading: try again.`,
+    )
