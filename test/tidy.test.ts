@@ -228,7 +228,7 @@ describe('calls that have a better place', () => {
     [/\bprocess\.env\b/, 'a setting in config.ts', ['src/config.ts', ...programs]],
     [/\bDate\.now\(|\bnew Date\(\)/, 'a Clock', ['src/base/clock.ts']],
     [/\bMath\.random\(/, 'a Random', []],
-    [/\bsetTimeout\(/, 'Clock.after or Clock.sleep', ['src/base/clock.ts', ...programs]],
+    [/(?<!\.)\bsetTimeout\(/, 'Clock.after or Clock.sleep', ['src/base/clock.ts', ...programs]],
     [/\b(TODO|FIXME|XXX)\b/, 'do it, or open an issue', []],
   ]
   for (const [call, instead, except] of banned) {

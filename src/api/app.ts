@@ -2,7 +2,9 @@ import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { fastify } from 'fastify'
 import type { Principal } from '../accounts/principal.ts'
+import { isAbort } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
+import { clientGone } from './client-signal.ts'
 import type { Entrance } from './entrance.ts'
 import { answerTo, errorBody, retryHeaders } from './error-answer.ts'
 import { acceptJson } from './json-body.ts'
@@ -56,6 +58,8 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
 
 function errorHandler(logger: Logger) {
   return (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
+    // A handler that was told to stop: nobody is left to be answered, and nothing went wrong.
+    if (isAbort(error) && clientGone(reply.raw)) return
     const answer = answerTo(error)
     if (answer.status >= 500) {
       const route = request.routeOptions.url

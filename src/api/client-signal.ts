@@ -1,3 +1,5 @@
+import type { ServerResponse } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
 import type { FastifyReply } from 'fastify'
 
 const signals = new WeakMap<FastifyReply, AbortSignal>()
@@ -14,8 +16,14 @@ export function clientSignal(reply: FastifyReply): AbortSignal {
   const onClose = () => {
     if (!raw.writableEnded) controller.abort(new DOMException('The client left.', 'AbortError'))
   }
-  if (raw.destroyed) onClose()
+  if (clientGone(raw)) onClose()
   else raw.once('close', onClose)
   signals.set(reply, controller.signal)
   return controller.signal
+}
+
+/** Nothing that is written any more will arrive. An HTTP/2 response itself does not know. */
+export function clientGone(raw: ServerResponse | Http2ServerResponse): boolean {
+  if ('stream' in raw) return raw.stream.destroyed
+  return raw.destroyed
 }

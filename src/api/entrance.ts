@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { constants, type Http2ServerRequest } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
 import type { Clock } from '../base/clock.ts'
@@ -7,6 +8,7 @@ import type { Logger } from '../base/logger.ts'
 import type { Counter, Histogram, Metrics } from '../base/metrics.ts'
 import { authenticate, type Keys } from './auth.ts'
 import type { HttpOptions } from './http-options.ts'
+import { tooSlow } from './node-server.ts'
 import { exposedHeaders, OriginPolicy } from './origin.ts'
 import { allowedMethods } from './route-list.ts'
 
@@ -94,23 +96,31 @@ export class Entrance {
     this.#running++
     raw.once('close', () => this.#end(request, raw, startedAt))
     if (request.raw.httpVersionMajor === 1) this.#underway.set(request.raw.socket, raw)
-    else this.#limitBody(request)
+    else this.#limitBody(request, reply)
   }
 
-  /** Node times the bodies of HTTP/1 alone. */
-  #limitBody({ raw }: FastifyRequest): void {
+  /** Node times the bodies of HTTP/1 alone, and leaves a stream open whose answer is out. */
+  #limitBody({ raw }: FastifyRequest, reply: FastifyReply): void {
     if (raw.method === 'GET' || raw.method === 'HEAD') return
-    const cancel = this.#clock.after(this.#options.requestTimeoutMs, () => raw.destroy())
+    const cancel = this.#clock.after(this.#options.requestTimeoutMs, () => {
+      if (!reply.sent) reply.send(tooSlow())
+    })
     raw.once('end', cancel)
-    raw.once('close', cancel)
+    reply.raw.once('close', cancel)
+    const { stream } = raw as unknown as Http2ServerRequest
+    stream.once('finish', () => {
+      if (!raw.complete) stream.close(constants.NGHTTP2_NO_ERROR)
+    })
   }
 
   #end(request: FastifyRequest, raw: ServerResponse, startedAt: number): void {
     this.#running--
     const seconds = (this.#clock.elapsed() - startedAt) / 1000
     const status = raw.writableEnded ? raw.statusCode : 499
-    const { method, url: route = 'unknown' } = request.routeOptions
-    const label = { method: String(method ?? request.method), route, status: String(status) }
+    // Over HTTP/2 a method can be any text: without a route, neither it nor the URL is a label.
+    const { url: route = 'unknown' } = request.routeOptions
+    const method = request.is404 ? 'unknown' : request.method
+    const label = { method, route, status: String(status) }
     this.#requests.add(1, label)
     this.#seconds.observe(seconds, { route })
     this.#logger.debug('request', { requestId: request.id, ...label, seconds })

@@ -17,7 +17,7 @@ const HANDSHAKE_MS = 10_000
 export function createNodeServer(handler: NodeHandler, options: HttpOptions): NodeServer {
   const http1 = {
     maxHeaderSize: options.headerBytesMax,
-    headersTimeout: options.headersTimeoutMs,
+    headersTimeout: Math.min(options.headersTimeoutMs, options.requestTimeoutMs),
     requestTimeout: options.requestTimeoutMs,
     keepAliveTimeout: options.keepAliveMs,
     connectionsCheckingInterval: CHECK_MS,
@@ -91,8 +91,12 @@ function badHttp(code: string | undefined): PeerError {
     case 'HPE_HEADER_OVERFLOW':
       return new PeerError('headers_too_large', 'The request headers are too large.')
     case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return new PeerError('request_timeout', 'The request took too long to arrive.')
+      return tooSlow()
     default:
       return new PeerError('invalid_request', 'This is not a valid HTTP request.')
   }
+}
+
+export function tooSlow(): PeerError {
+  return new PeerError('request_timeout', 'The request took too long to arrive.')
 }

@@ -88,6 +88,8 @@ export class HttpServer implements Service {
   async #drain(server: NodeServer): Promise<void> {
     const { clock } = this.#components
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    // Closing ends what is idle after an answer; these have not even asked.
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy()
     const idle = Promise.withResolvers<void>()
     const giveUp = clock.after(this.#options.drainMs, () => {
       this.#logger.warn('answers cut short by the stop', { connections: this.#sockets.size })

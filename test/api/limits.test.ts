@@ -78,7 +78,7 @@ describe('a body', () => {
   })
 
   it('that arrives too slowly is a 408', async () => {
-    const { port } = await startServer([echo], { headersTimeoutMs: 100, requestTimeoutMs: 200 })
+    const { port } = await startServer([echo], { requestTimeoutMs: 200 })
     const socket = await rawSocket(port)
     const text = readAll(socket)
     socket.write(
@@ -192,7 +192,9 @@ describe('a client that leaves', () => {
         expect(clientSignal(reply)).toBe(signal)
         signal.addEventListener('abort', () => left.resolve(signal.reason.name))
         begun.resolve()
-        return new Promise(() => {})
+        return new Promise((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason))
+        })
       })
       app.get('/done', { config: { access: 'public' } }, (_request, reply) => {
         clientSignal(reply).addEventListener('abort', () => left.resolve('too late'))

@@ -42,7 +42,7 @@ describe('metrics', () => {
       .toEqual([
         'method="GET",route="/thing/:id",status="200" 3',
         'method="GET",route="/thing/:id",status="401" 1',
-        'method="GET",route="unknown",status="404" 1',
+        'method="unknown",route="unknown",status="404" 1',
       ])
     const text = await metrics.text()
     expect(text).not.toContain('secret')
