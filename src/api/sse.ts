@@ -33,6 +33,7 @@ export class SseWriter {
   #scheduled = false
   #full = false
   #opened = false
+  #cut = false
   #cancelPing = () => {}
 
   constructor(components: { clock: Clock; reply: FastifyReply }, options: SseOptions) {
@@ -74,6 +75,7 @@ export class SseWriter {
         resolve()
       })
       const onStall = settle(() => {
+        this.#cut = true
         this.#raw.destroy()
         reject(new DeadlineError('Reading the answer', this.#options.stallMs))
       })
@@ -118,7 +120,7 @@ export class SseWriter {
   }
 
   #ended(): boolean {
-    return this.#clientGone.aborted || this.#raw.writableEnded
+    return this.#cut || this.#clientGone.aborted || this.#raw.writableEnded
   }
 
   #open(): void {

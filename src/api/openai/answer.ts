@@ -1,4 +1,4 @@
-import { isAbort, messageOf, PeerError } from '../../base/errors.ts'
+import { messageOf, PeerError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Chunk, Done, Finish, TokenLogprob, Tokens, Usage } from '../../wire/chunk.ts'
 import { answerTo, openAiError } from '../error-answer.ts'
@@ -37,7 +37,7 @@ export async function streamAnswer(
   } catch (error) {
     if (!writer.opened) throw error
     const answer = answerTo(error)
-    const level = answer.expected || isAbort(error) ? 'info' : 'error'
+    const level = answer.expected ? 'info' : 'error'
     logger[level]('a stream was cut', { requestId, code: answer.code, cause: messageOf(error) })
     writer.send(openAiError(answer, requestId))
     writer.close()
