@@ -58,7 +58,17 @@ export interface PeerReady {
 }
 
 /** A peer inside this process. */
-export class Peer {
+export interface Peer extends Service {
+  /** Throws before `start` has resolved. */
+  ready(): PeerReady
+  models(): ModelStatus[]
+  /** Called on every change of a model's state; returns how to end that. */
+  onModel(listener: (status: ModelStatus) => void): () => void
+  /** The one verb: a job goes down, chunks come up. */
+  generate: Generate
+}
+
+class LocalPeer implements Peer {
   readonly #parts: Parts
   readonly #config: Config
   readonly #beganAt: number
@@ -117,7 +127,6 @@ export class Peer {
     return this.#parts.engine.onChange(listener)
   }
 
-  /** The one verb: a job goes down, chunks come up. */
   generate: Generate = (job, options) => this.#parts.engine.generate(job, options)
 
   async #forgetPeerInfo(): Promise<void> {
@@ -182,7 +191,7 @@ export async function createPeer(
         },
       )
     const http = await buildHttp(config, { ...base, keys, engine, network })
-    return new Peer(
+    return new LocalPeer(
       { clock, identity, ownerKey, store, keys, engine, network, http },
       config,
       beganAt,
