@@ -49,6 +49,7 @@ export const errorStatus: Readonly<Record<string, ErrorStatus>> = {
   unsupported_value: invalid,
   context_length_exceeded: invalid,
   model_not_supported: invalid,
+  unsupported_model_operation: invalid,
   invalid_jurisdiction: invalid,
   invalid_scope: invalid,
 
@@ -69,6 +70,7 @@ export const errorStatus: Readonly<Record<string, ErrorStatus>> = {
   model_not_found: { status: 404, type: 'invalid_request_error' },
   method_not_allowed: { status: 405, type: 'invalid_request_error' },
 
+  reader_too_slow: { status: 408, type: 'invalid_request_error', retry: false },
   request_timeout: { status: 408, type: 'invalid_request_error', retry: true },
   idempotency_conflict: conflict,
   chat_session_conflict: conflict,
@@ -90,6 +92,7 @@ export const errorStatus: Readonly<Record<string, ErrorStatus>> = {
 
   internal_error: { status: 500, type: 'server_error', retry: false },
   engine_failed: { status: 500, type: 'server_error', retry: true },
+  model_failed: { status: 503, type: 'server_error', retry: false },
   overloaded: unavailable,
   shutting_down: unavailable,
   no_nodes_available: { ...unavailable, retryAfterMs: 5000 },

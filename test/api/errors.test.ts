@@ -73,6 +73,7 @@ describe('an error of our own', () => {
     ['invalid_json', 422, 'invalid_request_error', 'false'],
     ['rate_limit_exceeded', 429, 'rate_limit_error', 'true'],
     ['engine_failed', 500, 'server_error', 'true'],
+    ['model_failed', 503, 'server_error', 'false'],
     ['no_nodes_available', 503, 'server_error', 'true'],
     ['no_nodes_in_jurisdiction', 503, 'server_error', 'true'],
     ['overloaded', 503, 'server_error', 'true'],
