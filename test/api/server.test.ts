@@ -144,21 +144,27 @@ describe('stopping', () => {
 
   it('refuses what comes on a connection that is still busy', async () => {
     const { begun, go, routes } = slow()
-    const { port, server } = await startServer([routes, hello])
+    const second = Promise.withResolvers<void>()
+    const heard: RouteModule = (app) => {
+      let requests = 0
+      app.server.on('request', () => {
+        if (++requests === 2) second.resolve()
+      })
+    }
+    const { port, server } = await startServer([routes, hello, heard])
     const socket = await rawSocket(port)
     const text = readAll(socket)
     socket.write('GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n')
     await begun
     const stopped = server.stop()
     socket.write('GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n')
-    // Its bytes are read before the first answer is finished, which `go` is the signal for.
-    await new Promise<void>((resolve) => systemClock.after(50, resolve))
+    await second.promise
     go()
     await stopped
-    const [first, second] = (await text).split(/(?=HTTP\/1\.1)/)
-    expect(first).toContain('{"done":true}')
-    expect(second).toContain('503')
-    expect(second).toContain('shutting_down')
+    const [running, refused] = (await text).split(/(?=HTTP\/1\.1)/)
+    expect(running).toContain('{"done":true}')
+    expect(refused).toContain('503')
+    expect(refused).toContain('shutting_down')
   })
 
   it('cuts what does not end by its deadline, and tells the handler', async () => {
