@@ -230,9 +230,9 @@ async function buildHttp(config: Config, parts: HttpParts): Promise<HttpServer |
     openApiRoutes({ version }),
     pageRoutes(),
   ]
-  const { insecureHttp, corsOrigins } = config
+  const { insecureHttp, corsOrigins, hostNames } = config
   const tls = config.tls === null ? undefined : await readTls(config.tls)
-  return new HttpServer(parts, { host, port, insecureHttp, corsOrigins, routes, tls })
+  return new HttpServer(parts, { host, port, insecureHttp, corsOrigins, hostNames, routes, tls })
 }
 
 async function readTls(files: { certFile: string; keyFile: string }) {
