@@ -158,9 +158,13 @@ describe('the tick loop', () => {
         : [],
     )
     expect(order).toEqual([a, b, c])
-    // The first answers while the others are still read.
-    const third = context.batches.findIndex((batch) => batch.some(({ sequence }) => sequence === 2))
-    expect(context.batches[third]?.some(({ tokens }) => tokens.length === 1)).toBe(true)
+    // The first answer goes on while the others' prompts are still read.
+    const reads = (sequence: number) =>
+      context.batches.findIndex((batch) => batch.some((part) => part.sequence === sequence))
+    const writes = context.batches.findIndex((batch) =>
+      batch.every(({ tokens }) => tokens.length === 1),
+    )
+    expect(writes).toBeLessThan(reads(2))
     expect(chunks(c).at(-1)).toMatchObject({ type: 'done', finish: ['length'] })
   })
 
@@ -171,7 +175,7 @@ describe('the tick loop', () => {
     await slow.end()
     const sizes = slow.context.batches.map((batch) => batch[0]?.tokens.length ?? 0)
     expect(sizes[0]).toBe(64)
-    expect(Math.max(...sizes.slice(1))).toBe(20)
+    expect(Math.max(...sizes.slice(1))).toBe(30)
     const fast = setUp()
     fast.context.msPerToken = 0.01
     fast.begin(900)
@@ -179,6 +183,22 @@ describe('the tick loop', () => {
     expect(fast.context.batches.map((batch) => batch[0]?.tokens.length).slice(0, 4)).toEqual([
       64, 128, 256, 452,
     ])
+  })
+
+  it('lets no prompt wait long for the answers at work, and no answer for ever', async () => {
+    const { context, begin, end } = setUp()
+    context.msPerToken = 10
+    begin(8, { maxTokens: 30 })
+    begin(900, { maxTokens: 1 })
+    await end()
+    const kinds = context.batches.map((batch) => (batch[0]?.sequence === 0 ? 'answer' : 'prompt'))
+    const until = kinds.lastIndexOf('prompt')
+    const answers = kinds.slice(1, until).filter((kind) => kind === 'answer').length
+    expect(answers).toBeGreaterThan(5)
+    expect(answers).toBeLessThan(until / 2)
+    for (const batch of context.batches.slice(2)) {
+      expect(batch.reduce((sum, { tokens }) => sum + tokens.length, 0)).toBeLessThanOrEqual(15)
+    }
   })
 
   it('reports how far a prompt is', async () => {

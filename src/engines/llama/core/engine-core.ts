@@ -125,6 +125,8 @@ export class EngineCore {
         if (this.#chat === undefined) throw wrongOperation(this.#open, 'an embedding', 'embeddings')
         this.#chat.add(id, cacheScope, work)
       }
+      // Its acceptance does not wait for the decode at work.
+      this.#outbox.flush()
     } catch (error) {
       if (error instanceof PeerError) {
         this.#outbox.fail(id, error.code, error.message, error.param)

@@ -1,7 +1,7 @@
-/** A cancelled run frees its slot within 200 ms, so one decode may take about half of that. */
-export const DECODE_TARGET_MS = 100
+/** A cancelled run frees its slot within 200 ms: a decode takes less, with something to spare. */
+const DECODE_TARGET_MS = 150
 /** Below this a prompt would crawl, and most of a decode is spent on reading the weights anyway. */
-const CHUNK_MIN = 16
+const CHUNK_MIN = 8
 /** What to try before anything was measured. */
 const CHUNK_FIRST = 64
 

@@ -31,11 +31,17 @@ export interface TickLoopOptions {
 /** A reader hears how far its prompt is at least this often, one decode more or less. */
 const PROGRESS_MS = 250
 
+/**
+ * While prompts are read, answers get one decode for this many times its duration: who waits for a
+ * first word waits little longer, and who reads an answer sees it go on.
+ */
+const READING_SHARE = 10
+
 const noLogits = new Uint32Array(0)
 
 /**
  * Runs all choices of all runs side by side. Each tick is one decode: the next token of every choice
- * that is being written, and as much of the oldest prompts as fits into a tenth of a second.
+ * that is being written, or as much of the oldest prompts as fits into a fraction of a second.
  */
 export class TickLoop {
   readonly #components: TickLoopComponents
@@ -48,6 +54,10 @@ export class TickLoop {
   /** In the order they were admitted: prompts are read in this order. */
   #active: Lane[] = []
   #looping: Promise<void> | undefined
+  /** The last decode was one of answers, not of prompts; when it ended, and how long it took. */
+  #writes = false
+  #wroteAt = 0
+  #writeMs = 0
   #lent: { abort: AbortController; ended: Promise<unknown> } | undefined
 
   constructor(components: TickLoopComponents, options: TickLoopOptions) {
@@ -180,23 +190,32 @@ export class TickLoop {
       this.#lose(batch, error)
       return
     }
-    this.#account(batch, clock.elapsed() - started)
+    this.#account(batch, started)
     await this.#draw(batch)
     this.#report()
   }
 
-  /** Ascending sequences: llama.cpp computes neighbours together and splits a batch at every gap. */
+  /**
+   * Either answers or prompts: put into one batch llama.cpp would compute them apart all the same.
+   * Ascending sequences: it computes neighbours together and splits a batch at every gap.
+   */
   #plan(): Lane[] {
-    const writing = this.#active.reduce((count, lane) => count + (lane.prefilling ? 0 : 1), 0)
-    let budget = Math.min(this.#pace.chunk, this.#options.batchSize - writing)
-    for (const lane of this.#active) {
-      lane.taken = lane.prefilling ? Math.min(lane.remaining, budget) : 1
-      // Cancelled while it was being seated.
-      if (lane.finish !== undefined) lane.taken = 0
-      if (lane.prefilling) budget -= lane.taken
+    const open = this.#active.filter(({ finish }) => finish === undefined)
+    const writing = open.filter(({ prefilling }) => !prefilling)
+    const reading = open.filter(({ prefilling }) => prefilling)
+    this.#writes = writing.length > 0 && (reading.length === 0 || this.#writingIsDue())
+    let budget = this.#pace.chunk
+    for (const lane of this.#writes ? writing : reading) {
+      lane.taken = Math.min(lane.remaining, budget)
+      budget -= lane.taken
     }
-    const batch = this.#active.filter(({ taken }) => taken > 0)
+    const batch = (this.#writes ? writing : reading).filter(({ taken }) => taken > 0)
     return batch.sort((a, b) => (a.sequence?.index ?? 0) - (b.sequence?.index ?? 0))
+  }
+
+  #writingIsDue(): boolean {
+    const since = this.#components.clock.elapsed() - this.#wroteAt
+    return !this.#writes && since >= this.#writeMs * READING_SHARE
   }
 
   #fill(batch: Lane[]): void {
@@ -212,16 +231,21 @@ export class TickLoop {
   }
 
   /** Also for choices that were cancelled meanwhile: their tokens are in memory now. */
-  #account(batch: Lane[], ms: number): void {
-    let prefilled = 0
-    for (const { sequence, taken, prefilling, prompt } of batch) {
+  #account(batch: Lane[], started: number): void {
+    const now = this.#components.clock.elapsed()
+    let tokens = 0
+    for (const { sequence, taken, prompt } of batch) {
       if (sequence === undefined) continue
+      tokens += taken
       sequence.length += taken
-      if (!prefilling) continue
-      prefilled += taken
       prompt.read = Math.max(prompt.read, Math.min(sequence.length, prompt.tokens.length))
     }
-    if (prefilled > 0) this.#pace.took(prefilled, ms)
+    if (this.#writes) {
+      this.#wroteAt = now
+      this.#writeMs = now - started
+    } else {
+      this.#pace.took(tokens, now - started)
+    }
   }
 
   async #draw(batch: Lane[]): Promise<void> {
