@@ -286,6 +286,18 @@ describe('the tick loop', () => {
     expect(chunks(next).at(-1)).toMatchObject({ type: 'done', finish: ['length'] })
   })
 
+  it('fails a run whose sequence cannot be made ready, and keeps the sequence', async () => {
+    const { context, sent, begin, end, chunks } = setUp(2)
+    context.copySequenceStateFromOtherSequence = () => Promise.reject(new Error('no memory'))
+    const run = begin(200, { choices: 2 })
+    await end()
+    expect(sent).toContainEqual(expect.objectContaining({ run, code: 'engine_failed' }))
+    const next = [begin(10, { choices: 2 }), begin(10, { choices: 2 })]
+    await end()
+    for (const id of next) expect(chunks(id).at(-1)).toMatchObject({ finish: ['length', 'length'] })
+    expect(context.batches.some((batch) => batch.length === 2)).toBe(true)
+  })
+
   it('lends the context only while nothing is to be done, and takes it back for work', async () => {
     const { loop, begin, end, chunks } = setUp()
     const task = async (_: unknown, signal: AbortSignal) => {

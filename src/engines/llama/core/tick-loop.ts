@@ -138,6 +138,9 @@ export class TickLoop {
         await this.#seat(lane, pick)
         this.#active.push(lane)
       } catch (error) {
+        this.#components.context.disposeSequence(pick.sequence.index)
+        pick.sequence.length = 0
+        this.#pool.free(pick.sequence)
         this.#fail(lane.run, error)
       }
     }
