@@ -21,13 +21,13 @@ export interface CalibrateOptions {
 
 const PARALLEL = [1, 2, 4, 8]
 /** One measurement: long enough to mean something, short enough for a dozen in a few seconds. */
-const MEASURE_MS = 150
-const STEPS_MIN = 2
+const MEASURE_MS = 300
+const STEPS_MIN = 3
 const STEPS_MAX = 64
 /** A slow model gets no further than this, and is judged by what was measured until then. */
 const LIMIT_MS = 20_000
-/** Differences below this are noise. */
-const NOISE = 0.03
+/** Differences below this are noise on a machine that also does other things. */
+const NOISE = 0.1
 
 interface Measured {
   threads: number
