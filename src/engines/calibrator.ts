@@ -90,5 +90,5 @@ export class Calibrator {
 /** The file, and the processor as far as it can be told before the model is loaded. */
 async function keyOf(model: ServedModel): Promise<string> {
   const processor = `${cpus()[0]?.model ?? 'unknown'} x${availableParallelism()}`
-  return `${await fileIdentity(model.path)} ${processor} gpu:${model.gpu}`
+  return `${await fileIdentity(model.path)} ${processor} ${model.fixed}`
 }

@@ -32,7 +32,8 @@ export interface ServedModelOptions extends Omit<LoadOptions, 'modelPath'> {
 export class ServedModel {
   readonly name: string
   readonly path: string
-  readonly gpu: LoadOptions['gpu']
+  /** What the user fixed, as far as it changes what measuring finds. */
+  readonly fixed: string
   readonly generate: Generate
   readonly #file: ModelFile
   readonly #created: number
@@ -53,12 +54,12 @@ export class ServedModel {
     const { queueMax, scopeMax, ...load } = options
     this.name = file.name
     this.path = file.path
-    this.gpu = load.gpu
+    this.fixed = `gpu:${load.gpu} slots:${load.slots} threads:${load.threads}`
     this.#file = file
     this.#created = Math.floor(components.clock.now() / 1000)
     this.#load = { ...load, modelPath: file.path }
     // What the user fixed is not ours to find out.
-    this.#calibrationWanted = load.slots === undefined && load.threads === undefined
+    this.#calibrationWanted = load.slots === undefined || load.threads === undefined
     this.#onChange = onChange
     this.#supervisor = new Supervisor(components, this.#load)
     this.#engine = new LlamaEngine({ supervisor: this.#supervisor, clock: components.clock })
@@ -138,13 +139,14 @@ export class ServedModel {
     this.#supervisor.loadWith({ ...this.#load, slots, threads })
   }
 
-  /** Undefined when work came in between. */
+  /** Undefined when work came in between, or it cannot be done. */
   async calibrate(): Promise<RememberedCalibration | undefined> {
-    const restartsBefore = this.#supervisor.restarts
+    if (this.#supervisor.state !== 'ready') return undefined
+    const before = this.load.admitted
     const result = await this.#engine.calibrate()
     if (result === undefined) {
-      // Measuring must not kill the process a second time.
-      if (this.#supervisor.restarts > restartsBefore) this.#calibrationWanted = false
+      // No work stopped it, so it would end, or even end the process, in the same way again.
+      if (this.load.admitted === before) this.#calibrationWanted = false
       return undefined
     }
     const calibration = { ...result, gpu: this.#supervisor.loaded?.hardware.gpu ?? [] }

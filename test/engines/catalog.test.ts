@@ -205,7 +205,7 @@ describe('calibration', () => {
   })
 
   it('does not touch what the user fixed', async () => {
-    await using it = open({ models: [modelFile('a')], idleMs: 1, slots: 3 })
+    await using it = open({ models: [modelFile('a')], idleMs: 1, slots: 3, threads: 1 })
     await it.catalog.start({ signal: never })
     await collect(it.catalog.generate, chatJob('answer', { model: 'a' }))
     expect(it.clock.sleeps).toBe(0)

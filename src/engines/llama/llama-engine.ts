@@ -58,9 +58,8 @@ export class LlamaEngine {
 
   generate: Generate = (job, { signal }) => this.#generate(job, signal)
 
-  /** Undefined when work came in between, or the process ended. */
+  /** Only while the model is ready. Undefined when work came in between, or the process ended. */
   async calibrate(): Promise<Calibration | undefined> {
-    if (this.#supervisor.state !== 'ready') return undefined
     this.#calibration ??= Promise.withResolvers()
     this.#supervisor.send({ type: 'calibrate' })
     return await this.#calibration.promise
@@ -212,7 +211,10 @@ export class LlamaEngine {
 }
 
 function stopping(): PeerError {
-  return new PeerError('shutting_down', 'This peer is shutting down. Ask another one, or ask later.')
+  return new PeerError(
+    'shutting_down',
+    'This peer is shutting down. Ask another one, or ask later.',
+  )
 }
 
 function engineFailed(): PeerError {

@@ -62,7 +62,6 @@ export class Supervisor {
   #loaded: Loaded | undefined
   #progress: number | undefined
   #process: EngineProcess | undefined
-  #restarts = 0
   #stopped = false
   #loadDeaths = 0
   #backoffMs: number
@@ -99,11 +98,6 @@ export class Supervisor {
   /** Part of the file that is read, while it loads. */
   get progress(): number | undefined {
     return this.#progress
-  }
-
-  /** How often a process ended that nobody had asked to. */
-  get restarts(): number {
-    return this.#restarts
   }
 
   get pid(): number | undefined {
@@ -214,7 +208,6 @@ export class Supervisor {
 
   #recover(exit: EngineExit): void {
     this.#components.logger.warn('engine process stopped', { ...exit, state: this.#state })
-    this.#restarts++
     this.#loadDeaths++
     // Once it was ready the file is known to be good, and what kills it may pass.
     if (this.#loaded === undefined && this.#loadDeaths >= this.#options.loadDeathsMax) {
