@@ -1,6 +1,7 @@
 import { once } from 'node:events'
-import { createPeer, defaultOf, readConfig, settingList, unknownSetting } from '../src/index.ts'
+import { createPeer, readConfig, settingList, unknownSetting } from '../src/index.ts'
 import { type Command, type Input, type Option, optionOf } from './command.ts'
+import { trimHeap } from './heap.ts'
 import { exitCodes, type Io } from './io.ts'
 import { createLogger } from './logger.ts'
 import { StartReport } from './start-report.ts'
@@ -45,6 +46,7 @@ export async function runStart(input: Input, io: Io, create: typeof createPeer):
   try {
     await peer.start({ signal: io.signal })
     report.ready(peer.ready())
+    trimHeap()
     if (!io.signal.aborted) await once(io.signal, 'abort')
     report.stopping()
   } catch (error) {

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { getCompileCacheDir } from 'node:module'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { Clock } from '../../base/clock.ts'
@@ -74,6 +75,12 @@ export function engineLauncher(
   return (events) => new ForkedEngine(components, settings, events)
 }
 
+/** Where the peer keeps its compiled modules, the engine may too: it starts in half the time. */
+function compileCache(): Record<string, string> {
+  const folder = getCompileCacheDir()
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: folder }
+}
+
 class ForkedEngine implements EngineProcess {
   readonly #clock: Clock
   readonly #stopMs: number
@@ -90,7 +97,7 @@ class ForkedEngine implements EngineProcess {
     const child = fork(options.entry, {
       execPath: process.execPath,
       execArgv: [],
-      env: engineEnvironment(options.env),
+      env: { ...engineEnvironment(options.env), ...compileCache() },
       serialization: 'advanced',
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })
