@@ -191,6 +191,25 @@ describe('a run', () => {
   })
 })
 
+it('ends every run with an answer or a typed error, whenever it is killed', async () => {
+  await using it = supervised('good', { backoffMs: 1 })
+  it.supervisor.start()
+  const endings = []
+  for (let round = 0; round < 3; round++) {
+    await it.state('ready')
+    const runs = ['answer', 'answer', 'answer', 'answer'].map((what) =>
+      collect(it.engine.generate, chatJob(what)).then(textOf, (error: unknown) => error),
+    )
+    process.kill(Number(it.supervisor.pid), 'SIGKILL')
+    await it.state('restarting')
+    endings.push(...(await Promise.all(runs)))
+  }
+  expect(endings).toHaveLength(12)
+  for (const ending of endings) {
+    if (ending !== 'ab') expect(ending).toMatchObject({ code: 'engine_failed' })
+  }
+})
+
 it('calibrates, and passes its result on', async () => {
   await using it = supervised('good')
   it.supervisor.start()
