@@ -1,5 +1,5 @@
 import type { Connection } from '@libp2p/interface'
-import { messageOf } from '../../base/errors.ts'
+import { messageOf, PeerError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Metrics } from '../../base/metrics.ts'
 import type { HostNode } from './libp2p-node.ts'
@@ -12,44 +12,59 @@ import { connectionLimits } from './limits.ts'
 export class Greeter {
   readonly #node: HostNode
   readonly #logger: Logger
-  readonly #closed
+  readonly #refused
+  readonly #greetings = new WeakMap<Connection, Promise<PeerError | undefined>>()
 
   constructor(components: { node: HostNode; logger: Logger; metrics: Metrics }) {
     this.#node = components.node
     this.#logger = components.logger
-    this.#closed = components.metrics.counter(
+    this.#refused = components.metrics.counter(
       'pinaivu_network_refused_connections_total',
       'Connections that were closed right after they opened.',
       ['reason'],
     )
-    this.#node.addEventListener('connection:open', (event) => void this.#greet(event.detail))
+    this.#node.addEventListener('connection:open', ({ detail: connection }) => {
+      this.#greetings.set(connection, this.#greet(connection))
+    })
   }
 
-  async #greet(connection: Connection): Promise<void> {
+  /** Resolves once the other side is known to be a peer of this network; throws when it is none. */
+  async welcomed(connection: Connection): Promise<void> {
+    const refusal = await this.#greetings.get(connection)
+    if (refusal !== undefined) throw refusal
+  }
+
+  async #greet(connection: Connection): Promise<PeerError | undefined> {
     const { remotePeer } = connection
     if (this.#node.getConnections(remotePeer).length > connectionLimits.connectionsPerPeerMax) {
-      this.#refuse(connection, 'too_many_of_one_peer', undefined)
-      return
+      return this.#refuse(connection, 'too_many_connections', 'It has other connections to us.')
     }
     try {
-      const signal = AbortSignal.timeout(connectionLimits.identifyMs)
-      await this.#node.services.identify.identify(connection, { signal })
-    } catch (error) {
-      // The one who closed it knows why, and whoever waits for it is told.
-      if (connection.status === 'open') this.#refuse(connection, 'not_of_this_network', error)
+      // Within `connectionLimits.identifyMs`, which the service was made with.
+      await this.#node.services.identify.identify(connection)
+      return undefined
+    } catch (cause) {
+      return this.#refuse(
+        connection,
+        'not_of_this_network',
+        'That peer does not speak the protocols of this network: is --network the same there?',
+        cause,
+      )
     }
   }
 
-  #refuse(connection: Connection, reason: string, cause: unknown): void {
-    this.#closed.add(1, { reason })
-    const data = {
-      reason,
-      address: connection.remoteAddr.toString(),
-      error: cause === undefined ? undefined : messageOf(cause),
+  #refuse(connection: Connection, code: string, message: string, cause?: unknown): PeerError {
+    const refusal = new PeerError(code, message, { action: 'disconnect', cause })
+    // One that was closed from the other side meanwhile is none that we refused.
+    if (connection.status === 'open') {
+      this.#refused.add(1, { reason: code })
+      this.#logger.debug('connection refused', {
+        reason: code,
+        address: connection.remoteAddr.toString(),
+        error: cause === undefined ? undefined : messageOf(cause),
+      })
+      connection.abort(refusal)
     }
-    // Strangers come and go; one that this peer dialled itself was meant to be ours.
-    if (connection.direction === 'inbound') this.#logger.debug('closed a connection', data)
-    else this.#logger.warn('closed a connection; check --network and --bootstrap', data)
-    connection.abort(new Error(reason))
+    return refusal
   }
 }

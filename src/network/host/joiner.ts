@@ -13,6 +13,7 @@ const BACKOFF_FIRST_MS = 1_000
 const BACKOFF_MAX_MS = 60_000
 
 export interface JoinerComponents {
+  /** Resolves once that peer is connected and one of this network. */
   dial(door: Door, signal: AbortSignal): Promise<void>
   isConnected(peerId: string): boolean
   /** How many peers are connected. */
@@ -36,8 +37,8 @@ export async function keepJoined(
       const missing = doors.filter((door) => !components.isConnected(door.peerId))
       let waitMs = IDLE_MS
       if (components.peers() < PEERS_MIN && missing.length > 0) {
-        const reached = await Promise.all(missing.map(dial))
-        failures = reached.includes(true) ? 0 : failures + 1
+        const joined = await Promise.all(missing.map(dial))
+        failures = joined.includes(true) ? 0 : failures + 1
         if (failures > 0) waitMs = backoffMs(failures)
       }
       await clock.sleep(waitMs, signal)
@@ -53,7 +54,7 @@ function backoffMs(failures: number): number {
   return Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(failures - 1, 16))
 }
 
-/** Resolves to whether the peer was reached. Says so once when it can't be, and once when it can again. */
+/** Resolves to whether the peer was joined. Says so once when it can't be, and once when it can again. */
 function dialer({ dial, logger, metrics }: JoinerComponents, signal: AbortSignal) {
   const failing = new Set<string>()
   const failed = metrics.counter(
@@ -63,17 +64,17 @@ function dialer({ dial, logger, metrics }: JoinerComponents, signal: AbortSignal
   return async (door: Door): Promise<boolean> => {
     try {
       await dial(door, signal)
-      if (failing.delete(door.peerId)) logger.info('bootstrap peer reached', { ...door })
+      if (failing.delete(door.peerId)) logger.info('bootstrap peer joined', { ...door })
       return true
     } catch (error) {
       if (signal.aborted) return false
       failed.add()
       const data = { ...door, error: messageOf(error) }
-      if (failing.has(door.peerId)) logger.debug('bootstrap peer still not reached', data)
+      if (failing.has(door.peerId)) logger.debug('bootstrap peer still not joined', data)
       else {
         logger.warn(
-          'bootstrap peer not reached, trying again in the background; check that it runs, ' +
-            'that its address and peer id are right and that no firewall is in between',
+          'bootstrap peer not joined, trying again in the background; check that it runs, that its ' +
+            'address, peer id and --network are right and that no firewall is in between',
           data,
         )
       }

@@ -1,4 +1,4 @@
-import type { PeerInfo } from '@libp2p/interface'
+import type { Connection, PeerInfo } from '@libp2p/interface'
 import type { Clock } from '../../base/clock.ts'
 import { DeadlineError, PeerError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -110,7 +110,7 @@ export class Libp2pHost implements Network {
       version,
       ...(mdns ? { onLanPeer: (peer: PeerInfo) => void this.#meet(peer) } : {}),
     })
-    new Greeter({ node, logger, metrics })
+    const greeter = new Greeter({ node, logger, metrics })
     this.#countConnections(node)
     try {
       await node.start()
@@ -120,7 +120,7 @@ export class Libp2pHost implements Network {
       throw signal.aborted ? signal.reason : listenError(error)
     }
     this.#node = node
-    this.#joining = this.#join(node)
+    this.#joining = this.#join(node, greeter)
     logger.info('listening', { peerId: identity.peerId, network, addrs: this.status().addrs })
   }
 
@@ -142,11 +142,12 @@ export class Libp2pHost implements Network {
     }
   }
 
-  #join(node: HostNode): Promise<void> {
+  #join(node: HostNode, greeter: Greeter): Promise<void> {
     const { clock, logger, metrics } = this.#components
     if (this.#doors.length === 0) return Promise.resolve()
     const joiner = {
-      dial: (door: Door, signal: AbortSignal) => dial(node, door.addresses, signal),
+      dial: async (door: Door, signal: AbortSignal) =>
+        greeter.welcomed(await dial(node, door.addresses, signal)),
       isConnected: (peerId: string) =>
         node.getPeers().some((connected) => connected.toString() === peerId),
       peers: () => node.getPeers().length,
@@ -185,9 +186,9 @@ export class Libp2pHost implements Network {
   }
 }
 
-async function dial(node: HostNode, addresses: string[], signal: AbortSignal): Promise<void> {
+async function dial(node: HostNode, addresses: string[], signal: AbortSignal): Promise<Connection> {
   const { multiaddr } = await import('@multiformats/multiaddr')
-  await node.dial(
+  return await node.dial(
     addresses.map((address) => multiaddr(address)),
     { signal },
   )

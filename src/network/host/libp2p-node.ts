@@ -61,7 +61,7 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
     connectionEncrypters: [noise()],
     streamMuxers: [muxer()],
     connectionManager,
-    connectionMonitor: { protocolPrefix },
+    connectionMonitor: { protocolPrefix, pingTimeout: { minTimeout: connections.pingMs } },
     peerDiscovery: options.onLanPeer ? [await lan(options.network, options.onLanPeer)] : [],
     services: {
       // The host runs it on each connection, and closes those that don't answer.
@@ -71,7 +71,12 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
         timeout: connections.identifyMs,
       }),
       identifyPush: identifyPush({ protocolPrefix }),
-      ping: ping({ protocolPrefix }),
+      ping: ping({
+        protocolPrefix,
+        timeout: connections.pingMs,
+        maxInboundStreams: connections.pingStreamsMax,
+        maxOutboundStreams: connections.pingStreamsMax,
+      }),
       dht: dht(options.network),
       pubsub: gossip(`/${protocolPrefix}`, options.topics),
     },

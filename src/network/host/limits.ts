@@ -24,6 +24,13 @@ export const connectionLimits = {
   /** A peer that hasn't said who it is by then doesn't belong to this network. */
   identifyMs: 8_000,
   closeMs: 1_000,
+  /** A machine at full load answers late, and with its connection every job on it would be lost. */
+  pingMs: 10_000,
+  /**
+   * At once on one connection. The monitor, the DHT and this peer's own measurements ping on their
+   * own; with libp2p's 1 they refuse each other, and the monitor takes that for a dead connection.
+   */
+  pingStreamsMax: 4,
 } as const
 
 /** Streams within one connection. */

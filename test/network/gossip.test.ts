@@ -1,0 +1,72 @@
+import { afterEach, expect, test } from 'vitest'
+import type { Libp2pHost } from '../../src/network/host/libp2p-host.ts'
+import { at, eventually, startHosts, stopHosts } from './hosts.ts'
+
+afterEach(stopHosts)
+
+const TOPIC = '/pinaivu/test/log/1'
+
+interface Inside {
+  score: { score(peer: string): number }
+  streamsOutbound: Map<string, { protocol: string }>
+}
+const pubsub = (host: Libp2pHost) => host.node.services.pubsub
+const inside = (host: Libp2pHost) => pubsub(host) as unknown as Inside
+
+/** All of them subscribed, and everybody seen by the first as such. */
+async function subscribed(hosts: Libp2pHost[]) {
+  const received = hosts.map((host) => {
+    const texts: string[] = []
+    pubsub(host).addEventListener('message', ({ detail }) => {
+      texts.push(new TextDecoder().decode(detail.data))
+    })
+    pubsub(host).subscribe(TOPIC)
+    return texts
+  })
+  await eventually(() => pubsub(at(hosts, 0)).getSubscribers(TOPIC).length === hosts.length - 1)
+  await eventually(() => hosts.every((host) => pubsub(host).getSubscribers(TOPIC).length > 0))
+  return received
+}
+
+const publish = (host: Libp2pHost, text: string) =>
+  pubsub(host).publish(TOPIC, new TextEncoder().encode(text))
+
+test('a message reaches those that only share a neighbour with its author', async () => {
+  const hosts = await startHosts(3)
+  const received = await subscribed(hosts)
+  await publish(at(hosts, 1), 'hello')
+  await eventually(() => at(received, 0).length === 1 && at(received, 2).length === 1)
+  expect(received).toEqual([['hello'], [], ['hello']])
+})
+
+test('gossipsub sees its own version, the wire that of the network', async () => {
+  const hosts = await startHosts(2)
+  await subscribed(hosts)
+  const [first] = hosts as [Libp2pHost]
+  expect([...inside(first).streamsOutbound.values()].map((stream) => stream.protocol)).toEqual([
+    '/meshsub/1.2.0',
+  ])
+  const onTheWire = first.node.getConnections().flatMap(({ streams }) => streams)
+  expect(new Set(onTheWire.map((stream) => stream.protocol))).toContain(
+    '/pinaivu/test/meshsub/1.2.0',
+  )
+})
+
+test('a topic that is none of this network is neither remembered nor relayed', async () => {
+  const [a, b] = (await startHosts(2)) as [Libp2pHost, Libp2pHost]
+  for (let index = 0; index < 10; index++) pubsub(b).subscribe(`/pinaivu/test/junk/${index}`)
+  await subscribed([a, b])
+  expect(pubsub(a).getSubscribers('/pinaivu/test/junk/0')).toEqual([])
+})
+
+test('twelve hosts behind one address all hear each other, and none loses standing for it', async () => {
+  const hosts = await startHosts(12)
+  const received = await subscribed(hosts)
+  await publish(at(hosts, 11), 'to all')
+  await eventually(() => received.slice(0, 11).every((texts) => texts.includes('to all')))
+  for (const host of hosts) {
+    for (const peer of pubsub(host).getPeers()) {
+      expect(inside(host).score.score(peer.toString())).toBeGreaterThanOrEqual(0)
+    }
+  }
+})
