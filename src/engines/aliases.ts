@@ -6,7 +6,7 @@ export interface NamedFile {
   path: string
 }
 
-/** Names that clients of other products use, and the files they mean, as `plainName` writes them. */
+/** Names that clients of other products use, and the files they mean (as `plainName` has them). */
 const knownAliases: [file: RegExp, aliases: string[]][] = [
   [/^(microsoft[-_])?phi-4$/, ['phi-4']],
   [/^(meta[-_])?llama-3\.2-3b$/, ['llama-3.2-3b', 'ryvion-llama-3.2-3b', 'llama3.2:3b']],

@@ -48,7 +48,7 @@ export class Calibrator {
     }
   }
 
-  /** Measures each model that needs it, one after the other, until all are done or the signal aborts. */
+  /** Measures each model that needs it, one after the other. */
   async run(signal: AbortSignal): Promise<void> {
     for (const model of this.#models) {
       while (!signal.aborted && model.needsCalibration) {

@@ -128,7 +128,9 @@ export class Catalog implements Engine, Service {
 }
 
 function modelNotFound(name: string): PeerError {
-  const message = `The model "${name.slice(0, 200)}" does not exist here. GET /v1/models lists those that do.`
+  const message =
+    `The model "${name.slice(0, 200)}" does not exist here. ` +
+    'GET /v1/models lists those that do.'
   return new PeerError('model_not_found', message, { param: 'model' })
 }
 

@@ -11,7 +11,7 @@ export type Refusal = 'queue-full' | 'scope-full'
 
 /**
  * Lets jobs through to a number of slots: scopes take turns, and within a scope first come, first
- * served. Nobody overtakes the job whose turn it is, however small, or a wide one would never start.
+ * served. Nobody overtakes the job whose turn it is, or a wide one would never start.
  */
 export class FairGate {
   readonly #options: FairGateOptions
@@ -101,7 +101,7 @@ export class FairGate {
       if (first === undefined || !this.#fits(first)) break
       waiting.shift()
       this.#queued--
-      // Set anew at the end: the scope's next turn comes after everyone else's. The loop meets it there.
+      // Set anew at the end, where this loop meets it: its next turn is after everyone else's.
       this.#scopes.delete(scope)
       if (waiting.length > 0) this.#scopes.set(scope, waiting)
       this.#start(first)
@@ -109,7 +109,10 @@ export class FairGate {
     this.#tellPlaces()
   }
 
-  /** Jobs of scope s that start before the job at depth d of scope t: min(|s|, d, or d + 1 if s's turn is earlier). */
+  /**
+   * Before the job at depth d of its scope come d of its own, and of each other scope as many as
+   * there are up to d, or d + 1 where that scope's turn is earlier.
+   */
   #tellPlaces(): void {
     const lengths = [...this.#scopes.values()].map((waiting) => waiting.length)
     let turn = 0

@@ -26,7 +26,7 @@ const MAGIC = Buffer.from('GGUF')
 /** Both ends of a file: the header with all names and shapes, and the end of the last tensor. */
 const IDENTITY_BYTES = 1024 * 1024
 
-/** The files behind the configured models, looked at; throws an InvalidError that names the first bad one. */
+/** The files behind the configured models; throws an InvalidError that names the first bad one. */
 export async function findModels(wanted: WantedModels): Promise<ModelFile[]> {
   const found: ModelFile[] = wanted.models.map(({ name, path }) => ({ name, path, demo: false }))
   if (wanted.demo) {

@@ -19,7 +19,7 @@ export interface EngineProcess {
 export interface EngineExit {
   code: number | null
   signal: string | null
-  /** The last lines it wrote: llama.cpp says there why it gave up. For the log, never for clients. */
+  /** The last lines it wrote, where llama.cpp says why it gave up. For the log alone. */
   lastWords: string[]
 }
 

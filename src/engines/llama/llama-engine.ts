@@ -9,7 +9,7 @@ import { Run } from './run.ts'
 import type { RunMessage, Supervisor } from './supervisor.ts'
 
 export interface LlamaEngineOptions {
-  /** How long the process may take to confirm that a run was cancelled; then we say so ourselves. */
+  /** How long the process may take to confirm a cancelled run; then we say so ourselves. */
   cancelMs: number
   /** Chunks that wait for a slow reader. A chunk is about 300 bytes: 2.5 MB for a long answer. */
   lagMax: number
