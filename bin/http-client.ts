@@ -66,9 +66,9 @@ export class HttpClient {
   async *events(path: string, options: AskOptions): AsyncGenerator<unknown> {
     const answer = await this.#send('POST', path, options)
     const status = answer.statusCode ?? 0
-    if (status !== 200) throw refusal(status, await textOf(answer))
+    if (status !== 200) throw refusal(status, await textOf(answer, options.signal))
     let pending = ''
-    for await (const piece of answer.setEncoding('utf8') as AsyncIterable<string>) {
+    for await (const piece of piecesOf(answer, options.signal)) {
       const lines = (pending + piece).split('\n')
       pending = lines.pop() ?? ''
       if (pending.length > eventCharsMax)
@@ -88,7 +88,7 @@ export class HttpClient {
     try {
       const limited = AbortSignal.any([signal, late])
       const answer = await this.#send(method, path, { signal: limited, body })
-      return { status: answer.statusCode ?? 0, text: await textOf(answer) }
+      return { status: answer.statusCode ?? 0, text: await textOf(answer, limited) }
     } catch (cause) {
       if (signal.aborted || !late.aborted) throw cause
       const message = `${this.url} gave no answer within ${answerMsMax / 1000} s.`
@@ -143,9 +143,18 @@ function eventOf(data: string): unknown {
   }
 }
 
-async function textOf(answer: IncomingMessage): Promise<string> {
+async function* piecesOf(answer: IncomingMessage, signal: AbortSignal): AsyncGenerator<string> {
+  try {
+    yield* answer.setEncoding('utf8') as AsyncIterable<string>
+  } catch (cause) {
+    if (signal.aborted) throw cause
+    throw new CommandError(`The connection to the peer was lost: ${messageOf(cause)}`, { cause })
+  }
+}
+
+async function textOf(answer: IncomingMessage, signal: AbortSignal): Promise<string> {
   let text = ''
-  for await (const piece of answer.setEncoding('utf8') as AsyncIterable<string>) {
+  for await (const piece of piecesOf(answer, signal)) {
     text += piece
     if (text.length > answerBytesMax) throw new CommandError('The answer is too long.')
   }

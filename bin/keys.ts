@@ -13,9 +13,10 @@ interface KeyRow {
   prefix: string
   account: string
   scopes: string[]
-  created_at: number
-  last_used_at: number | null
-  expires_at: number | null
+  created_at: string
+  last_used_at: string | null
+  expires_at: string | null
+  revoked_at: string | null
   key?: string
 }
 
@@ -98,15 +99,15 @@ function creation({ values }: Input, now: number): Record<string, unknown> {
   }
 }
 
-const unitSeconds: Readonly<Record<string, number>> = { min: 60, h: 3600, d: 86_400 }
+const unitMs: Readonly<Record<string, number>> = { min: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** Seconds since the epoch. */
-export function expiryOf(text: string, now: number): number {
+/** An ISO time, from a span or a date. */
+export function expiryOf(text: string, now: number): string {
   const span = /^(\d{1,6})(min|h|d)$/.exec(text)
   const date = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN
-  const at = span ? now / 1000 + Number(span[1]) * (unitSeconds[span[2] ?? ''] ?? 0) : date / 1000
-  if (at > now / 1000) return Math.floor(at)
-  const why = at <= now / 1000 ? 'that is in the past' : 'expected 90d, 12h, 30min or a date'
+  const at = span ? now + Number(span[1]) * (unitMs[span[2] ?? ''] ?? 0) : date
+  if (at > now) return new Date(at).toISOString()
+  const why = at <= now ? 'that is in the past' : 'expected 90d, 12h, 30min or a date'
   throw new UsageError(`--expires: ${why}: "${text}".`)
 }
 
@@ -136,7 +137,7 @@ function listLines(keys: readonly KeyRow[], io: Io): string[] {
     scopesText(key.scopes),
     dateText(key.created_at),
     dateText(key.last_used_at),
-    dateText(key.expires_at),
+    key.revoked_at === null ? dateText(key.expires_at) : 'revoked',
   ])
   return table(columns, rows, tableWidthOf(io.stdout), paintFor(io.stdout, io.env))
 }
@@ -147,5 +148,6 @@ function scopesText(given: readonly string[]): string {
   return missing.length === 1 ? `all but ${missing[0]}` : given.join(' ')
 }
 
-const dateText = (seconds: number | null): string =>
-  seconds === null ? '-' : new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' ')
+/** To the minute, in UTC. */
+const dateText = (time: string | null): string =>
+  time === null ? '-' : time.slice(0, 'YYYY-MM-DDTHH:MM'.length).replace('T', ' ')

@@ -18,7 +18,10 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
   try {
     const [first = ''] = args
     if (['--help', '-h', 'help'].includes(first)) {
-      const about = args.slice(1).join(' ')
+      const about = args
+        .slice(1)
+        .filter((word) => !word.startsWith('-'))
+        .join(' ')
       print(
         io.stdout,
         ...(about === '' ? programHelp(commands, style) : commandHelp(find(about), style)),

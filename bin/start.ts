@@ -45,6 +45,7 @@ export async function runStart(input: Input, io: Io, create: typeof createPeer):
   const unsubscribe = peer.onModel((status) => report.model(status))
   try {
     await peer.start({ signal: io.signal })
+    for (const status of peer.models()) report.model(status)
     report.ready(peer.ready())
     trimHeap()
     if (!io.signal.aborted) await once(io.signal, 'abort')

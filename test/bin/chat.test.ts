@@ -1,0 +1,236 @@
+import type { ServerResponse } from 'node:http'
+import { describe, expect, it } from 'vitest'
+import { type Answer, type Asked, fakePeer, json, peerState, stage } from './stage.ts'
+
+const chatPath = 'POST /v1/chat/completions'
+
+function chunk(content: string, finish: string | null = null): string {
+  const choices = [{ index: 0, delta: { content }, finish_reason: finish }]
+  return `data: ${JSON.stringify({ request_id: 'req_1', choices })}\n\n`
+}
+
+const end = `data: ${JSON.stringify({ choices: [], usage: { total_tokens: 9 } })}\n\ndata: [DONE]\n\n`
+
+function head(response: ServerResponse): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  response.write(': ping\n\n')
+}
+
+/** Answers with the number of messages it was sent, in two pieces. */
+const counting: Answer = ({ body }, response) => {
+  head(response)
+  const { length } = (body as { messages: unknown[] }).messages
+  response.end(chunk('I was sent ') + chunk(`${length} messages.`, 'stop') + end)
+}
+
+const ready = { 'GET /readyz': json(peerState) }
+
+const messagesOf = (asked: Asked | undefined) =>
+  (asked?.body as { messages: unknown } | undefined)?.messages
+
+describe('chat from a pipe', () => {
+  it('takes each line as a question, and remembers', async () => {
+    const { dataDir, asked } = await fakePeer({ ...ready, [chatPath]: counting })
+    const io = stage()
+    io.stdin.end('Hello!\n\nAgain\n')
+    const options = ['--system', 'Be brief.', '--temperature', '0', '--max-tokens', '7']
+    expect(await io.run('chat', '--data-dir', dataDir, ...options)).toBe(0)
+    expect(io.stdout.text).toBe('I was sent 2 messages.\nI was sent 4 messages.\n')
+    expect(asked.at(-1)?.body).toEqual({
+      model: 'pinaivu-demo',
+      messages: [
+        { role: 'system', content: 'Be brief.' },
+        { role: 'user', content: 'Hello!' },
+        { role: 'assistant', content: 'I was sent 2 messages.' },
+        { role: 'user', content: 'Again' },
+      ],
+      stream: true,
+      stream_options: { include_usage: true },
+      temperature: 0,
+      max_completion_tokens: 7,
+    })
+    expect(asked.at(-1)?.authorization).toBe('Bearer sk-pnv-owner')
+  })
+
+  it('prints a JSON object for each answer', async () => {
+    const { dataDir } = await fakePeer({ ...ready, [chatPath]: counting })
+    const io = stage()
+    io.stdin.end('Hello!\nAgain')
+    expect(await io.run('chat', 'some-alias', '--json', '--data-dir', dataDir)).toBe(0)
+    const [first, second] = io.stdout.text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(first).toEqual({
+      model: 'some-alias',
+      question: 'Hello!',
+      answer: 'I was sent 1 messages.',
+      finish_reason: 'stop',
+      usage: { total_tokens: 9 },
+      request_id: 'req_1',
+    })
+    expect(second.answer).toBe('I was sent 3 messages.')
+  })
+
+  it('asks once', async () => {
+    const { dataDir, asked } = await fakePeer({ ...ready, [chatPath]: counting })
+    const io = stage({ tty: true })
+    expect(await io.run('chat', '--once', 'Hi', '--data-dir', dataDir)).toBe(0)
+    expect(io.stdout.text).toBe('I was sent 1 messages.\n')
+    expect(messagesOf(asked.at(-1))).toEqual([{ role: 'user', content: 'Hi' }])
+  })
+
+  it('neutralises what a model writes, also when it comes in pieces', async () => {
+    const evil: Answer = (_asked, response) => {
+      head(response)
+      response.end(chunk('a\u001b') + chunk('[2Jb\u009b1m', 'stop') + end)
+    }
+    const { dataDir } = await fakePeer({ ...ready, [chatPath]: evil })
+    const io = stage()
+    await io.run('chat', '--once', 'Hi', '--data-dir', dataDir)
+    expect(io.stdout.text).toBe('a␛[2Jb�1m\n')
+  })
+
+  it.each([
+    ['a refusal', json({ error: { message: 'The model does not exist.' } }, 404), /does not exist/],
+    [
+      'an error in the stream',
+      ((_asked, response) => {
+        head(response)
+        const error = { error: { message: 'The engine died.' } }
+        response.end(`${chunk('a')}data: ${JSON.stringify(error)}\n\n`)
+      }) satisfies Answer,
+      /The engine died/,
+    ],
+    [
+      'a stream that breaks off',
+      ((_asked, response) => {
+        head(response)
+        response.end(chunk('a'))
+      }) satisfies Answer,
+      /ended in the middle of an answer/,
+    ],
+    [
+      'an event that is not JSON',
+      ((_asked, response) => {
+        head(response)
+        response.end('data: {"choices\n\n')
+      }) satisfies Answer,
+      /an event that is not JSON/,
+    ],
+    [
+      'a connection that is cut',
+      ((_asked, response) => {
+        head(response)
+        response.write(chunk('a'), () => response.destroy())
+      }) satisfies Answer,
+      /Error: /,
+    ],
+  ])('fails plainly after %s', async (_name, answer: Answer, text) => {
+    const { dataDir } = await fakePeer({ ...ready, [chatPath]: answer })
+    const io = stage()
+    io.stdin.end('Hello!\nAgain\n')
+    expect(await io.run('chat', '--data-dir', dataDir)).toBe(1)
+    expect(io.stderr.text).toMatch(text)
+    expect(io.stderr.text).not.toMatch(/unexpected/)
+  })
+
+  it('says so when there is nothing to chat with', async () => {
+    const models = [{ ...peerState.models[0], kind: 'embedding' }]
+    const { dataDir } = await fakePeer({ 'GET /readyz': json({ ...peerState, models }) })
+    const io = stage()
+    expect(await io.run('chat', '--once', 'x', '--data-dir', dataDir)).toBe(1)
+    expect(io.stderr.text).toMatch(/has no model to chat with/)
+  })
+})
+
+describe('chat at a terminal', () => {
+  const ctrlC = '\u0003'
+  const ctrlD = '\u0004'
+  const enter = '\r'
+
+  async function dialogue(answer: Answer) {
+    const peer = await fakePeer({ ...ready, [chatPath]: answer })
+    const io = stage({ tty: true, env: { NO_COLOR: '1' } })
+    const done = io.run('chat', '--data-dir', peer.dataDir)
+    const prompt = await io.stdout.until('> ')
+    return { ...peer, io, done, prompt }
+  }
+
+  it('converses, clears, helps, and leaves with /quit', async () => {
+    const { io, done, asked, prompt } = await dialogue(counting)
+    io.stdin.write(`Hello!${enter}`)
+    let at = await io.stdout.until('I was sent 1 messages.\n', prompt)
+    at = await io.stdout.until('> ', at)
+    io.stdin.write(`/clear${enter}`)
+    at = await io.stdout.until('> ', await io.stdout.until('/clear', at))
+    io.stdin.write(`/help${enter}`)
+    at = await io.stdout.until('> ', await io.stdout.until('Ctrl-C stops an answer.', at))
+    io.stdin.write(`Again${enter}`)
+    await io.stdout.until('I was sent 1 messages.\n', at)
+    io.stdin.write(`/quit${enter}`)
+    expect(await done).toBe(0)
+    expect(messagesOf(asked.at(-1))).toEqual([{ role: 'user', content: 'Again' }])
+  })
+
+  it('stops an answer with Ctrl-C, keeps what came of it, and leaves with Ctrl-D', async () => {
+    let vanished: () => void = () => {}
+    const clientLeft = new Promise<void>((resolve) => {
+      vanished = resolve
+    })
+    let calls = 0
+    const { io, done, asked, prompt } = await dialogue((one, response) => {
+      calls += 1
+      if (calls > 1) {
+        counting(one, response)
+        return
+      }
+      head(response)
+      response.on('close', vanished)
+      response.write(chunk('It was a dark'))
+    })
+    io.stdin.write(`Tell me${enter}`)
+    let at = await io.stdout.until('It was a dark', prompt)
+    io.stdin.write(ctrlC)
+    at = await io.stdout.until('> ', await io.stdout.until('(stopped)', at))
+    await clientLeft
+    io.stdin.write(`Go on${enter}`)
+    at = await io.stdout.until('I was sent 3 messages.', at)
+    expect(messagesOf(asked.at(-1))).toEqual([
+      { role: 'user', content: 'Tell me' },
+      { role: 'assistant', content: 'It was a dark' },
+      { role: 'user', content: 'Go on' },
+    ])
+    await io.stdout.until('> ', at)
+    io.stdin.write(ctrlD)
+    expect(await done).toBe(0)
+  })
+
+  it('leaves at the second Ctrl-C at the prompt, and first drops what is half typed', async () => {
+    const { io, done, prompt } = await dialogue(counting)
+    io.stdin.write('half typ')
+    let at = await io.stdout.until('half typ', prompt)
+    io.stdin.write(ctrlC)
+    at = await io.stdout.until('> ', at)
+    io.stdin.write(ctrlC)
+    await io.stdout.until('(Ctrl-C again leaves)', at)
+    io.stdin.write(ctrlC)
+    expect(await done).toBe(0)
+  })
+
+  it('goes on after an answer that failed, without its question', async () => {
+    let calls = 0
+    const { io, done, asked, prompt } = await dialogue((one, response) => {
+      calls += 1
+      if (calls > 1) counting(one, response)
+      else json({ error: { message: 'Too long.' } }, 400)(one, response)
+    })
+    io.stdin.write(`Long${enter}`)
+    await io.stderr.until('Error: Too long.')
+    io.stdin.write(`Short${enter}`)
+    await io.stdout.until('I was sent 1 messages.', prompt)
+    expect(messagesOf(asked.at(-1))).toEqual([{ role: 'user', content: 'Short' }])
+    io.interrupt()
+    expect(await done).toBe(0)
+  })
+})

@@ -1,0 +1,282 @@
+import { spawnSync } from 'node:child_process'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { expiryOf } from '../../bin/keys.ts'
+import { notYet, settingList } from '../../src/settings.ts'
+import { one, two } from './certificates.ts'
+import { fakePeer, json, loadedModel, peerState, stage, temporaryFolder } from './stage.ts'
+
+describe('the command line', () => {
+  it.each([
+    [['--help'], /Usage: pinaivu-peer \[command\]/],
+    [['help'], /keys create/],
+    [['help', 'keys', 'create'], /--expires WHEN/],
+    [['chat', '-h'], /Usage: pinaivu-peer chat \[MODEL\]/],
+    [['--version'], /^\d+\.\d+\.\d+\n$/],
+    [['status', '-v'], /^\d+\.\d+\.\d+\n$/],
+    [['--help', '--nonsense'], /Usage/],
+  ])('%j prints to stdout and is fine', async (args, text) => {
+    const io = stage()
+    expect(await io.run(...args)).toBe(0)
+    expect(io.stdout.text).toMatch(text)
+    expect(io.stderr.text).toBe('')
+  })
+
+  it('shows every setting with its default in the help of start, within the width', async () => {
+    const io = stage()
+    await io.run('start', '--help')
+    const words = io.stdout.text.replace(/\s+/g, ' ')
+    for (const { flag, help, default: given } of settingList) {
+      expect(words).toContain(`--${flag}`)
+      expect(words).toContain(help)
+      if (given.length > 0) expect(words).toContain(`[default: ${given.join(',')}]`)
+    }
+    const prose = io.stdout.text.split('Examples:')[0] ?? ''
+    expect(Math.max(...prose.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
+  })
+
+  it.each([
+    [['strat'], /There is no command "strat"\. Did you mean start\?/],
+    [['peers'], /There is no command "peers"/],
+    [['keys'], /Which one: keys list or keys create\?/],
+    [['models', 'rm'], /"models" has no use for "rm"/],
+    [['start', '--htpp', 'x'], /--htpp: there is no such setting\. Did you mean --http\?/],
+    [['--http'], /--http needs a value: --http HOST:PORT/],
+    [['--http', '--json'], /--http needs a value/],
+    [['--json=yes'], /--json takes no value/],
+    [['--slots', 'many'], /--slots: expected a whole number from 1 to 256, got "many"/],
+    [['--slots=-1'], /--slots: expected a whole number/],
+    [['status', '--jsn'], /"status" has no option --jsn\. Did you mean --json\?/],
+    [['chat', 'a', 'b'], /"chat" has no use for "b"/],
+    [['chat', '--temperature', 'hot'], /--temperature: expected a number from 0 to 2, got "hot"/],
+    [['chat', '--max-tokens', '1.5'], /--max-tokens: expected a whole number/],
+    [['keys', 'create', '--scope', 'infrence'], /no scope "infrence"\. Did you mean inference\?/],
+    [['keys', 'create', '--expires', 'soon'], /--expires: expected 90d, 12h, 30min or a date/],
+    [['help', 'nothing'], /There is no command "nothing"/],
+    ...notYet.map((name): [string[], RegExp] => [
+      ['start', `--${name}`, 'x'],
+      new RegExp(`this version does not have --${name} yet`),
+    ]),
+  ])('%j is wrong use', async (args, text) => {
+    const io = stage()
+    expect(await io.run(...args)).toBe(2)
+    expect(io.stderr.text).toMatch(text)
+    expect(io.stderr.text).toMatch(/See "pinaivu-peer.* --help"\.\n$/)
+    expect(io.stdout.text).toBe('')
+  })
+
+  it('neutralises what it repeats', async () => {
+    const io = stage()
+    expect(await io.run('\u001b[2J')).toBe(2)
+    expect(io.stderr.text).toContain('␛[2J')
+  })
+})
+
+describe('the entry', () => {
+  const entry = join(import.meta.dirname, '../../bin/pinaivu-peer.ts')
+  it('says on an old Node what is needed and how to get it', () => {
+    const old = `Object.defineProperty(process, 'versions', { value: { node: '20.11.1' } })`
+    const args = ['--import', `data:text/javascript,${encodeURIComponent(old)}`, entry, '--version']
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+    expect(status).toBe(1)
+    expect(stdout).toBe('')
+    expect(stderr).toMatch(/needs Node\.js 22\.12 or newer; this is 20\.11\.1/)
+    expect(stderr).toMatch(/npm install/)
+  })
+
+  it('runs on this one', () => {
+    const { status, stdout } = spawnSync(process.execPath, [entry, '--version'], {
+      encoding: 'utf8',
+    })
+    expect([status, stdout]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+\n$/)])
+  })
+})
+
+describe('finding the peer', () => {
+  it('fails plainly when none runs, was killed, or left a damaged file', async () => {
+    const dataDir = temporaryFolder()
+    const none = `Error: No peer is running on ${dataDir}. Start one with "pinaivu-peer start".\n`
+    const attempt = async () => {
+      const io = stage()
+      expect(await io.run('status', '--data-dir', dataDir)).toBe(1)
+      return io.stderr.text
+    }
+    expect(await attempt()).toBe(none)
+    writeFileSync(join(dataDir, 'peer.json'), '{"pid":')
+    expect(await attempt()).toBe(none)
+    // The highest process number there can be belongs to nobody.
+    const info = {
+      version: '0',
+      peerId: 'p',
+      pid: 4_194_305,
+      http: 'http://127.0.0.1:1',
+      certFile: null,
+    }
+    writeFileSync(join(dataDir, 'peer.json'), JSON.stringify(info))
+    expect(await attempt()).toBe(none)
+    // This process lives, but is no peer: nothing answers at that address.
+    writeFileSync(join(dataDir, 'owner.key'), 'sk')
+    writeFileSync(join(dataDir, 'peer.json'), JSON.stringify({ ...info, pid: process.pid }))
+    expect(await attempt()).toBe(none)
+  })
+
+  it('says so when the peer has no HTTP endpoint, or its key cannot be read', async () => {
+    const { dataDir } = await fakePeer({})
+    rmSync(join(dataDir, 'owner.key'))
+    const io = stage()
+    expect(await io.run('models', '--data-dir', dataDir)).toBe(1)
+    expect(io.stderr.text).toMatch(/Cannot read .*owner\.key/)
+    const info = { version: '0', peerId: 'p', pid: process.pid, http: null, certFile: null }
+    writeFileSync(join(dataDir, 'peer.json'), JSON.stringify(info))
+    expect(await io.run('models', '--data-dir', dataDir)).toBe(1)
+    expect(io.stderr.text).toMatch(/runs with --no-http/)
+  })
+
+  it('finds the data folder through the environment', async () => {
+    const { dataDir } = await fakePeer({ 'GET /readyz': json(peerState) })
+    const io = stage({ env: { PINAIVU_DATA_DIR: dataDir } })
+    expect(await io.run('models')).toBe(0)
+  })
+
+  it('trusts the certificate that the peer recorded, and no other', async () => {
+    const routes = { 'GET /readyz': json(peerState) }
+    const good = await fakePeer(routes, one)
+    const io = stage()
+    expect(await io.run('models', '--data-dir', good.dataDir)).toBe(0)
+    const bad = await fakePeer(routes, { ...one, trusted: two.cert })
+    expect(await io.run('models', '--data-dir', bad.dataDir)).toBe(1)
+    expect(bad.asked).toEqual([])
+  })
+
+  it('passes on what the peer refuses', async () => {
+    const error = { error: { message: 'This key may not do that.\u001b[0m' } }
+    const { dataDir } = await fakePeer({ 'GET /api/v1/auth/api-keys': json(error, 403) })
+    const io = stage()
+    expect(await io.run('keys', 'list', '--data-dir', dataDir)).toBe(1)
+    expect(io.stderr.text).toBe('Error: This key may not do that.␛[0m\n')
+  })
+})
+
+describe('status and models', () => {
+  it('show the peer to a person', async () => {
+    const { dataDir, url } = await fakePeer({ 'GET /readyz': json(peerState) })
+    const io = stage()
+    expect(await io.run('status', '--data-dir', dataDir)).toBe(0)
+    expect(io.stdout.text).toBe(
+      [
+        'pinaivu-peer 0.1.0  ready, up for 1 h 2 min',
+        '',
+        '  Peer id      12D3KooTest',
+        '  Listening    /ip4/127.0.0.1/tcp/7463/p2p/12D3KooTest',
+        '               /ip4/10.0.0.2/tcp/7463/p2p/12D3KooTest',
+        '  Connected    1 peer',
+        `  Endpoint     ${url}/v1`,
+        `  Data         ${dataDir}`,
+        `  Process      ${process.pid}, 100 MiB without the engine`,
+        '',
+        'NAME                 STATE  KIND  PARAMETERS  QUANT  CONTEXT  SLOTS  TOK/S',
+        'pinaivu-demo (demo)  ready  chat       12.3M  Q8_0      2048      4  812.3',
+        '',
+      ].join('\n'),
+    )
+  })
+
+  it('show models that are not ready, and why', async () => {
+    const waiting = {
+      ...loadedModel,
+      ...{ state: 'loading', progress: 0.427, kind: null, parameters: null, quant: null },
+      ...{ context_length: null, slots: null, tokens_per_second: null },
+    }
+    const failed = {
+      ...waiting,
+      ...{ name: 'bad\u001b[2J', state: 'failed', demo: false },
+      error: { code: 'model_unreadable', message: 'Not a GGUF file.' },
+    }
+    const state = { ...peerState, ready: false, models: [waiting, failed] }
+    const { dataDir } = await fakePeer({ 'GET /readyz': json(state, 503) })
+    const io = stage()
+    expect(await io.run('status', '--data-dir', dataDir)).toBe(0)
+    expect(io.stdout.text).toMatch(/not ready: no model can answer yet/)
+    expect(io.stdout.text).toMatch(/pinaivu-demo \(demo\) {2}loading 42% {2}-/)
+    expect(io.stdout.text).toMatch(/failed bad␛\[2J: Not a GGUF file\.\n$/)
+  })
+
+  it('print JSON for programs', async () => {
+    const { dataDir, url } = await fakePeer({ 'GET /readyz': json(peerState) })
+    const io = stage()
+    await io.run('status', '--json', '--data-dir', dataDir)
+    expect(JSON.parse(io.stdout.text)).toEqual({
+      ...peerState,
+      ...{ http: url, pid: process.pid, data_dir: dataDir },
+    })
+    io.stdout.text = ''
+    await io.run('models', 'list', '--json', '--data-dir', dataDir)
+    expect(JSON.parse(io.stdout.text)).toEqual([loadedModel])
+  })
+
+  it('refuse what is no peer', async () => {
+    const { dataDir } = await fakePeer({ 'GET /readyz': json({ ok: true }) })
+    const io = stage()
+    expect(await io.run('status', '--data-dir', dataDir)).toBe(1)
+    expect(io.stderr.text).toMatch(/is no peer of a version this one knows/)
+  })
+})
+
+const row = {
+  id: 'key_01',
+  object: 'api_key',
+  name: 'laptop',
+  prefix: 'sk-pnv-abcd',
+  account: 'owner',
+  scopes: ['inference', 'models:read'],
+  created_at: '2027-01-15T08:00:00.000Z',
+  last_used_at: null,
+  expires_at: null,
+  revoked_at: null,
+}
+
+describe('keys', () => {
+  it('lists', async () => {
+    const { dataDir, asked } = await fakePeer({
+      'GET /api/v1/auth/api-keys': json({ object: 'list', data: [row] }),
+    })
+    const io = stage()
+    expect(await io.run('keys', 'list', '--data-dir', dataDir)).toBe(0)
+    expect(io.stdout.text).toBe(
+      'ID      NAME    KEY           ACCOUNT  SCOPES                 CREATED           LAST USED  EXPIRES\n' +
+        'key_01  laptop  sk-pnv-abcd…  owner    inference models:read  2027-01-15 08:00  -          -\n',
+    )
+    expect(asked.at(-1)?.authorization).toBe('Bearer sk-pnv-owner')
+    io.stdout.text = ''
+    await io.run('keys', 'list', '--json', '--data-dir', dataDir)
+    expect(JSON.parse(io.stdout.text)).toEqual([row])
+  })
+
+  it('creates, and prints the key alone on stdout', async () => {
+    const { dataDir, asked } = await fakePeer({
+      'POST /api/v1/auth/api-keys': json({ ...row, key: 'sk-pnv-abcdefgh' }, 201),
+    })
+    const io = stage()
+    const args = ['--name', 'laptop', '--account', 'alice', '--scope', 'inference', '--data-dir']
+    expect(await io.run('keys', 'create', ...args, dataDir, '--scope', 'models:read')).toBe(0)
+    expect(io.stdout.text).toBe('sk-pnv-abcdefgh\n')
+    expect(io.stderr.text).toMatch(/not shown again/)
+    expect(asked.at(-1)?.body).toEqual({
+      name: 'laptop',
+      account: 'alice',
+      scopes: ['inference', 'models:read'],
+    })
+  })
+
+  it('understands when a key expires', () => {
+    const now = Date.UTC(2026, 0, 1)
+    expect(expiryOf('90d', now)).toBe('2026-04-01T00:00:00.000Z')
+    expect(expiryOf('12h', now)).toBe('2026-01-01T12:00:00.000Z')
+    expect(expiryOf('30min', now)).toBe('2026-01-01T00:30:00.000Z')
+    expect(expiryOf('2026-01-02', now)).toBe('2026-01-02T00:00:00.000Z')
+    expect(() => expiryOf('2025-12-31', now)).toThrow(/in the past/)
+    expect(() => expiryOf('0d', now)).toThrow(/in the past/)
+    expect(() => expiryOf('2026-13-45', now)).toThrow(/expected 90d/)
+  })
+})

@@ -1,0 +1,265 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { parseCommandLine } from '../../bin/command.ts'
+import { createLogger } from '../../bin/logger.ts'
+import { runStart, start } from '../../bin/start.ts'
+import type { ModelState, ModelStatus } from '../../src/engines/engine.ts'
+import type { Config, createPeer, Peer, PeerReady } from '../../src/index.ts'
+import { type Stage, stage, temporaryFolder } from './stage.ts'
+
+const key = 'sk-pnv-0123456789'
+
+function status(name: string, state: ModelState, more: Partial<ModelStatus> = {}): ModelStatus {
+  return { name, state, created: 0, demo: true, running: 0, queued: 0, ...more }
+}
+
+const facts = {
+  kind: 'chat' as const,
+  architecture: 'llama',
+  parameters: 12_300_000,
+  quant: 'Q8_0',
+  sizeBytes: 1,
+  contextLength: 2048,
+  vocabularySize: 1,
+  embeddingLength: 1,
+}
+
+/** A peer that is told what to be. */
+function scripted(overrides: Partial<PeerReady> = {}) {
+  const said: string[] = []
+  let listener: (status: ModelStatus) => void = () => {}
+  let config: Config | undefined
+  const peer: Peer = {
+    async start() {
+      said.push('start')
+      listener(status('pinaivu-demo', 'loading'))
+    },
+    async stop() {
+      said.push('stop')
+    },
+    models: () => [status('pinaivu-demo', 'loading')],
+    async *generate() {},
+    onModel(given) {
+      listener = given
+      return () => said.push('unsubscribed')
+    },
+    ready: () => ({
+      version: '0.1.0',
+      peerId: '12D3KooTest',
+      addrs: ['/ip4/127.0.0.1/tcp/7463/p2p/12D3KooTest'],
+      http: 'http://127.0.0.1:7462',
+      apiKey: key,
+      models: ['pinaivu-demo', 'pinaivu-demo-embed'],
+      roles: ['provider'],
+      dataDir: "/data/eve's",
+      ms: 12,
+      ...overrides,
+    }),
+  }
+  const create: typeof createPeer = async (given) => {
+    config = given
+    return peer
+  }
+  return { create, peer, said, emit: (s: ModelStatus) => listener(s), config: () => config }
+}
+
+function begin(io: Stage, { create }: ReturnType<typeof scripted>, ...args: string[]) {
+  return runStart(parseCommandLine(start, args, io.env), io, create)
+}
+
+describe('start', () => {
+  it('prints the ready line first, then events, and stops cleanly', async () => {
+    const io = stage()
+    const peer = scripted()
+    const done = begin(io, peer, '--json', '--slots', '3')
+    await io.stdout.until('"loading"')
+    peer.emit(status('pinaivu-demo', 'loading', { progress: 0.5 }))
+    peer.emit(status('pinaivu-demo', 'ready', { facts }))
+    const error = { code: 'model_unreadable', message: 'no' }
+    peer.emit(status('pinaivu-demo-embed', 'failed', { error }))
+    io.interrupt()
+    expect(await done).toBe(0)
+    const lines = io.stdout.text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(lines).toEqual([
+      { event: 'ready', ...peer.peer.ready() },
+      { event: 'model', name: 'pinaivu-demo', state: 'loading', demo: true },
+      { event: 'model', name: 'pinaivu-demo', state: 'ready', demo: true, kind: 'chat' },
+      { event: 'model', name: 'pinaivu-demo-embed', state: 'failed', demo: true, error },
+    ])
+    expect(peer.said).toEqual(['start', 'unsubscribed', 'stop'])
+    expect(peer.config()?.slots).toBe(3)
+  })
+
+  it('shows a person what they need, and follows the models', async () => {
+    const io = stage({ tty: true, env: { NO_COLOR: '1' } })
+    const peer = scripted()
+    const done = begin(io, peer)
+    await io.stdout.until('Ctrl-C stops')
+    for (const text of [
+      'pinaivu-peer 0.1.0\n',
+      'Peer id      12D3KooTest\n',
+      'Listening    /ip4/127.0.0.1/tcp/7463/p2p/12D3KooTest\n',
+      'main; this peer is alone (join others with --bootstrap or --mdns)\n',
+      'Endpoint     http://127.0.0.1:7462/v1\n',
+      `API key      ${key}\n`,
+      'Status page  http://127.0.0.1:7462/\n',
+      'Models       pinaivu-demo        demo model, loading\n',
+    ]) {
+      expect(io.stdout.text).toContain(text)
+    }
+    peer.emit(status('pinaivu-demo', 'ready', { facts }))
+    peer.emit(status('pinaivu-demo', 'restarting'))
+    const error = { code: 'x', message: 'Not a GGUF file\u001b[2J' }
+    peer.emit(status('own', 'failed', { error, demo: false }))
+    expect(io.stdout.text).toMatch(
+      /ready {3}pinaivu-demo in \d+\.\d s \(demo model, chat, 12\.3M parameters, Q8_0\)\n/,
+    )
+    expect(io.stdout.text).toMatch(/pinaivu-demo: its engine ended and is restarted/)
+    expect(io.stdout.text).toMatch(/failed {2}own: Not a GGUF file␛\[2J\n/)
+    io.interrupt()
+    expect(await done).toBe(0)
+  })
+
+  it('keeps the key off a pipe, and says how it joins', async () => {
+    const io = stage()
+    const address =
+      '/dns/a.example/tcp/7463/p2p/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X'
+    const done = begin(io, scripted(), '--mdns', '--bootstrap', address, '--network', 'lab')
+    await io.stdout.until('Ctrl-C stops')
+    expect(io.stdout.text).not.toContain(key)
+    expect(io.stdout.text).toContain("API key      in /data/eve's/owner.key\n")
+    expect(io.stdout.text).toContain('lab; joining through 1 known peer and the local network')
+    io.interrupt()
+    await done
+  })
+
+  it('does without endpoint and without models', async () => {
+    const io = stage()
+    const done = begin(
+      io,
+      scripted({ http: null, models: [], addrs: [] }),
+      '--no-http',
+      '--no-demo',
+    )
+    await io.stdout.until('Ctrl-C stops')
+    expect(io.stdout.text).toContain('Endpoint     none (--no-http)')
+    expect(io.stdout.text).toContain('Models       none')
+    expect(io.stdout.text).not.toContain('curl')
+    io.interrupt()
+    expect(await done).toBe(0)
+  })
+
+  it('stops what had started when the start fails, and is done when interrupted', async () => {
+    const failing = scripted()
+    failing.peer.start = async () => {
+      throw new Error('port 7462 is taken')
+    }
+    await expect(begin(stage(), failing)).rejects.toThrow('port 7462 is taken')
+    expect(failing.said).toEqual(['unsubscribed', 'stop'])
+    const slow = scripted()
+    const starting = new Promise<void>((resolve) => {
+      slow.peer.start = async ({ signal }) => {
+        resolve()
+        await once(signal, 'abort')
+        throw signal.reason
+      }
+    })
+    const io = stage()
+    const done = begin(io, slow)
+    await starting
+    io.interrupt()
+    expect(await done).toBe(0)
+    expect(slow.said).toEqual(['unsubscribed', 'stop'])
+  })
+
+  it('says on stderr what is odd in the environment', async () => {
+    const io = stage({ env: { PINAIVU_MODLE: 'x' } })
+    const done = begin(io, scripted())
+    await io.stdout.until('Ctrl-C stops')
+    expect(io.stderr.text).toMatch(/"level":"warn".*PINAIVU_MODLE.*Did you mean PINAIVU_MODEL\?/)
+    io.interrupt()
+    await done
+  })
+})
+
+describe('the curl line', () => {
+  it('works as printed, with the key in a file of an awkward name', async () => {
+    const dataDir = join(temporaryFolder(), "eve's $(data)")
+    mkdirSync(dataDir)
+    writeFileSync(join(dataDir, 'owner.key'), `${key}\n`)
+    const server = createServer(async (request, response) => {
+      let body = ''
+      for await (const piece of request.setEncoding('utf8')) body += piece
+      const { method, url, headers } = request
+      response.end(JSON.stringify({ method, url, key: headers.authorization, ...JSON.parse(body) }))
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    onTestFinished(() => void server.close())
+    const http = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const io = stage()
+    const done = begin(io, scripted({ http, dataDir, models: ["it's"] }))
+    await io.stdout.until('Ctrl-C stops')
+    io.interrupt()
+    await done
+    const line =
+      io.stdout.text.split('\n').find((each) => each.trimStart().startsWith('curl ')) ?? ''
+    const shell = spawn('sh', ['-c', line.replace('curl ', 'curl -sS ')])
+    let answer = ''
+    for await (const piece of shell.stdout) answer += piece
+    expect(JSON.parse(answer)).toEqual({
+      method: 'POST',
+      url: '/v1/chat/completions',
+      key: `Bearer ${key}`,
+      model: "it's",
+      messages: [{ role: 'user', content: 'Hello! Who are you?' }],
+    })
+  })
+})
+
+describe('logs', () => {
+  it('are JSON lines on a pipe, with errors in full', () => {
+    const io = stage()
+    const logger = createLogger('info', io).child('network')
+    logger.debug('not this')
+    logger.warn('a peer left', { peer: '12D3', error: new Error('reset') })
+    expect(JSON.parse(io.stderr.text)).toMatchObject({
+      level: 'warn',
+      room: 'network',
+      msg: 'a peer left',
+      peer: '12D3',
+      error: { message: 'reset', stack: expect.stringContaining('start.test.ts') },
+    })
+    expect(io.stdout.text).toBe('')
+  })
+
+  it('are readable and harmless lines on a terminal', () => {
+    const io = stage({ tty: true, env: { NO_COLOR: '1' } })
+    createLogger('debug', io).child('api').info('asked', { model: 'x\u001b[2J', tokens: 3 })
+    expect(io.stderr.text).toMatch(/^\d\d:\d\d:\d\d info {2}api: asked model=x␛\[2J tokens=3\n$/)
+  })
+
+  it('are silent when told so', () => {
+    const io = stage()
+    createLogger('silent', io).error('x')
+    expect(io.stderr.text).toBe('')
+  })
+})
+
+describe('the process', () => {
+  const entry = join(import.meta.dirname, '../../bin/pinaivu-peer.ts')
+  it('does not mind that nobody reads its output', () => {
+    const script = `"$0" "$1" start --help | true; exit "\${PIPESTATUS[0]}"`
+    const { status, stderr } = spawnSync('bash', ['-c', script, process.execPath, entry], {
+      encoding: 'utf8',
+    })
+    expect([status, stderr]).toEqual([0, ''])
+  })
+})
