@@ -1,5 +1,8 @@
 import { BusyError } from './errors.ts'
 
+/** A reader that never quite catches up must not hold all it ever read. */
+const FORGET_AFTER = 256
+
 /**
  * A bounded hand-over between one producer and one consumer.
  * `push` never waits: a producer that runs ahead of the limit gets a BusyError and decides itself.
@@ -38,11 +41,19 @@ export class Channel<T> implements AsyncIterable<T> {
     this.#wake?.()
   }
 
+  #forgetRead(): void {
+    this.#items.splice(0, this.#next)
+    this.#next = 0
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<T> {
     for (;;) {
-      while (this.#next < this.#items.length) yield this.#items[this.#next++] as T
-      this.#items.length = 0
-      this.#next = 0
+      while (this.#next < this.#items.length) {
+        const item = this.#items[this.#next++] as T
+        if (this.#next >= FORGET_AFTER) this.#forgetRead()
+        yield item
+      }
+      this.#forgetRead()
       if (this.#closed) {
         if (this.#error !== undefined) throw this.#error
         return

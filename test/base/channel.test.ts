@@ -40,6 +40,17 @@ describe('Channel', () => {
     expect(await reader.next()).toEqual({ value: undefined, done: true })
   })
 
+  it('keeps the order over thousands of items with a reader that always lags a little', async () => {
+    const channel = new Channel<number>(10)
+    const reader = channel[Symbol.asyncIterator]()
+    for (let item = 0; item < 5; item++) channel.push(item)
+    for (let item = 0; item < 2000; item++) {
+      channel.push(item + 5)
+      expect(await reader.next()).toEqual({ value: item, done: false })
+    }
+    expect(channel.size).toBe(5)
+  })
+
   it('delivers what was pushed before an error, then throws it', async () => {
     const channel = new Channel<number>(5)
     channel.push(1)
