@@ -8,7 +8,7 @@ const CONTROL = 3
 const SPACE = 'Ġ'
 
 /** Words that become one token each, with and without a space before them. */
-const words = `
+export const words = `
   the of and to in is that for it as was with be by on not he his but at are this have from or
   had an they which one you were all her she there would their we him been has when who will
   no more if out so said what up its about than into them can only other time new some could
@@ -32,7 +32,9 @@ export const chatTemplate = [
 export function vocabulary(size: number): Metadata {
   const tokens = new Set(byteTokens())
   const merges = new Set<string>()
-  for (const word of words.flatMap((word) => [word, SPACE + word])) addWord(word, tokens, merges)
+  // A word's own merges stand before those of its letters alone, or these would take them away.
+  for (const word of words) addWord(SPACE + word, tokens, merges)
+  for (const word of words) addWord(word, tokens, merges)
   for (let n = 0; tokens.size < size - specialTokens.length; n++) tokens.add(SPACE + madeUpWord(n))
   if (tokens.size + specialTokens.length !== size) {
     throw new RangeError(`a vocabulary has at least ${tokens.size + specialTokens.length} tokens`)

@@ -1,0 +1,155 @@
+import { parseArgs } from 'node:util'
+import { question } from './gateway/answers.ts'
+import { Loader, type Measured, Server } from './gateway/contest.ts'
+import { machineFacts } from './machine.ts'
+import { type Cell, keep, type Table } from './results.ts'
+import { median, rounded } from './statistics.ts'
+
+const connectionCounts = [10, 100]
+const WARM_UP_SECONDS = 3
+/** In the row with keys: as many as a peer with a thousand users has. */
+const KEYS = 1000
+
+/** One way to ask, and who is asked that way. */
+interface Discipline {
+  title: string
+  body: string
+  /** Of our servers; the baselines run in every discipline. */
+  server: 'plain' | 'keys'
+}
+
+const ask = (model: string, more = {}) => JSON.stringify({ model, ...question, ...more })
+const disciplines: readonly Discipline[] = [
+  { title: 'plain', body: ask('whole'), server: 'plain' },
+  { title: 'plain, token by token', body: ask('pieces'), server: 'plain' },
+  { title: 'streamed, 20 tokens', body: ask('pieces', { stream: true }), server: 'plain' },
+  { title: 'keys and limits', body: ask('whole'), server: 'keys' },
+]
+
+interface Row {
+  discipline: string
+  connections: number
+  round: number
+  server: string
+  measured: Measured
+}
+
+/** Our HTTP surface against a bare Node proxy, both in front of an engine that answers at once. */
+export async function run(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      rounds: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: '5' },
+      profile: { type: 'string' },
+    },
+  })
+  const machine = machineFacts()
+  const started: { stop(): Promise<void> }[] = []
+  const start = async <T extends { stop(): Promise<void> }>(part: Promise<T>): Promise<T> => {
+    const it = await part
+    started.push(it)
+    return it
+  }
+  const profile =
+    values.profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', values.profile]
+  try {
+    const loader = await start(Loader.start())
+    const upstream = await start(Server.start('./instant-upstream.ts'))
+    const contest = new Contest(loader, {
+      proxy: await start(Server.start('./bare-proxy.ts', [upstream.url])),
+      instant: await start(Server.start('./bare-proxy.ts')),
+      plain: await start(Server.start('./our-server.ts', [], profile)),
+      keys: await start(Server.start('./our-server.ts', [String(KEYS)])),
+    })
+    const rows = await contest.run(Number(values.rounds), Number(values.seconds))
+    keep({
+      name: 'gateway',
+      about,
+      machine,
+      settings: { rounds: values.rounds, seconds: values.seconds, warmUpSeconds: WARM_UP_SECONDS },
+      tables: connectionCounts.map((connections) => table(rows, connections)),
+      raw: rows,
+    })
+  } finally {
+    for (const part of started.toReversed()) await part.stop()
+  }
+}
+
+const about =
+  'A whole peer with an instant engine in its process, against two programs of bare Node that ' +
+  'parse and check the same request. The baseline `proxy` forwards it to an instant upstream ' +
+  'process; `instant` answers by itself, which no gateway can beat. Ratios: ours to the ' +
+  "baseline's; the last columns are ours to `instant`'s. A peer checks the key, counts metrics " +
+  'and keeps its limits in every row; the row `keys and limits` asks with the key of an account ' +
+  `among ${KEYS} instead of the owner's. Medians of all rounds, in turn.`
+
+type ServerName = 'proxy' | 'instant' | 'plain' | 'keys'
+
+class Contest {
+  readonly #loader: Loader
+  readonly #servers: Record<ServerName, Server>
+
+  constructor(loader: Loader, servers: Record<ServerName, Server>) {
+    this.#loader = loader
+    this.#servers = servers
+  }
+
+  async run(rounds: number, seconds: number): Promise<Row[]> {
+    const rows: Row[] = []
+    for (const discipline of disciplines) {
+      const names: ServerName[] = ['proxy', discipline.server, 'instant']
+      for (const connections of connectionCounts) {
+        for (const name of names) await this.#load(name, discipline, connections, WARM_UP_SECONDS)
+        for (let round = 0; round < rounds; round++) {
+          for (const name of names) {
+            const measured = await this.#load(name, discipline, connections, seconds)
+            const server = name === discipline.server ? 'ours' : name
+            rows.push({ discipline: discipline.title, connections, round, server, measured })
+          }
+          names.reverse()
+        }
+      }
+    }
+    return rows
+  }
+
+  #load(name: ServerName, discipline: Discipline, connections: number, seconds: number) {
+    return this.#loader.load(this.#servers[name], { connections, seconds, body: discipline.body })
+  }
+}
+
+const figures = ['requestsPerSecond', 'p50', 'p99', 'cpuMicroseconds'] as const
+
+function table(rows: readonly Row[], connections: number): Table {
+  return {
+    title: `${connections} connections`,
+    columns: [
+      'path',
+      ...['requests/s ratio', 'p50 ratio', 'p99 ratio'],
+      ...['ours requests/s', 'p50 ms', 'p99 ms', 'CPU µs'],
+      ...['proxy requests/s', 'p50 ms', 'p99 ms', 'CPU µs'],
+      ...['instant requests/s', 'ratio', 'CPU ratio'],
+    ],
+    rows: disciplines.map(({ title }): Cell[] => {
+      const of = (server: string, figure: (typeof figures)[number]) =>
+        median(
+          rows
+            .filter((row) => row.discipline === title && row.connections === connections)
+            .filter((row) => row.server === server)
+            .map((row) => row.measured[figure]),
+        )
+      const ratio = (figure: (typeof figures)[number], other: string) =>
+        rounded(of('ours', figure) / of(other, figure))
+      return [
+        title,
+        ...(['requestsPerSecond', 'p50', 'p99'] as const).map((it) => ratio(it, 'proxy')),
+        ...figures.map((it) => rounded(of('ours', it))),
+        ...figures.map((it) => rounded(of('proxy', it))),
+        rounded(of('instant', 'requestsPerSecond')),
+        ratio('requestsPerSecond', 'instant'),
+        ratio('cpuMicroseconds', 'instant'),
+      ]
+    }),
+  }
+}

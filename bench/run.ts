@@ -1,0 +1,19 @@
+/** One bench: takes what stands after its name on the command line, prints and keeps its figures. */
+interface Bench {
+  run(args: readonly string[]): Promise<void>
+}
+
+const benches: Record<string, () => Promise<Bench>> = {
+  engine: () => import('./engine.ts'),
+  gateway: () => import('./gateway.ts'),
+  idle: () => import('./idle.ts'),
+}
+
+const [name = '', ...args] = process.argv.slice(2)
+const load = Object.hasOwn(benches, name) ? benches[name] : undefined
+if (load === undefined) {
+  console.error(`Usage: npm run bench -- ${Object.keys(benches).join('|')} [options]`)
+  process.exitCode = 2
+} else {
+  await (await load()).run(args)
+}
