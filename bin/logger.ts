@@ -6,7 +6,12 @@ import { type Paint, paintFor, safeJson, safeLine } from './text.ts'
 type LogData = Record<string, unknown>
 
 /** Logs go to stderr: readable lines on a terminal, JSON lines anywhere else. */
-export function createLogger(level: LogLevel, { stderr, env }: Pick<Io, 'stderr' | 'env'>): Logger {
+export function createLogger(
+  chosen: LogLevel | undefined,
+  { stderr, env }: Pick<Io, 'stderr' | 'env'>,
+): Logger {
+  // A person is told on stdout what goes on, and would read it twice.
+  const level = chosen ?? (stderr.isTTY === true ? 'warn' : 'info')
   const paint = paintFor(stderr, env)
   const destination: DestinationStream = {
     write: (json) => stderr.write(stderr.isTTY === true ? `${readable(json, paint)}\n` : json),

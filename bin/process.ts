@@ -17,6 +17,11 @@ export async function run(): Promise<void> {
   process.on('uncaughtException', fail)
   process.on('unhandledRejection', fail)
   process.exitCode = await main(process.argv.slice(2), ioOfProcess(end.signal))
+  for (const output of [process.stdout, process.stderr]) {
+    await new Promise<unknown>((resolve) => output.write('', resolve))
+  }
+  // All is stopped, but libp2p forgets timers that would hold the process for two seconds more.
+  process.exit()
 }
 
 function ioOfProcess(signal: AbortSignal): Io {

@@ -151,7 +151,8 @@ const modelName = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/
 
 export const parseHostName: ParseValue<string> = (text) => {
   const name = text.toLowerCase()
-  if (isDomain(name) || isIPv6(name)) return name
+  if (isIPv6(name)) return `[${name}]` // as a Host header has it
+  if (isDomain(name)) return name
   throw expected('a host name without scheme and port, such as peer.example.com', text)
 }
 

@@ -223,12 +223,12 @@ export const settings = {
     }),
     inFile: false,
   },
-  logLevel: one(parseOneOf(logLevels), {
+  logLevel: optional(parseOneOf(logLevels), {
     flag: 'log-level',
     group: 'This peer',
     placeholder: 'LEVEL',
     help: `How much goes to stderr: ${logLevels.join(', ')}.`,
-    default: 'info',
+    defaultText: 'info; warn on a terminal',
   }),
 } as const
 

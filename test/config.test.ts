@@ -52,7 +52,7 @@ describe('readConfig', () => {
       roles: ['provider', 'coordinator', 'auditor'],
       region: undefined,
       dataDir: '/home/eve/.local/share/pinaivu',
-      logLevel: 'info',
+      logLevel: undefined,
       aliases: {},
       notices: [],
     })
@@ -135,6 +135,11 @@ describe('readConfig', () => {
     const model = ['/m/a.gguf']
     expect(readConfig(machine({ flags: { model } })).demo).toBe(false)
     expect(readConfig(machine({ flags: { model, demo: true } })).demo).toBe(true)
+  })
+
+  it('writes names as a Host header does', () => {
+    const flags = { 'host-name': ['Peer.Example.com', '2001:DB8::1'] }
+    expect(readConfig(machine({ flags })).hostNames).toEqual(['peer.example.com', '[2001:db8::1]'])
   })
 
   it('notices a misspelt variable', () => {

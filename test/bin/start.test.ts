@@ -246,6 +246,15 @@ describe('logs', () => {
     expect(io.stderr.text).toMatch(/^\d\d:\d\d:\d\d info {2}api: asked model=x␛\[2J tokens=3\n$/)
   })
 
+  it('leave to the banner what a person at a terminal is told there', () => {
+    const io = stage({ tty: true })
+    const logger = createLogger(undefined, io)
+    logger.info('listening')
+    expect(io.stderr.text).toBe('')
+    logger.warn('the disk is full')
+    expect(io.stderr.text).toMatch(/the disk is full/)
+  })
+
   it('are silent when told so', () => {
     const io = stage()
     createLogger('silent', io).error('x')
