@@ -18,8 +18,9 @@ test('a flood of silent sockets is cut off at the rate, and those that are in st
     socket.on('close', () => cut++)
   }
   // The rate counts by the second, and the flood may lie across the turn of one.
-  const letIn = 2 * connectionLimits.inboundPerSecondPerHost
-  await eventually(() => cut >= sockets.length - letIn)
+  const letIn = 2 * 48
+  // Before those that were let in run out of time for their handshake.
+  await eventually(() => cut >= sockets.length - letIn, connectionLimits.inboundUpgradeMs - 1_000)
   const peer = at(b.node.getConnections(), 0).remotePeer
   expect(await b.node.services.ping.ping(peer)).toBeGreaterThanOrEqual(0)
   expect(a.status().connections).toBe(1)
@@ -29,9 +30,11 @@ test('a flood of silent sockets is cut off at the rate, and those that are in st
 test('one peer has few connections, however many it opens', async () => {
   const [a, b] = (await startHosts(2)) as [Libp2pHost, Libp2pHost]
   const address = multiaddr(at(a.status().addrs, 0))
-  const max = connectionLimits.connectionsPerPeerMax
-  await Promise.allSettled(Array.from({ length: 12 }, () => b.node.dial(address, { force: true })))
-  await eventually(() => a.node.getConnections().length <= max)
+  for (let more = 0; more < 8; more++) {
+    // A refused one may show while it is still being dialled.
+    await b.node.dial(address, { force: true }).catch(() => {})
+  }
+  await eventually(() => a.node.getConnections().length <= 3)
   expect(a.status().connections).toBe(1)
 })
 

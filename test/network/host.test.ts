@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
+import { connect } from 'node:net'
 import { promisify } from 'node:util'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { noMetrics } from '../../src/base/metrics.ts'
@@ -138,6 +139,42 @@ test('stop ends every socket, twice is fine, and the host starts again', async (
   await eventually(() => sockets() <= before)
   await a.start({ signal })
   expect(a.status().listening).toBe(true)
+})
+
+test('stop waits for no stranger in mid-handshake', async () => {
+  const host = await startHost()
+  const socket = connect(Number(at(host.status().addrs, 0).split('/')[4]), '127.0.0.1')
+  socket.on('error', () => {})
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  await new Promise((resolve) => socket.once('connect', resolve))
+  await host.stop()
+  await closed
+})
+
+test('a stop that takes too long is an error, and cuts what is still open', async () => {
+  const first = await startHost()
+  const clock = { ...systemClock }
+  const host = new Libp2pHost(
+    { identity: await newIdentity(), logger: silentLogger, metrics: noMetrics, clock },
+    {
+      ...defaultHost,
+      listen: ['/ip4/127.0.0.1/tcp/0'],
+      network: 'test',
+      bootstrap: first.status().addrs,
+    },
+  )
+  await host.start({ signal })
+  await eventually(() => first.status().connections === 1)
+  const { node } = host
+  const stop = vi.spyOn(node, 'stop').mockReturnValue(new Promise(() => {}))
+  clock.after = (_ms, task) => {
+    queueMicrotask(task)
+    return () => {}
+  }
+  await expect(host.stop()).rejects.toMatchObject({ code: 'deadline_exceeded' })
+  await eventually(() => first.status().connections === 0)
+  stop.mockRestore()
+  await node.stop()
 })
 
 test('a start that is given up leaves nothing behind', async () => {

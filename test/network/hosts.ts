@@ -66,8 +66,8 @@ export async function startHosts(count: number, options: Partial<HostOptions> = 
 }
 
 /** Looks again and again, for the few things that libp2p has no event for. */
-export async function eventually(condition: () => boolean): Promise<void> {
-  const signal = AbortSignal.timeout(8_000)
+export async function eventually(condition: () => boolean, withinMs = 8_000): Promise<void> {
+  const signal = AbortSignal.timeout(withinMs)
   while (!condition()) {
     if (signal.aborted) throw new Error(`still not so: ${condition}`)
     await new Promise((resolve) => setTimeout(resolve, 10))
