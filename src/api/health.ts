@@ -1,9 +1,22 @@
-import { type Static, Type } from 'typebox'
 import type { Clock } from '../base/clock.ts'
 import type { Engine, ModelStatus } from '../engines/engine.ts'
 import type { Network } from '../network/network.ts'
 import type { PromMetrics } from './metrics.ts'
 import type { RouteModule } from './route.ts'
+import {
+  anyOf,
+  array,
+  boolean,
+  type Infer,
+  integer,
+  literal,
+  nullable,
+  number,
+  object,
+  oneOf,
+  onlyNull,
+  string,
+} from './schema.ts'
 
 export interface HealthComponents {
   engine: Pick<Engine, 'status'>
@@ -18,47 +31,44 @@ export interface HealthOptions {
   loopback: boolean
 }
 
-const modelSchema = Type.Object({
-  name: Type.String(),
-  kind: Type.Union([Type.String(), Type.Null()]),
-  state: Type.Enum(['waiting', 'loading', 'ready', 'restarting', 'failed']),
-  demo: Type.Boolean(),
-  created: Type.Integer(),
-  running: Type.Integer(),
-  queued: Type.Integer(),
-  slots: Type.Union([Type.Integer(), Type.Null()]),
-  threads: Type.Union([Type.Integer(), Type.Null()]),
-  tokens_per_second: Type.Union([Type.Number(), Type.Null()]),
-  progress: Type.Union([Type.Number(), Type.Null()]),
-  architecture: Type.Union([Type.String(), Type.Null()]),
-  parameters: Type.Union([Type.Number(), Type.Null()]),
-  quant: Type.Union([Type.String(), Type.Null()]),
-  size_bytes: Type.Union([Type.Integer(), Type.Null()]),
-  context_length: Type.Union([Type.Integer(), Type.Null()]),
-  error: Type.Union([
-    Type.Object({ code: Type.String(), message: Type.Union([Type.String(), Type.Null()]) }),
-    Type.Null(),
-  ]),
+const modelSchema = object({
+  name: string(),
+  kind: nullable(string()),
+  state: oneOf(['waiting', 'loading', 'ready', 'restarting', 'failed']),
+  demo: boolean(),
+  created: integer(),
+  running: integer(),
+  queued: integer(),
+  slots: nullable(integer()),
+  threads: nullable(integer()),
+  tokens_per_second: nullable(number()),
+  progress: nullable(number()),
+  architecture: nullable(string()),
+  parameters: nullable(number()),
+  quant: nullable(string()),
+  size_bytes: nullable(integer()),
+  context_length: nullable(integer()),
+  error: anyOf([object({ code: string(), message: nullable(string()) }), onlyNull()]),
 })
 
-const readySchema = Type.Object({
-  ready: Type.Boolean(),
-  version: Type.String(),
-  uptime_s: Type.Integer(),
-  memory_bytes: Type.Integer(),
-  network: Type.Object({
-    peer_id: Type.String(),
-    addrs: Type.Array(Type.String()),
-    connections: Type.Integer(),
-    listening: Type.Boolean(),
+const readySchema = object({
+  ready: boolean(),
+  version: string(),
+  uptime_s: integer(),
+  memory_bytes: integer(),
+  network: object({
+    peer_id: string(),
+    addrs: array(string()),
+    connections: integer(),
+    listening: boolean(),
   }),
-  models: Type.Array(modelSchema),
+  models: array(modelSchema),
 })
 
 export function healthRoutes(components: HealthComponents, options: HealthOptions): RouteModule {
   const { engine, network, metrics, clock } = components
   const startedAt = clock.elapsed()
-  const readiness = (): Static<typeof readySchema> => {
+  const readiness = (): Infer<typeof readySchema> => {
     const models = engine.status()
     const { peerId, addrs, connections, listening } = network.status()
     return {
@@ -72,7 +82,7 @@ export function healthRoutes(components: HealthComponents, options: HealthOption
   }
   return (app) => {
     const tags = ['health']
-    const alive = Type.Object({ status: Type.Literal('ok') })
+    const alive = object({ status: literal('ok') })
     app.get(
       '/healthz',
       { schema: { summary: 'The process answers', tags, response: { 200: alive } }, ...open },
@@ -111,7 +121,7 @@ export function healthRoutes(components: HealthComponents, options: HealthOption
 
 const open = { config: { access: 'public' } } as const
 
-function modelJson(model: ModelStatus, withReason: boolean): Static<typeof modelSchema> {
+function modelJson(model: ModelStatus, withReason: boolean): Infer<typeof modelSchema> {
   const { facts, error } = model
   return {
     name: model.name,

@@ -1,8 +1,18 @@
-import { type Static, Type } from 'typebox'
 import type { KeyRecord, NewKey } from '../accounts/key-record.ts'
 import { defaultScopes, isScope, ownerAccount, type Principal } from '../accounts/principal.ts'
-import { InvalidError, PeerError } from '../base/errors.ts'
+import { PeerError } from '../base/errors.ts'
 import type { RouteModule } from './route.ts'
+import {
+  array,
+  closed,
+  type Infer,
+  literal,
+  nullable,
+  object,
+  optionalOrNull,
+  string,
+  unavailable,
+} from './schema.ts'
 
 /** What these endpoints use of the key store. */
 export interface KeyAdmin {
@@ -10,37 +20,35 @@ export interface KeyAdmin {
   list(): KeyRecord[]
 }
 
-const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) =>
-  Type.Union([schema, Type.Null()])
-
-const newKeySchema = Type.Object({
-  name: Type.String({ description: 'To recognise the key by.' }),
-  account: Type.Optional(nullable(Type.String({ description: "Default: the caller's own." }))),
-  scopes: Type.Optional(
-    nullable(Type.Array(Type.String(), { description: 'Default: all but keys:manage.' })),
-  ),
-  expires_at: Type.Optional(nullable(Type.String({ format: 'date-time' }))),
+const newKeySchema = closed({
+  name: string({ description: 'To recognise the key by.' }),
+  account: optionalOrNull(string(), { description: "Default: the caller's own." }),
+  scopes: optionalOrNull(array(string()), { description: 'Default: all but keys:manage.' }),
+  expires_at: optionalOrNull(string({ format: 'date-time' })),
+  credit_limit: unavailable('The credits that this key may spend.'),
+  rpm_limit: unavailable('Requests a minute.'),
+  jurisdiction: unavailable('Only providers in this country may work on its requests.'),
 })
 
 const keyFields = {
-  id: Type.String(),
-  object: Type.Literal('api_key'),
-  name: Type.String(),
-  prefix: Type.String({ description: 'How the key begins.' }),
-  account: Type.String(),
-  scopes: Type.Array(Type.String()),
-  created_at: Type.String(),
-  last_used_at: nullable(Type.String()),
-  expires_at: nullable(Type.String()),
-  revoked_at: nullable(Type.String()),
+  id: string(),
+  object: literal('api_key'),
+  name: string(),
+  prefix: string({ description: 'How the key begins.' }),
+  account: string(),
+  scopes: array(string()),
+  created_at: string(),
+  last_used_at: nullable(string()),
+  expires_at: nullable(string()),
+  revoked_at: nullable(string()),
 }
-const keySchema = Type.Object(keyFields)
-const createdSchema = Type.Object({
+const keySchema = object(keyFields)
+const createdSchema = object({
   ...keyFields,
-  key: Type.String({ description: 'Shown this once.' }),
+  key: string({ description: 'Shown this once.' }),
 })
-const listSchema = Type.Object({ object: Type.Literal('list'), data: Type.Array(keySchema) })
-const meSchema = Type.Object({ object: Type.Literal('me'), account: Type.String(), key: keySchema })
+const listSchema = object({ object: literal('list'), data: array(keySchema) })
+const meSchema = object({ object: literal('me'), account: string(), key: keySchema })
 
 const manage = { access: 'keys:manage' } as const
 const tags = ['keys']
@@ -48,7 +56,7 @@ const tags = ['keys']
 /** `/auth/api-keys` and `/auth/me` of the product surface; mount them at `/api/v1`. */
 export function keyRoutes({ keys }: { keys: KeyAdmin }): RouteModule {
   return (app) => {
-    app.post<{ Body: Static<typeof newKeySchema> }>(
+    app.post<{ Body: Infer<typeof newKeySchema> }>(
       '/auth/api-keys',
       {
         config: manage,
@@ -94,17 +102,7 @@ export function keyRoutes({ keys }: { keys: KeyAdmin }): RouteModule {
 const isOwner = ({ account }: Principal): boolean => account === ownerAccount
 
 /** Nobody hands on more than they hold. */
-function newKey(body: Static<typeof newKeySchema>, creator: Principal): NewKey {
-  const unsupported = Object.keys(body).find(
-    (name) => !Object.hasOwn(newKeySchema.properties, name),
-  )
-  if (unsupported !== undefined) {
-    throw new InvalidError(
-      unsupported,
-      `Keys have no ${unsupported} here, only: ${Object.keys(newKeySchema.properties).join(', ')}.`,
-      'unsupported_parameter',
-    )
-  }
+function newKey(body: Infer<typeof newKeySchema>, creator: Principal): NewKey {
   const account = body.account ?? creator.account
   if (account !== creator.account && !isOwner(creator)) {
     throw new PeerError('insufficient_scope', 'Only the owner makes keys for other accounts.', {
@@ -130,7 +128,7 @@ function newKey(body: Static<typeof newKeySchema>, creator: Principal): NewKey {
 const isoTime = (ms: number): string => new Date(ms).toISOString()
 const isoTimeOrNull = (ms: number | null): string | null => (ms === null ? null : isoTime(ms))
 
-function keyJson(record: KeyRecord): Static<typeof keySchema> {
+function keyJson(record: KeyRecord): Infer<typeof keySchema> {
   return {
     id: record.id,
     object: 'api_key',

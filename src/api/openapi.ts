@@ -1,5 +1,5 @@
-import { Type } from 'typebox'
 import type { RouteEntry, RouteModule } from './route.ts'
+import { nullable, object, type Schema, string } from './schema.ts'
 
 export interface DocumentInfo {
   /** Of this program. */
@@ -25,18 +25,18 @@ export function openApiRoutes(info: DocumentInfo): RouteModule {
   }
 }
 
-const openAiErrorSchema = Type.Object({
-  error: Type.Object({
-    message: Type.String({ description: 'Says what to do.' }),
-    type: Type.String(),
-    param: Type.Union([Type.String(), Type.Null()]),
-    code: Type.Union([Type.String(), Type.Null()]),
+const openAiErrorSchema = object({
+  error: object({
+    message: string({ description: 'Says what to do.' }),
+    type: string(),
+    param: nullable(string()),
+    code: nullable(string()),
   }),
-  request_id: Type.String(),
+  request_id: string(),
 })
 
-const productErrorSchema = Type.Object({
-  error: Type.Object({ code: Type.String(), message: Type.String(), requestId: Type.String() }),
+const productErrorSchema = object({
+  error: object({ code: string(), message: string(), requestId: string() }),
 })
 
 /** The whole surface as an OpenAPI 3.1 document. */
@@ -115,7 +115,7 @@ function describeResponses(response: unknown): Record<string, object> {
 }
 
 function pathParameters({ schema }: RouteEntry, path: string): object[] {
-  const known = propertiesOf(schema.params)
+  const known = schema.params?.properties ?? {}
   return [...path.matchAll(/\{([^}]+)\}/g)].map(([, name = '']) => ({
     name,
     in: 'path',
@@ -124,18 +124,14 @@ function pathParameters({ schema }: RouteEntry, path: string): object[] {
   }))
 }
 
-function queryParameters(querystring: unknown): object[] {
-  const required = isRecord(querystring) ? querystring.required : undefined
-  return Object.entries(propertiesOf(querystring)).map(([name, schema]) => ({
+function queryParameters({ properties = {}, required = [] }: Schema = {}): object[] {
+  return Object.entries(properties).map(([name, schema]) => ({
     name,
     in: 'query',
-    required: Array.isArray(required) && required.includes(name),
+    required: required.includes(name),
     schema,
   }))
 }
-
-const propertiesOf = (schema: unknown): Record<string, unknown> =>
-  isRecord(schema) && isRecord(schema.properties) ? schema.properties : {}
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Principal, Scope } from '../accounts/principal.ts'
+import type { Schema } from './schema.ts'
 
 /**
  * One endpoint or a few that belong together. The server adds everything around them: request ids,
@@ -33,17 +34,14 @@ export interface RouteEntry {
   schema: RouteSchema
 }
 
-/**
- * TypeBox schemas. `body`, `querystring` and `params` validate and document (a route that words its
- * own refusals sets `validatorCompiler`), `response` documents only.
- */
+/** `body`, `querystring` and `params` check and document, `response` documents only. */
 export interface RouteSchema {
   summary?: string
   description?: string
   tags?: readonly string[]
-  body?: unknown
-  querystring?: unknown
-  params?: unknown
+  body?: Schema
+  querystring?: Schema
+  params?: Schema
   response?: unknown
   /** Not listed in `openapi.json`: another path of a route that is. */
   hide?: boolean

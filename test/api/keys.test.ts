@@ -88,7 +88,7 @@ describe('POST /api/v1/auth/api-keys', () => {
   it.each([
     [{ name: 'x', credit_limit: 5 }, 'unsupported_parameter', /credit_limit/],
     [{ name: 'x', rpm_limit: 5 }, 'unsupported_parameter', /rpm_limit/],
-    [{ name: 'x', toString: 5 }, 'unsupported_parameter', /toString/],
+    [{ name: 'x', toString: 5 }, 'unknown_parameter', /toString/],
     [{ name: 'x', scopes: ['inference', 'root'] }, 'invalid_scope', /root/],
     [{ name: 'x', scopes: [] }, 'invalid_scope', /scope/],
     [{ name: 'x', expires_at: 'tomorrow' }, 'invalid_value', /expires_at/],

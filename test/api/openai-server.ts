@@ -1,4 +1,5 @@
 import { scopes } from '../../src/accounts/principal.ts'
+import type { HttpOptions } from '../../src/api/http-options.ts'
 import { chatRoutes } from '../../src/api/openai/chat-completions.ts'
 import { completionRoutes } from '../../src/api/openai/completions.ts'
 import { embeddingRoutes } from '../../src/api/openai/embeddings.ts'
@@ -30,13 +31,14 @@ export interface TestApi {
 
 export interface TestApiOptions extends Partial<GenerationOptions> {
   clock?: Clock
+  tls?: HttpOptions['tls']
 }
 
 const apiKey = 'sk-pnv-test'
 
 /** The OpenAI endpoints on a real server, with a scripted engine behind them. */
 export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
-  const { clock = systemClock, ...generation } = options
+  const { clock = systemClock, tls, ...generation } = options
   const engine = new ScriptedEngine()
   const components = { engine, clock, random: seededRandom(7), logger: silentLogger }
   const timing = { ...defaultGeneration, ...generation }
@@ -54,7 +56,11 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
       clock: systemClock,
       random: systemRandom,
     },
-    { port: 0, routes: [mounted(routes, '/v1', ['/']), openApiRoutes({ version: '0.0.0' })] },
+    {
+      port: 0,
+      tls,
+      routes: [mounted(routes, '/v1', ['/']), openApiRoutes({ version: '0.0.0' })],
+    },
   )
   await server.start({ signal: AbortSignal.timeout(5000) })
   const origin = server.address()

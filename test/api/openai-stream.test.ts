@@ -1,17 +1,11 @@
 import { once } from 'node:events'
 import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
 import { connect as connectTcp, type Socket } from 'node:net'
-import { type FastifyInstance, fastify } from 'fastify'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { scopes } from '../../src/accounts/principal.ts'
-import { chatRoutes } from '../../src/api/openai/chat-completions.ts'
-import { defaultGeneration } from '../../src/api/openai/generation.ts'
-import { systemClock } from '../../src/base/clock.ts'
 import { BusyError, InvalidError } from '../../src/base/errors.ts'
-import { silentLogger } from '../../src/base/logger.ts'
-import { systemRandom } from '../../src/base/random.ts'
 import type { Chunk } from '../../src/wire/chunk.ts'
+import { certPem, keyPem } from './certificate.ts'
 import { readEvents, startTestApi, type TestApi, type TestApiOptions } from './openai-server.ts'
 import { endless, type Script, silence, talk } from './scripted-engine.ts'
 
@@ -294,40 +288,29 @@ describe('a quiet stream', () => {
 })
 
 describe('over HTTP/2', () => {
-  let app: FastifyInstance
   let session: ClientHttp2Session
 
   async function startHttp2(script: Script): Promise<TestApi> {
-    const api = await start(script)
-    const http2 = fastify({ http2: true })
-    http2.decorateRequest('principal', {
-      getter: () => ({ keyId: 'key_1', account: 'acct_1', scopes: new Set(scopes) }),
-    })
-    app = http2 as never
-    const components = { engine: api.engine, clock: systemClock, random: systemRandom }
-    chatRoutes({ ...components, logger: silentLogger }, { ...defaultGeneration, stallMs: 100 })(app)
-    session = connectHttp2(await app.listen({ port: 0, host: '127.0.0.1' }))
+    const api = await start(script, { tls: { certPem, keyPem }, stallMs: 100 })
+    session = connectHttp2(api.origin, { ca: certPem })
     return api
   }
 
-  function ask() {
+  function ask({ apiKey }: TestApi) {
     const stream = session.request({
       ':method': 'POST',
-      ':path': '/chat/completions',
+      ':path': path,
+      authorization: `Bearer ${apiKey}`,
       'content-type': 'application/json',
     })
     stream.end(JSON.stringify(request))
     return stream.setEncoding('utf8')
   }
 
-  afterEach(async () => {
-    session.close()
-    await app.close()
-  })
+  afterEach(() => session.close())
 
   it('a stream is the same', async () => {
-    await startHttp2(talk)
-    const stream = ask()
+    const stream = ask(await startHttp2(talk))
     const head = once(stream, 'response')
     let text = ''
     for await (const part of stream) text += part
@@ -337,7 +320,7 @@ describe('over HTTP/2', () => {
 
   it('a client that leaves stops the work', async () => {
     const api = await startHttp2(endless)
-    const stream = ask()
+    const stream = ask(api)
     await once(stream, 'data')
     stream.close(constants.NGHTTP2_CANCEL)
     await vi.waitFor(() => expect(api.engine.aborted).toBe(1))
@@ -346,7 +329,7 @@ describe('over HTTP/2', () => {
 
   it('a client that does not read is dropped', async () => {
     const api = await startHttp2(endless)
-    const stream = ask()
+    const stream = ask(api)
       .pause()
       .on('error', () => {})
     await vi.waitFor(() => expect(api.engine.aborted).toBe(1), { timeout: 10_000 })

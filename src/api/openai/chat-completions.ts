@@ -16,7 +16,6 @@ import {
   chatRequest,
   chatResponse,
 } from './chat-schema.ts'
-import { checkBody } from './check.ts'
 import { eitherWay } from './fields.ts'
 import {
   defaultGeneration,
@@ -48,7 +47,6 @@ export function chatRoutes(
           response: { 200: eitherWay(chatResponse, chatChunk) },
         },
         config: { access: 'inference' },
-        validatorCompiler: checkBody,
       },
       async (request, reply) => {
         const wishes = toStreamWishes(request.body)

@@ -6,7 +6,6 @@ import { clientSignal } from '../client-signal.ts'
 import type { RouteModule } from '../route.ts'
 import { SseWriter } from '../sse.ts'
 import { collectAnswer, type StreamDialect, streamAnswer, toUsage } from './answer.ts'
-import { checkBody } from './check.ts'
 import { toCompletionWork } from './completion-job.ts'
 import {
   type CompletionRequest,
@@ -46,7 +45,6 @@ export function completionRoutes(
           response: { 200: eitherWay(completionResponse, completionResponse) },
         },
         config: { access: 'inference' },
-        validatorCompiler: checkBody,
       },
       async (request, reply) => {
         const { body } = request

@@ -1,5 +1,4 @@
 import type { FastifyRequest } from 'fastify'
-import { type Static, Type } from 'typebox'
 import { InvalidError, PeerError } from '../../base/errors.ts'
 import { newId } from '../../base/ids.ts'
 import type { ModelStatus } from '../../engines/engine.ts'
@@ -7,9 +6,22 @@ import type { Chunk, Usage } from '../../wire/chunk.ts'
 import { type EmbeddingWork, limits } from '../../wire/job.ts'
 import { clientSignal } from '../client-signal.ts'
 import type { RouteModule } from '../route.ts'
-import { checkBody } from './check.ts'
+import {
+  anyOf,
+  array,
+  closed,
+  type Infer,
+  integer,
+  literal,
+  number,
+  object,
+  oneOf,
+  optionalOrNull,
+  string,
+  unavailable,
+} from '../schema.ts'
 import { toTexts } from './cl100k.ts'
-import { modelField, oneOf, optional, textInput, unavailable } from './fields.ts'
+import { modelField, textInput } from './fields.ts'
 import {
   defaultGeneration,
   type GenerationComponents,
@@ -18,38 +30,35 @@ import {
 import { chooseModel } from './model-choice.ts'
 import { patient } from './patience.ts'
 
-const embeddingRequest = Type.Object(
-  {
-    model: modelField,
-    input: textInput({
-      texts: limits.embeddingInputsMax,
-      description: 'Text, or cl100k token ids; one or several.',
-    }),
-    encoding_format: optional(oneOf(['float', 'base64']), {
-      default: 'float',
-      description: 'base64: little-endian 32-bit floats.',
-    }),
-    dimensions: optional(Type.Integer({ minimum: 1 })),
-    user: optional(Type.String()),
-    jurisdiction: unavailable('Only providers in this country may work on the request.'),
-  },
-  { additionalProperties: false },
-)
+const embeddingRequest = closed({
+  model: modelField,
+  input: textInput({
+    texts: limits.embeddingInputsMax,
+    description: 'Text, or cl100k token ids; one or several.',
+  }),
+  encoding_format: optionalOrNull(oneOf(['float', 'base64']), {
+    default: 'float',
+    description: 'base64: little-endian 32-bit floats.',
+  }),
+  dimensions: optionalOrNull(integer({ minimum: 1 })),
+  user: optionalOrNull(string()),
+  jurisdiction: unavailable('Only providers in this country may work on the request.'),
+})
 
-type EmbeddingRequest = Static<typeof embeddingRequest>
+type EmbeddingRequest = Infer<typeof embeddingRequest>
 
-const embeddingResponse = Type.Object({
-  object: Type.Literal('list'),
-  data: Type.Array(
-    Type.Object({
-      object: Type.Literal('embedding'),
-      index: Type.Integer(),
-      embedding: Type.Union([Type.Array(Type.Number()), Type.String()]),
+const embeddingResponse = object({
+  object: literal('list'),
+  data: array(
+    object({
+      object: literal('embedding'),
+      index: integer(),
+      embedding: anyOf([array(number()), string()]),
     }),
   ),
-  model: Type.String(),
-  usage: Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.Integer() }),
-  request_id: Type.String(),
+  model: string(),
+  usage: object({ prompt_tokens: integer(), total_tokens: integer() }),
+  request_id: string(),
 })
 
 /** `POST /embeddings` */
@@ -70,7 +79,6 @@ export function embeddingRoutes(
           response: { 200: embeddingResponse },
         },
         config: { access: 'inference' },
-        validatorCompiler: checkBody,
       },
       async (request, reply) => {
         const signal = clientSignal(reply)
@@ -130,7 +138,7 @@ async function collect(
 function toResponse(
   { body, id }: FastifyRequest<{ Body: EmbeddingRequest }>,
   { vectors, usage }: { vectors: Float32Array[]; usage: Usage },
-): Static<typeof embeddingResponse> {
+): Infer<typeof embeddingResponse> {
   const encode = body.encoding_format === 'base64' ? toBase64 : toNumbers
   return {
     object: 'list',

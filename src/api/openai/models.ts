@@ -1,33 +1,43 @@
-import { type Static, Type } from 'typebox'
 import type { Engine, ModelStatus } from '../../engines/engine.ts'
 import type { RouteModule } from '../route.ts'
-import { oneOf } from './fields.ts'
+import {
+  array,
+  boolean,
+  type Infer,
+  integer,
+  literal,
+  number,
+  object,
+  oneOf,
+  optional,
+  string,
+} from '../schema.ts'
 import { unknownModel } from './model-choice.ts'
 
 const modelFields = {
-  id: Type.String(),
-  object: Type.Literal('model'),
-  created: Type.Integer({
+  id: string(),
+  object: literal('model'),
+  created: integer({
     description: 'Seconds since the epoch, when this peer began to serve it.',
   }),
-  owned_by: Type.String(),
+  owned_by: string(),
   state: oneOf(['waiting', 'loading', 'ready', 'restarting', 'failed'], {
     description: 'A request for a model that still loads waits for it.',
   }),
-  demo: Type.Boolean({ description: 'Small enough to ship with the program; for trying out.' }),
-  kind: Type.Optional(oneOf(['chat', 'embedding'])),
-  context_length: Type.Optional(Type.Integer()),
-  embedding_length: Type.Optional(Type.Integer()),
-  progress: Type.Optional(Type.Number({ description: 'Of loading, 0 to 1.' })),
-  error: Type.Optional(Type.Object({ code: Type.String(), message: Type.String() })),
+  demo: boolean({ description: 'Small enough to ship with the program; for trying out.' }),
+  kind: optional(oneOf(['chat', 'embedding'])),
+  context_length: optional(integer()),
+  embedding_length: optional(integer()),
+  progress: optional(number({ description: 'Of loading, 0 to 1.' })),
+  error: optional(object({ code: string(), message: string() })),
 }
 
-const modelObject = Type.Object(modelFields)
-const modelAnswer = Type.Object({ ...modelFields, request_id: Type.String() })
-const modelList = Type.Object({
-  object: Type.Literal('list'),
-  data: Type.Array(modelObject),
-  request_id: Type.String(),
+const modelObject = object(modelFields)
+const modelAnswer = object({ ...modelFields, request_id: string() })
+const modelList = object({
+  object: literal('list'),
+  data: array(modelObject),
+  request_id: string(),
 })
 
 /** `GET /models` and `GET /models/{id}` */
@@ -43,7 +53,7 @@ export function modelRoutes({ engine }: { engine: Engine }): RouteModule {
         },
         config: { access: 'models:read' },
       },
-      (request): Static<typeof modelList> => ({
+      (request): Infer<typeof modelList> => ({
         object: 'list',
         data: engine.status().map((status) => toModel(status)),
         request_id: request.id,
@@ -60,7 +70,7 @@ export function modelRoutes({ engine }: { engine: Engine }): RouteModule {
         },
         config: { access: 'models:read' },
       },
-      (request): Static<typeof modelAnswer> => {
+      (request): Infer<typeof modelAnswer> => {
         const name = request.params['*']
         const status = engine.resolve(name)
         if (status === undefined) throw unknownModel(name)
@@ -70,7 +80,7 @@ export function modelRoutes({ engine }: { engine: Engine }): RouteModule {
   }
 }
 
-function toModel(status: ModelStatus, name = status.name): Static<typeof modelObject> {
+function toModel(status: ModelStatus, name = status.name): Infer<typeof modelObject> {
   const { facts, progress, error } = status
   return {
     id: name,
