@@ -168,7 +168,7 @@ export class Supervisor {
         this.#onReady(message)
         return
       case 'load-failed':
-        this.#giveUp(new PeerError(message.code, this.#withoutPath(message.message)))
+        this.#onRefusal(new PeerError(message.code, this.#withoutPath(message.message)))
         return
       case 'chunks':
         for (const [run, chunk] of message.chunks) {
@@ -195,6 +195,12 @@ export class Supervisor {
       this.#backoffMs = this.#options.backoffMs
     })
     this.#enter('ready')
+  }
+
+  #onRefusal(reason: PeerError): void {
+    // A file that was good once is good still: another program may hold the memory just now.
+    if (this.#loaded !== undefined) this.kill(`it cannot load the model again: ${reason.message}`)
+    else this.#giveUp(reason)
   }
 
   #onExit(exit: EngineExit): void {

@@ -52,8 +52,9 @@ function load({ modelPath, slots }: LoadOptions): void {
   if (what === 'crash-after-first' && countIn(file) > 1) process.abort()
   if (what === 'crash-first' && countIn(file) === 1) process.abort()
   if (what === 'hang') return
+  const refuses = what === 'refuse' || (what === 'refuse-second' && countIn(file) === 2)
   if (what === 'nonsense') process.send?.({ type: 'ready', slots: 'many' })
-  else if (what === 'refuse')
+  else if (refuses)
     say({ type: 'load-failed', code: 'model_unreadable', message: `${modelPath} is too old.` })
   else {
     say({ type: 'load-progress', fraction: 0.5 })

@@ -53,6 +53,16 @@ describe('an engine process', () => {
     expect(textOf(await collect(it.engine.generate, chatJob('answer')))).toBe('ab')
   })
 
+  it('comes back although its model could not be loaded again at once', async () => {
+    await using it = supervised(`refuse-second|${counter()}`)
+    it.supervisor.start()
+    await expect(collect(it.engine.generate, chatJob('crash-after-token'))).rejects.toMatchObject({
+      code: 'engine_failed',
+    })
+    expect(textOf(await collect(it.engine.generate, chatJob('answer')))).toBe('ab')
+    expect(it.supervisor.failure).toBeUndefined()
+  })
+
   it('hands a typed error of a run through', async () => {
     await using it = supervised('good')
     it.supervisor.start()
