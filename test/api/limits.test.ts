@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { once } from 'node:events'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { clientSignal } from '../../src/api/client-signal.ts'
 import { nestsDeeper } from '../../src/api/json-body.ts'
 import type { RouteModule } from '../../src/api/route.ts'
@@ -246,6 +247,25 @@ describe('a client that leaves', () => {
     socket.write('GET /done HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
     await text
     expect(await Promise.race([left, Promise.resolve('never')])).toBe('never')
+  })
+})
+
+describe('a connection that asks again and again in vain', () => {
+  it('leaves nothing behind of each refusal', async () => {
+    const { port } = await startServer([echo])
+    const warnings: Error[] = []
+    const onWarning = (warning: Error) => warnings.push(warning)
+    process.on('warning', onWarning)
+    onTestFinished(() => {
+      process.off('warning', onWarning)
+    })
+    const socket = await rawSocket(port)
+    for (let n = 0; n < 20; n++) {
+      const answer = once(socket, 'data')
+      socket.write('POST /private HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}')
+      expect(String((await answer)[0])).toContain('401')
+    }
+    expect(warnings).toEqual([])
   })
 })
 

@@ -74,13 +74,17 @@ describe('the README', () => {
   })
 
   it('names commands and options that exist', async () => {
-    const commands = [...readme.matchAll(/npx pinaivu-peer (\w+(?: create)?)/g)].map(([, name]) => name ?? '')
+    const commands = [...readme.matchAll(/npx pinaivu-peer (\w+(?: create)?)/g)].map(
+      ([, name]) => name ?? '',
+    )
     expect(commands.length).toBeGreaterThan(3)
     for (const name of new Set(commands)) {
       const help = await runProgram([...name.split(' '), '--help'])
       expect([name, help.code]).toEqual([name, 0])
     }
-    const options = [...readme.matchAll(/(?<= |`)--(?!omit)([a-z][a-z-]+)/g)].map(([, name]) => name)
+    const options = [...readme.matchAll(/(?<= |`)--(?!omit)([a-z][a-z-]+)/g)].map(
+      ([, name]) => name,
+    )
     const all = (await runProgram(['start', '--help'])).stdout
     const create = (await runProgram(['keys', 'create', '--help'])).stdout
     for (const name of options) expect(`${all}${create}`).toContain(`--${name}`)
