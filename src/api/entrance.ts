@@ -134,8 +134,7 @@ export class Entrance {
     const cancel = this.#clock.after(this.#options.lingerMs, () => {
       if (!raw.complete) raw.socket.destroy()
     })
-    raw.once('end', cancel)
-    raw.socket.once('close', cancel)
+    raw.once('close', cancel)
   }
 
   /** True when it was a preflight, which is answered here. */
