@@ -16,6 +16,6 @@ export function newId(kind: IdKind, clock: Clock, random: Random): string {
     left = Math.floor(left / 32)
   }
   let id = `${kind}_${time}`
-  for (const byte of random.bytes(RANDOM_CHARS)) id += ALPHABET.charAt(byte & 31)
+  for (let n = 0; n < RANDOM_CHARS; n++) id += ALPHABET.charAt(random.below(ALPHABET.length))
   return id
 }
