@@ -1,4 +1,4 @@
-// Self-signed, for names that no test server is reached by, valid for a hundred years.
+// Self-signed, valid for a hundred years; the first two for names that no test server is reached by.
 // They protect nothing: these keys are public.
 
 export const one = {
@@ -39,6 +39,28 @@ LKcQop7q/w==
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgAd7SDgJ//DMkyN10
 PPZb9HTivxMJRx+J/6HhavY7AOehRANCAAQrJ/aQXkkwdIsouxs7/u8OUMy711l5
 nRWZqpB6gM/X23vveX0L/N4/J6MEnJ85jhobcs0s64HDG4+mC9uv5p2b
+-----END PRIVATE KEY-----
+`,
+}
+
+/** For the name and address that a test server is reached by. */
+export const localhost = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBmzCCAUGgAwIBAgIUaFAxG4tPVQ6ug00x/zmVQxPvd98wCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTAyNDAxN1oYDzIxMjYxMDI4
+MDI0MDE3WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAASULbPZxWkyagluKahvMq4hZYtGGOIBP8TGV+C6wQE2yp3ChxROrqXB
+col3A7E/JkpJFSvR1ltEW2X+iHySAfZio28wbTAdBgNVHQ4EFgQUtFGaFqyF8PK8
+ba+Sm8CYpTrvyPgwHwYDVR0jBBgwFoAUtFGaFqyF8PK8ba+Sm8CYpTrvyPgwDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARhwR/AAABgglsb2NhbGhvc3QwCgYIKoZI
+zj0EAwIDSAAwRQIhALmhFk7bUi8aKScxiIeml5euJdc+RSbc6Jm8AFpxVTEaAiAw
+mdISp0JuRG+181IAwjqSE1nOO+ltxAYHQ9P4sPq/jw==
+-----END CERTIFICATE-----
+`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgmIWVC3KLawFZqROc
+X8TJnwbscMm6+JqX0Gf5EbbR1uWhRANCAASULbPZxWkyagluKahvMq4hZYtGGOIB
+P8TGV+C6wQE2yp3ChxROrqXBcol3A7E/JkpJFSvR1ltEW2X+iHySAfZi
 -----END PRIVATE KEY-----
 `,
 }

@@ -1,5 +1,12 @@
+import { rmSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { chat } from '../../bin/chat.ts'
+import { withPeer } from '../../bin/chat-peer.ts'
+import { parseCommandLine } from '../../bin/command.ts'
+import type { HttpClient } from '../../bin/http-client.ts'
+import type { Config, Peer } from '../../src/index.ts'
 import { type Answer, type Asked, fakePeer, json, peerState, stage } from './stage.ts'
 
 const chatPath = 'POST /v1/chat/completions'
@@ -232,5 +239,40 @@ describe('chat at a terminal', () => {
     expect(messagesOf(asked.at(-1))).toEqual([{ role: 'user', content: 'Short' }])
     io.interrupt()
     expect(await done).toBe(0)
+  })
+})
+
+describe('chat without a running peer', () => {
+  it('starts one on free ports, talks to it, and stops it', async () => {
+    const { dataDir, url } = await fakePeer({ ...ready, [chatPath]: counting })
+    rmSync(join(dataDir, 'peer.json'))
+    const said: string[] = []
+    let config: Config | undefined
+    const peer: Peer = {
+      start: async () => void said.push('start'),
+      stop: async () => void said.push('stop'),
+      models: () => [],
+      onModel: () => () => {},
+      async *generate() {},
+      ready: () => ({
+        ...{ version: '0.1.0', peerId: 'p', addrs: [], http: url, apiKey: 'sk-pnv-owner' },
+        ...{ models: [], roles: [], dataDir, ms: 1 },
+      }),
+    }
+    const io = stage()
+    const input = parseCommandLine(chat, ['--data-dir', dataDir], io.env)
+    const create = async (given: Config) => {
+      config = given
+      return peer
+    }
+    const task = async (client: HttpClient) => {
+      said.push(client.url)
+      throw new Error('the task failed')
+    }
+    await expect(withPeer(input, io, task, create)).rejects.toThrow('the task failed')
+    expect(said).toEqual(['start', url, 'stop'])
+    expect(config?.http).toEqual({ host: '127.0.0.1', port: 0 })
+    expect(config?.listen).toEqual(['/ip4/127.0.0.1/tcp/0'])
+    expect(io.stderr.text).toBe(`No peer is running on ${dataDir}: starting one for this chat.\n`)
   })
 })

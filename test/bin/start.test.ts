@@ -1,15 +1,14 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { parseCommandLine } from '../../bin/command.ts'
 import { createLogger } from '../../bin/logger.ts'
 import { runStart, start } from '../../bin/start.ts'
 import type { ModelState, ModelStatus } from '../../src/engines/engine.ts'
 import type { Config, createPeer, Peer, PeerReady } from '../../src/index.ts'
+import { localhost, one } from './certificates.ts'
 import { type Stage, stage, temporaryFolder } from './stage.ts'
 
 const key = 'sk-pnv-0123456789'
@@ -191,36 +190,43 @@ describe('start', () => {
 })
 
 describe('the curl line', () => {
-  it('works as printed, with the key in a file of an awkward name', async () => {
+  it('gives curl what it needs, with the key in a file of an awkward name', async () => {
     const dataDir = join(temporaryFolder(), "eve's $(data)")
     mkdirSync(dataDir)
     writeFileSync(join(dataDir, 'owner.key'), `${key}\n`)
-    const server = createServer(async (request, response) => {
-      let body = ''
-      for await (const piece of request.setEncoding('utf8')) body += piece
-      const { method, url, headers } = request
-      response.end(JSON.stringify({ method, url, key: headers.authorization, ...JSON.parse(body) }))
-    })
-    await once(server.listen(0, '127.0.0.1'), 'listening')
-    onTestFinished(() => void server.close())
-    const http = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     const io = stage()
-    const done = begin(io, scripted({ http, dataDir, models: ["it's"] }))
+    const done = begin(io, scripted({ dataDir, models: ["it's"] }))
     await io.stdout.until('Ctrl-C stops')
     io.interrupt()
     await done
-    const line =
-      io.stdout.text.split('\n').find((each) => each.trimStart().startsWith('curl ')) ?? ''
-    const shell = spawn('sh', ['-c', line.replace('curl ', 'curl -sS ')])
-    let answer = ''
-    for await (const piece of shell.stdout) answer += piece
-    expect(JSON.parse(answer)).toEqual({
-      method: 'POST',
-      url: '/v1/chat/completions',
-      key: `Bearer ${key}`,
-      model: "it's",
-      messages: [{ role: 'user', content: 'Hello! Who are you?' }],
-    })
+    const line = io.stdout.text.split('\n').find((each) => each.startsWith('  curl '))
+    // A shell reads the line as it is printed, and in curl's place tells what that would be given.
+    const curl = `curl() { "$0" -p 'JSON.stringify(process.argv.slice(1))' -- "$@"; }`
+    const { stdout } = spawnSync('sh', ['-c', `${curl}\n${line}`, process.execPath])
+    expect(JSON.parse(stdout.toString())).toEqual([
+      'http://127.0.0.1:7462/v1/chat/completions',
+      '-H',
+      `Authorization: Bearer ${key}`,
+      '-H',
+      'Content-Type: application/json',
+      '-d',
+      '{"model":"it\'s","messages":[{"role":"user","content":"Hello! Who are you?"}]}',
+    ])
+  })
+
+  it.each([
+    ['--insecure', one, 'for a certificate of another name'],
+    ["--cacert '", localhost, 'for a self-signed one of this name'],
+  ])('has %s %s', async (option, { cert }) => {
+    const certFile = join(temporaryFolder(), 'cert.pem')
+    writeFileSync(certFile, cert)
+    const io = stage()
+    const peer = scripted({ http: 'https://127.0.0.1:7462' })
+    const done = begin(io, peer, '--tls-cert', certFile, '--tls-key', certFile)
+    await io.stdout.until('Ctrl-C stops')
+    expect(io.stdout.text).toContain(`  curl ${option}`)
+    io.interrupt()
+    await done
   })
 })
 
@@ -264,11 +270,14 @@ describe('logs', () => {
 
 describe('the process', () => {
   const entry = join(import.meta.dirname, '../../bin/pinaivu-peer.ts')
-  it('does not mind that nobody reads its output', () => {
-    const script = `"$0" "$1" start --help | true; exit "\${PIPESTATUS[0]}"`
-    const { status, stderr } = spawnSync('bash', ['-c', script, process.execPath, entry], {
-      encoding: 'utf8',
+  it('does not mind that nobody reads its output', async () => {
+    const child = spawn(process.execPath, [entry, 'start', '--help'])
+    child.stdout.destroy()
+    let errors = ''
+    child.stderr.on('data', (piece) => {
+      errors += piece
     })
-    expect([status, stderr]).toEqual([0, ''])
+    const [code] = await once(child, 'close')
+    expect([code, errors]).toEqual([0, ''])
   })
 })
