@@ -51,9 +51,12 @@ export interface Choice {
   reason: Reason
 }
 
-export async function collectAnswer(
-  chunks: AsyncIterable<Chunk>,
-): Promise<{ choices: Choice[]; usage: Usage }> {
+export interface Answer {
+  choices: Choice[]
+  usage: Usage
+}
+
+export async function collectAnswer(chunks: AsyncIterable<Chunk>): Promise<Answer> {
   const texts: string[][] = []
   const logprobs: TokenLogprob[][] = []
   let done: Done | undefined

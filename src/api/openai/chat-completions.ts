@@ -1,12 +1,6 @@
-import type { FastifyRequest } from 'fastify'
-import { newId } from '../../base/ids.ts'
 import type { Random } from '../../base/random.ts'
-import type { Chunk } from '../../wire/chunk.ts'
-import type { Job } from '../../wire/job.ts'
-import { clientSignal } from '../client-signal.ts'
 import type { RouteModule } from '../route.ts'
-import { SseWriter } from '../sse.ts'
-import { collectAnswer, type StreamDialect, streamAnswer, toUsage } from './answer.ts'
+import { type StreamDialect, toUsage } from './answer.ts'
 import { toChatWork } from './chat-job.ts'
 import {
   type ChatChunk,
@@ -22,20 +16,19 @@ import {
   type Envelope,
   type GenerationComponents,
   type GenerationOptions,
-  toEnvelope,
 } from './generation.ts'
 import { toChatLogprobs } from './logprobs.ts'
-import { chooseModel } from './model-choice.ts'
 import { obfuscation } from './obfuscation.ts'
-import { patient } from './patience.ts'
-import { type StreamWishes, toStreamWishes } from './sampling.ts'
+import { responder, type Wording } from './respond.ts'
+import type { StreamWishes } from './sampling.ts'
 
 /** `POST /chat/completions` */
 export function chatRoutes(
   components: GenerationComponents,
   options: GenerationOptions = defaultGeneration,
 ): RouteModule {
-  const generate = patient(components.engine.generate, components, options)
+  const { random } = components
+  const respond = responder(components, options)
   return (app) => {
     app.post<{ Body: ChatRequest }>(
       '/chat/completions',
@@ -49,51 +42,28 @@ export function chatRoutes(
         config: { access: 'inference' },
       },
       async (request, reply) => {
-        const wishes = toStreamWishes(request.body)
-        const chunks = generate(toJob(request, components), { signal: clientSignal(reply) })
-        const envelope = () => toEnvelope('chatcmpl', request, components)
-        if (wishes === undefined) return whole(request.body, chunks, envelope)
-        const writer = new SseWriter({ clock: components.clock, reply }, options)
-        const dialect = chatDialect(wishes, envelope, components.random)
-        await streamAnswer(
-          chunks,
-          { writer, logger: components.logger, requestId: request.id },
-          dialect,
-        )
-        return reply
+        const { body } = request
+        return respond(request, reply, toChatWork(body, random), chatWording(body, random))
       },
     )
   }
 }
 
-function toJob(
-  request: FastifyRequest<{ Body: ChatRequest }>,
-  { engine, clock, random }: GenerationComponents,
-): Job {
+function chatWording({ logprobs: scored }: ChatRequest, random: Random): Wording {
   return {
-    id: newId('job', clock, random),
-    model: chooseModel(engine, request.body.model, 'chat').name,
-    work: toChatWork(request.body, random),
-    cacheScope: request.principal.account,
-  }
-}
-
-async function whole(
-  body: ChatRequest,
-  chunks: AsyncIterable<Chunk>,
-  envelope: () => Envelope,
-): Promise<ChatResponse> {
-  const { choices, usage } = await collectAnswer(chunks)
-  return {
-    ...envelope(),
-    object: 'chat.completion',
-    choices: choices.map(({ text, logprobs, reason }, index) => ({
-      index,
-      message: { role: 'assistant', content: text, refusal: null },
-      logprobs: body.logprobs === true ? toChatLogprobs(logprobs) : null,
-      finish_reason: reason,
-    })),
-    usage: toUsage(usage),
+    idPrefix: 'chatcmpl',
+    whole: ({ choices, usage }, envelope): ChatResponse => ({
+      ...envelope,
+      object: 'chat.completion',
+      choices: choices.map(({ text, logprobs, reason }, index) => ({
+        index,
+        message: { role: 'assistant', content: text, refusal: null },
+        logprobs: scored === true ? toChatLogprobs(logprobs) : null,
+        finish_reason: reason,
+      })),
+      usage: toUsage(usage),
+    }),
+    stream: (wishes, envelope) => chatDialect(wishes, envelope, random),
   }
 }
 
@@ -104,17 +74,13 @@ function chatDialect(
   envelope: () => Envelope,
   random: Random,
 ): StreamDialect {
-  let head: Envelope | undefined
-  const chunk = (choices: ChunkChoice[]): ChatChunk => {
-    head ??= envelope()
-    return {
-      ...head,
-      object: 'chat.completion.chunk',
-      choices,
-      // OpenAI announces the last chunk's usage by a null in those before it.
-      ...(wishes.usage ? { usage: null } : {}),
-    }
-  }
+  const chunk = (choices: ChunkChoice[]): ChatChunk => ({
+    ...envelope(),
+    object: 'chat.completion.chunk',
+    choices,
+    // OpenAI announces the last chunk's usage by a null in those before it.
+    ...(wishes.usage ? { usage: null } : {}),
+  })
   const begun = new Set<number>()
   const opening = (index: number): ChatChunk[] => {
     if (begun.has(index)) return []

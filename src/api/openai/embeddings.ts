@@ -1,6 +1,5 @@
 import type { FastifyRequest } from 'fastify'
 import { InvalidError, PeerError } from '../../base/errors.ts'
-import { newId } from '../../base/ids.ts'
 import type { ModelStatus } from '../../engines/engine.ts'
 import type { Chunk, Usage } from '../../wire/chunk.ts'
 import { type EmbeddingWork, limits } from '../../wire/job.ts'
@@ -26,6 +25,7 @@ import {
   defaultGeneration,
   type GenerationComponents,
   type GenerationOptions,
+  toJob,
 } from './generation.ts'
 import { chooseModel } from './model-choice.ts'
 import { patient } from './patience.ts'
@@ -66,7 +66,7 @@ export function embeddingRoutes(
   components: GenerationComponents,
   options: GenerationOptions = defaultGeneration,
 ): RouteModule {
-  const { engine, clock, random } = components
+  const { engine } = components
   const generate = patient(engine.generate, components, options)
   return (app) => {
     app.post<{ Body: EmbeddingRequest }>(
@@ -84,9 +84,7 @@ export function embeddingRoutes(
         const signal = clientSignal(reply)
         const model = chooseModel(engine, request.body.model, 'embedding')
         const work = await toWork(request.body, model)
-        const cacheScope = request.principal.account
-        const job = { id: newId('job', clock, random), model: model.name, work, cacheScope }
-        const chunks = generate(job, { signal })
+        const chunks = generate(toJob(request, model, work, components), { signal })
         return toResponse(request, await collect(chunks, work))
       },
     )

@@ -1,8 +1,10 @@
 import type { FastifyRequest } from 'fastify'
 import type { Clock } from '../../base/clock.ts'
+import { newId } from '../../base/ids.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Random } from '../../base/random.ts'
-import type { Engine } from '../../engines/engine.ts'
+import type { Engine, ModelStatus } from '../../engines/engine.ts'
+import type { Job, Work } from '../../wire/job.ts'
 import { defaultSse, type SseOptions } from '../sse.ts'
 import { fingerprint } from './model-choice.ts'
 import { defaultPatience, type PatienceOptions } from './patience.ts'
@@ -29,9 +31,8 @@ export interface Envelope {
   request_id: string
 }
 
-/** Made when the first token is there: only then the model is surely loaded and has a fingerprint. */
 export function toEnvelope(
-  prefix: 'chatcmpl' | 'cmpl',
+  prefix: string,
   request: FastifyRequest<{ Body: { model: string; service_tier?: string | null } }>,
   { engine, clock }: GenerationComponents,
 ): Envelope {
@@ -46,4 +47,14 @@ export function toEnvelope(
     ...(tier == null ? {} : { service_tier: 'default' }),
     request_id: request.id,
   }
+}
+
+export function toJob<W extends Work>(
+  request: FastifyRequest,
+  model: ModelStatus,
+  work: W,
+  { clock, random }: GenerationComponents,
+): Job {
+  const cacheScope = request.principal.account
+  return { id: newId('job', clock, random), model: model.name, work, cacheScope }
 }

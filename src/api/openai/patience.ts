@@ -22,9 +22,10 @@ export function patient(
 ): Generate {
   return async function* (job, { signal }) {
     const stop = new AbortController()
-    const chunks = generate(job, { signal: AbortSignal.any([signal, stop.signal]) })[
-      Symbol.asyncIterator
-    ]()
+    const onAbort = () => stop.abort(signal.reason)
+    if (signal.aborted) onAbort()
+    else signal.addEventListener('abort', onAbort)
+    const chunks = generate(job, { signal: stop.signal })[Symbol.asyncIterator]()
     const watch = new Watch(clock)
     const firstByteAt = clock.elapsed() + options.firstByteMs
     let begun = false
@@ -45,6 +46,7 @@ export function patient(
       throw signal.aborted ? cancelled(signal) : error
     } finally {
       watch.end()
+      signal.removeEventListener('abort', onAbort)
       if (!ended) {
         stop.abort()
         // Not awaited: what kept us waiting may keep this waiting too.
