@@ -47,11 +47,12 @@ export async function run(args: readonly string[]): Promise<void> {
     context: CONTEXT,
     ...(threads === 'default' ? {} : { threads: Number(threads) }),
   }
-  const contestants: Contestant[] = []
+  const theirs = await llamaServer(options)
+  const started = [theirs]
   try {
-    contestants.push(await llamaServer(options))
-    contestants.push(await (level === 'http' ? peer(options) : engineProcess(options, profile)))
-    const rows = await race(contestants, Number(rounds))
+    const ours = await (level === 'http' ? peer(options) : engineProcess(options, profile))
+    started.push(ours)
+    const rows = await race([ours, theirs], Number(rounds))
     keep({
       name: ['engine', ...(level === 'http' ? ['http'] : []), ...threadsName(threads)].join('-'),
       about,
@@ -66,11 +67,11 @@ export async function run(args: readonly string[]): Promise<void> {
         decode: DECODE,
         prefill: PREFILL,
       },
-      tables: tables(rows),
+      tables: tables(rows, ours.name, theirs.name),
       raw: rows,
     })
   } finally {
-    for (const contestant of contestants) await contestant.stop()
+    for (const contestant of started) await contestant.stop()
   }
 }
 
@@ -106,12 +107,10 @@ async function race(contestants: readonly Contestant[], rounds: number): Promise
   return rows
 }
 
-function tables(rows: readonly Row[]): Table[] {
-  const theirs = rows[0]?.contestant ?? ''
-  const names = [...new Set(rows.map((row) => row.contestant))]
+function tables(rows: readonly Row[], ours: string, theirs: string): Table[] {
   const compare = (title: string, kind: Row['kind'], figure: (row: Row) => number): Table => ({
     title,
-    columns: ['streams', 'ratio', ...names],
+    columns: ['streams', 'ratio', ours, theirs],
     rows: streamCounts.map((streams) => {
       const of = (name: string) =>
         median(
@@ -120,8 +119,7 @@ function tables(rows: readonly Row[]): Table[] {
             .filter((row) => row.round.streams === streams)
             .map(figure),
         )
-      const ours = names.find((name) => name !== theirs) ?? theirs
-      return [streams, rounded(of(ours) / of(theirs)), ...names.map((name) => rounded(of(name)))]
+      return [streams, rounded(of(ours) / of(theirs)), rounded(of(ours)), rounded(of(theirs))]
     }),
   })
   return [
