@@ -1,7 +1,12 @@
 /** A cancelled run frees its slot within 200 ms: a decode takes less, with something to spare. */
-const DECODE_TARGET_MS = 150
-/** Below this a prompt would crawl, and most of a decode is spent on reading the weights anyway. */
-const CHUNK_MIN = 8
+const DECODE_MS_MAX = 190
+/** A decode that took less of that than this leaves room to try a larger one. */
+const ROOM_BELOW = 0.65
+/**
+ * llama.cpp multiplies the tokens of a batch in groups of 4 or 8; each one left over costs as much as
+ * a group, and a prompt read in less than one group at a time would crawl.
+ */
+const GROUP = 8
 /** What to try before anything was measured. */
 const CHUNK_FIRST = 64
 
@@ -12,19 +17,28 @@ export class PrefillPace {
 
   constructor(batchSize: number) {
     this.#batchSize = batchSize
-    this.#chunk = Math.min(CHUNK_FIRST, batchSize)
+    this.#chunk = this.#fitting(CHUNK_FIRST)
   }
 
   get chunk(): number {
-    return Math.floor(this.#chunk)
+    return this.#chunk
   }
 
   /** A decode that held `tokens` of prompts and took `ms`. */
   took(tokens: number, ms: number): void {
-    // A short last chunk says little about a long one when it was fast.
-    if (tokens < this.#chunk / 2 && ms < DECODE_TARGET_MS) return
-    const fitting = (tokens * DECODE_TARGET_MS) / Math.max(ms, 1)
-    const next = Math.min(fitting, this.#chunk * 2, this.#batchSize)
-    this.#chunk = Math.max(next, Math.min(CHUNK_MIN, this.#batchSize))
+    const fitting = (tokens * DECODE_MS_MAX) / Math.max(ms, 1)
+    if (ms > DECODE_MS_MAX) {
+      this.#chunk = this.#fitting(fitting)
+    } else if (tokens >= this.#chunk && ms < DECODE_MS_MAX * ROOM_BELOW) {
+      // A part of each decode costs the same however many tokens it holds, so one more group is
+      // worth a try even where the measured pace alone would not allow it.
+      const larger = Math.max(this.#chunk + GROUP, Math.min(fitting, this.#chunk * 2))
+      this.#chunk = this.#fitting(larger)
+    }
+  }
+
+  #fitting(tokens: number): number {
+    const groups = Math.max(1, Math.floor(tokens / GROUP))
+    return Math.min(groups * GROUP, this.#batchSize)
   }
 }
