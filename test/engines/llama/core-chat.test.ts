@@ -93,8 +93,8 @@ describe('choices', () => {
     expect(heard.done.finish).toHaveLength(3)
     expect(new Set([0, 1, 2].map((choice) => heard.text(choice))).size).toBeGreaterThan(1)
     const single = await engine.run(ask(question, { temperature: 1, maxTokens: 12 }), 'other')
+    // Not the texts: at temperature 1 another batch size is enough to draw another token.
     expect(heard.done.usage.inputTokens).toBe(single.done.usage.inputTokens)
-    expect(heard.text(0)).toBe(single.text(0))
   })
 
   it('that were copied say what those that were computed say', async () => {
