@@ -46,7 +46,7 @@ export class ChatEngine {
     this.plan = plan
     this.#parts = parts
     this.#fixed = fixed
-    this.#input = { model: open.model, chatPrompt: chatPromptOf(open) }
+    this.#input = { model: open.model, tokens: open.tokens, chatPrompt: chatPromptOf(open) }
     this.#vocabularySize = open.vocabularySize
     this.#threads = open.threads
     this.#trims = !isRecurrent && !isHybrid && !swaSize
@@ -122,7 +122,6 @@ function chatPromptOf({ model, library }: OpenModel): ChatPrompt {
     {
       template: library.compileTemplate(templateText),
       templateText,
-      tokenizer: model.tokenizer,
     },
     { bos: model.tokens.bosString ?? '', eos: model.tokens.eosString ?? '' },
   )

@@ -13,7 +13,6 @@ export interface ChatPromptComponents {
   template: NativeTemplate
   /** Its source, where the marks that stand for contents must not occur. */
   templateText: string
-  tokenizer: Tokenizer
 }
 
 export interface SpecialTexts {
@@ -38,11 +37,11 @@ export class ChatPrompt {
     this.#mark = `PNV${salt}M`
   }
 
-  tokens(messages: readonly Message[]): number[] {
+  tokens(messages: readonly Message[], tokenizer: Tokenizer): number[] {
     let refused: unknown
     for (const shape of shapes) {
       try {
-        return this.#render(shape(messages))
+        return this.#render(shape(messages), tokenizer)
       } catch (error) {
         if (error instanceof PeerError) throw error
         refused ??= error
@@ -55,7 +54,7 @@ export class ChatPrompt {
     )
   }
 
-  #render(messages: readonly Message[]): number[] {
+  #render(messages: readonly Message[], tokenizer: Tokenizer): number[] {
     const marked = messages.map(({ role, content }, at) => ({
       role,
       content: content.trim() === '' ? content : this.#marked(content, at),
@@ -77,7 +76,7 @@ export class ChatPrompt {
     const values = parts.map((part, at) =>
       at % 2 === 0 ? new SpecialTokensText(part) : (messages[Number(part)]?.content.trim() ?? ''),
     )
-    return LlamaText(values).tokenize(this.#components.tokenizer)
+    return LlamaText(values).tokenize(tokenizer)
   }
 
   /** Only the outer white space is shown to the template: many trim it, and should be able to. */

@@ -2,12 +2,13 @@ import type { LlamaEmbeddingContext, Token } from 'node-llama-cpp'
 import type { Clock } from '../../../base/clock.ts'
 import { messageOf, PeerError } from '../../../base/errors.ts'
 import type { EmbeddingWork } from '../../../wire/job.ts'
-import { contextLengthExceeded } from './job-input.ts'
+import type { Bound } from './bounded-tokenizer.ts'
+import { boundOf, contextLengthExceeded } from './job-input.ts'
 import type { Outbox } from './outbox.ts'
 
 export interface EmbedderComponents {
   context: LlamaEmbeddingContext
-  tokenize: (text: string) => Token[]
+  tokenize: (text: string, bound: Bound) => Token[]
   outbox: Outbox
   clock: Clock
 }
@@ -55,7 +56,7 @@ export class Embedder {
     }
     let inputTokens = 0
     const inputs = work.inputs.map((text, at) => {
-      const tokens = tokenize(text)
+      const tokens = tokenize(text, boundOf(contextLength, `input[${at}]`, 'input'))
       const count = context.calculateInputLength(tokens)
       if (count === 0) {
         throw new PeerError('invalid_value', `input[${at}] is empty.`, { param: 'input' })

@@ -3,6 +3,7 @@ import type { Clock } from '../../../base/clock.ts'
 import { messageOf, PeerError } from '../../../base/errors.ts'
 import type { Job } from '../../../wire/job.ts'
 import type { LoadOptions, ToEngine } from '../ipc.ts'
+import { boundedTokenizer } from './bounded-tokenizer.ts'
 import { ChatEngine } from './chat-engine.ts'
 import { Embedder } from './embedder.ts'
 import { factsOf, hardwareOf, loadFailure, type OpenModel, openModel } from './load.ts'
@@ -95,7 +96,7 @@ export class EngineCore {
     this.#embedder = new Embedder(
       {
         context,
-        tokenize: (text) => [...model.tokenize(text)],
+        tokenize: (text, bound) => boundedTokenizer(model.tokenizer, open.tokens, bound)(text),
         outbox: this.#outbox,
         clock: this.#clock,
       },

@@ -1,11 +1,14 @@
 import type { LlamaModel } from 'node-llama-cpp'
 import { InvalidError, PeerError } from '../../../base/errors.ts'
 import type { ChatWork, CompletionWork, Sampling } from '../../../wire/job.ts'
+import { type Bound, boundedTokenizer } from './bounded-tokenizer.ts'
 import type { ChatPrompt } from './chat-prompt.ts'
 import { BAN } from './sampler.ts'
+import type { TokenTable } from './token-table.ts'
 
 export interface JobInputComponents {
   model: LlamaModel
+  tokens: TokenTable
   chatPrompt: ChatPrompt
 }
 
@@ -16,32 +19,44 @@ export interface JobInputOptions {
 
 /** A job's prompts as tokens; throws what is wrong with them. */
 export function promptsOf(
-  { model, chatPrompt }: JobInputComponents,
+  { model, tokens, chatPrompt }: JobInputComponents,
   { contextLength, vocabularySize }: JobInputOptions,
   work: ChatWork | CompletionWork,
 ): Uint32Array[] {
   checkBias(work.sampling, vocabularySize)
-  const prompts =
-    work.kind === 'chat'
-      ? [chatPrompt.tokens(work.messages)]
-      : // Who writes a raw prompt may write a template by hand, control tokens included.
-        work.prompts.map((prompt) => [...model.tokenize(prompt, true)])
-  return prompts.map((tokens, at) => {
-    const whole = begun(model, tokens)
+  const texts = work.kind === 'chat' ? [work.messages] : work.prompts
+  const field = work.kind === 'chat' ? 'messages' : 'prompt'
+  return texts.map((text, at) => {
+    const what = texts.length === 1 ? 'your prompt' : `prompt[${at}]`
+    const tokenize = boundedTokenizer(model.tokenizer, tokens, boundOf(contextLength, what, field))
+    const whole = begun(
+      model,
+      typeof text === 'string'
+        ? // Who writes a raw prompt may write a template by hand, control tokens included.
+          tokenize(text, true)
+        : chatPrompt.tokens(text, tokenize),
+    )
     if (whole.length >= contextLength) {
-      const field = work.kind === 'chat' ? 'messages' : 'prompt'
-      const what = prompts.length === 1 ? 'your prompt' : `prompt[${at}]`
       throw contextLengthExceeded(contextLength, what, whole.length, field)
     }
     return Uint32Array.from(whole)
   })
 }
 
+/** How far a prompt that is too long is counted, in contexts, to tell how much to leave out. */
+const COUNTED = 4
+
+export function boundOf(contextLength: number, what: string, param: string): Bound {
+  const tokensMax = COUNTED * contextLength
+  const tooLong = () => contextLengthExceeded(contextLength, what, `more than ${tokensMax}`, param)
+  return { tokensMax, tooLong }
+}
+
 /** One token of the context is the answer's. */
 export function contextLengthExceeded(
   contextLength: number,
   what: string,
-  tokens: number,
+  tokens: number | string,
   param: string,
 ): PeerError {
   const hint = tokens === contextLength ? ', which leaves no room for an answer' : ''

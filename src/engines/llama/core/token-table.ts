@@ -33,6 +33,16 @@ export class TokenTable {
     return this.#bytes[token]
   }
 
+  /**
+   * The text that always becomes this one token, whatever stands around it. Most tokens have none;
+   * control tokens only where they are read as such.
+   */
+  atomicText(token: number, special: boolean): string | undefined {
+    const atomic = special ? attribute.control | attribute.userDefined : attribute.userDefined
+    if ((this.#model.getTokenAttributes(token) & atomic) === 0) return undefined
+    return this.#model.getTokenString(token)
+  }
+
   #read(token: number): Uint8Array {
     const attributes = this.#model.getTokenAttributes(token)
     if ((attributes & (attribute.unknown | attribute.control)) !== 0) return noBytes
