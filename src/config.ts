@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
-import { dirname, isAbsolute, join } from 'node:path'
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
+import { homedir, userInfo } from 'node:os'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { parse as parseToml, TomlError } from 'smol-toml'
 import { InvalidError, messageOf } from './base/errors.ts'
 import { didYouMean } from './did-you-mean.ts'
-import { isLoopback, type ModelSpec, type ValueContext } from './setting-values.ts'
+import { isLoopback, isModelName, type ModelSpec, type ValueContext } from './setting-values.ts'
 import {
   envName,
   notYet,
@@ -55,8 +55,8 @@ interface Given {
 export const environment: Readonly<Record<string, string | undefined>> = process.env
 
 const configFileName = 'config.toml'
+const configBytesMax = 1024 * 1024 // written by hand; what is larger is another file
 const aliasKey = 'aliases'
-const aliasName = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/
 
 /** Flag before environment before config.toml before default; throws an InvalidError naming the source. */
 export function readConfig(sources: ConfigSources = {}): Config {
@@ -84,24 +84,43 @@ export function findDataDir(sources: ConfigSources = {}): string {
 }
 
 function complete(sources: ConfigSources): Required<ConfigSources> {
+  const cwd = sources.cwd ?? process.cwd()
+  const home = sources.home ?? ownHome()
   return {
     flags: sources.flags ?? {},
     env: sources.env ?? environment,
     readFile: sources.readFile ?? readIfThere,
     platform: sources.platform ?? process.platform,
-    home: sources.home ?? homedir(),
-    cwd: sources.cwd ?? process.cwd(),
+    home: home === '' ? '' : resolve(cwd, home),
+    cwd,
   }
 }
 
-function defaultDataDir({ env, platform, home }: Required<ConfigSources>): string {
-  if (platform === 'darwin') return join(home, 'Library', 'Application Support', 'pinaivu')
-  if (platform === 'win32') {
-    return join(env.LOCALAPPDATA || join(home, 'AppData', 'Local'), 'pinaivu')
+/** Empty for a user without one, as containers have them. */
+function ownHome(): string {
+  try {
+    return homedir() || userInfo().homedir
+  } catch {
+    return ''
   }
+}
+
+function defaultDataDir({ env, platform, home }: Source): string {
+  if (platform === 'win32' && env.LOCALAPPDATA) return join(env.LOCALAPPDATA, 'pinaivu')
   const xdg = env.XDG_DATA_HOME ?? ''
   // The XDG specification has a relative path ignored.
-  return join(isAbsolute(xdg) ? xdg : join(home, '.local', 'share'), 'pinaivu')
+  if (!['darwin', 'win32'].includes(platform) && isAbsolute(xdg)) return join(xdg, 'pinaivu')
+  if (home === '') {
+    throw new InvalidError(
+      'data-dir',
+      'You have no home folder to keep a data folder in. Give one with --data-dir.',
+    )
+  }
+  const folders: Readonly<Record<string, string>> = {
+    darwin: join('Library', 'Application Support'),
+    win32: join('AppData', 'Local'),
+  }
+  return join(home, folders[platform] ?? join('.local', 'share'), 'pinaivu')
 }
 
 type Source = Required<ConfigSources>
@@ -177,9 +196,9 @@ function lineOf(text: string, key: string): number {
 
 function textsOf(value: unknown, setting: Setting<unknown>): string[] {
   const list = Array.isArray(value) && setting.kind === 'many' ? value : [value]
-  return list.map((each: unknown) => {
-    if (typeof each === 'string') return each
-    if (typeof each === 'number' || typeof each === 'boolean') return String(each)
+  return list.flatMap((each: unknown) => {
+    if (typeof each === 'string') return setting.commas ? splitCommas(each) : [each]
+    if (typeof each === 'number' || typeof each === 'boolean') return [String(each)]
     const what = setting.kind === 'many' ? 'a text or a list of texts' : 'a single value'
     throw new InvalidError(undefined, `expected ${what}.`)
   })
@@ -191,7 +210,7 @@ function aliasesOf(value: unknown): Record<string, string> {
     throw new InvalidError(undefined, 'expected a table, such as gpt-4o-mini = "pinaivu-demo".')
   }
   for (const [alias, name] of entries) {
-    if (typeof name !== 'string' || !aliasName.test(name) || !aliasName.test(alias)) {
+    if (typeof name !== 'string' || !isModelName(name) || !isModelName(alias)) {
       throw new InvalidError(alias, `expected "${alias}" to be given the name of a model.`)
     }
   }
@@ -274,11 +293,23 @@ function splitCommas(text: string): string[] {
 }
 
 function readIfThere(path: string): string | undefined {
+  let file: number
   try {
-    return readFileSync(path, 'utf8')
+    // Without O_NONBLOCK, opening a pipe would wait for its writer for ever.
+    file = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
     throw error
+  }
+  try {
+    const stat = fstatSync(file)
+    if (!stat.isFile()) throw new InvalidError(undefined, 'this is not a file.')
+    if (stat.size > configBytesMax) {
+      throw new InvalidError(undefined, `this is larger than ${configBytesMax} bytes.`)
+    }
+    return readFileSync(file, 'utf8')
+  } finally {
+    closeSync(file)
   }
 }
 

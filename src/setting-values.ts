@@ -80,7 +80,10 @@ export function orOff<T>(parse: ParseValue<T>): ParseValue<T | null> {
 
 export const parsePath: ParseValue<string> = (text, { base, home }) => {
   if (text === '' || text.includes('\0')) throw expected('a path', text)
-  if (text === '~' || text.startsWith('~/')) return join(home, text.slice(1))
+  if (text === '~' || text.startsWith('~/')) {
+    if (home === '') throw new InvalidError(undefined, `there is no home folder for "${text}".`)
+    return join(home, text.slice(1))
+  }
   return isAbsolute(text) ? text : resolve(base, text)
 }
 
@@ -147,7 +150,9 @@ const isPort = (text: string | undefined, min: number): boolean =>
 
 const isDomain = (text: string): boolean => /^[A-Za-z0-9_.-]{1,253}$/.test(text)
 
-const modelName = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/
+/** It stands in addresses: `a/../b` there is `b`. */
+export const isModelName = (text: string): boolean =>
+  /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/.test(text) && !/(^|\/)(\.{0,2})(\/|$)/.test(text)
 
 export const parseHostName: ParseValue<string> = (text) => {
   const name = text.toLowerCase()
@@ -166,10 +171,16 @@ export const parseModelSpec: ParseValue<ModelSpec> = (text, context) => {
   }
   const equals = text.indexOf('=')
   const given = text.slice(0, Math.max(equals, 0))
-  const named = modelName.test(given)
+  const named = isModelName(given)
   const path = parsePath(named ? text.slice(equals + 1) : text, context)
   const name = named ? given : nameOfFile(path)
-  if (!modelName.test(name)) throw expected('NAME=PATH, such as phi-4=~/models/phi-4.gguf', text)
+  if (!isModelName(name)) {
+    throw new InvalidError(
+      undefined,
+      `"${name}" cannot be a model's name: it has 1 to 128 letters, digits and . _ : / -. ` +
+        'Give it another as NAME=PATH, such as phi-4=~/models/phi-4.gguf.',
+    )
+  }
   return { name, path }
 }
 

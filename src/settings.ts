@@ -1,3 +1,4 @@
+import { InvalidError } from './base/errors.ts'
 import { didYouMean } from './did-you-mean.ts'
 import {
   logLevels,
@@ -77,14 +78,18 @@ function optional<T>(parse: ParseValue<T>, text: SettingText): Setting<T | undef
 
 function many<T>(
   parse: ParseValue<T>,
-  text: SettingText & { default?: readonly string[]; commas?: boolean },
+  text: SettingText & { default?: readonly string[]; commas?: boolean; min?: number },
 ): Setting<readonly T[]> {
+  const { min = 0, ...rest } = text
   return {
     ...common,
-    ...text,
+    ...rest,
     kind: 'many',
-    default: text.default ?? [],
-    parse: (texts, context) => texts.map((each) => parse(each, context)),
+    default: rest.default ?? [],
+    parse(texts, context) {
+      if (texts.length < min) throw new InvalidError(undefined, 'expected at least one value.')
+      return texts.map((each) => parse(each, context))
+    },
   }
 }
 
@@ -206,6 +211,7 @@ export const settings = {
     help: `Of ${roles.join(', ')}.`,
     default: ['provider', 'coordinator', 'auditor'],
     commas: true,
+    min: 1,
   }),
   region: optional(parseRegion, {
     flag: 'region',

@@ -1,8 +1,9 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { InvalidError } from '../src/base/errors.ts'
 import { type ConfigSources, findDataDir, readConfig } from '../src/config.ts'
 import { envName, notYet, type SettingKey, settingList } from '../src/settings.ts'
@@ -201,7 +202,13 @@ describe('a refusal names the source and what is expected', () => {
     [flag('model', 'hf:org/repo:q4'), /^--model: this version serves files only/],
     [flag('model', ''), /^--model: expected a path/],
     [flag('model', 'phi='), /^--model: expected a path/],
-    [flag('model', '/m/.gguf'), /^--model: expected NAME=PATH/],
+    [flag('model', '/m/.gguf'), /^--model: "" cannot be a model's name.*NAME=PATH/],
+    [flag('model', '/m/a b.gguf'), /^--model: "a b" cannot be a model's name/],
+    [flag('roles', ','), /^--roles: expected at least one value/],
+    [{ toml: 'roles = []' }, /line 1, roles: expected at least one value/],
+    [{ toml: '[aliases]\n"a/../b" = "c"' }, /expected "a\/..\/b" to be given the name/],
+    [{ home: '' }, /no home folder.*--data-dir/],
+    [{ home: '', flags: { 'data-dir': '~/x' } }, /^--data-dir: there is no home folder/],
     [{ flags: { model: ['/a/x.gguf', '/b/x.gguf'] } }, /would both be called "x"/],
   ] satisfies [Parameters<typeof machine>[0], RegExp][])('%j', (sources, message) => {
     expect(refusal(sources)).toMatch(message)
@@ -220,7 +227,50 @@ describe('a refusal names the source and what is expected', () => {
   })
 })
 
+describe('model names', () => {
+  it.each(['a/../b', 'a/./b', 'a//b', 'a/'])('%s would be another address', (name) => {
+    // So the text before the = is no name, and all of it is a path.
+    expect(refusal({ flags: { model: `${name}=/m/x y.gguf` } })).toMatch(/cannot be a model's name/)
+  })
+  it.each(['org/model:q4', 'a.b', 'x..y/z'])('%s is fine', (name) => {
+    expect(readConfig(machine({ flags: { model: `${name}=/m/x.gguf` } })).models[0]?.name).toBe(
+      name,
+    )
+  })
+})
+
+describe('config.toml', () => {
+  it('takes a list in one text where a flag does', () => {
+    const { roles } = readConfig(machine({ toml: 'roles = "provider, archive"' }))
+    expect(roles).toEqual(['provider', 'archive'])
+  })
+
+  it('that is no file, or far too large, is refused at once', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'pinaivu-config-'))
+    onTestFinished(() => rmSync(dir, { recursive: true }))
+    const path = join(dir, 'config.toml')
+    const read = () => readConfig({ flags: { 'data-dir': dir }, env: {} })
+    mkdirSync(path)
+    expect(read).toThrow(/config\.toml: this is not a file/)
+    rmSync(path, { recursive: true })
+    if (process.platform !== 'win32') {
+      execFileSync('mkfifo', [path])
+      expect(read).toThrow(/config\.toml: this is not a file/)
+      rmSync(path)
+    }
+    writeFileSync(path, '#'.repeat(1024 * 1024 + 1))
+    expect(read).toThrow(/config\.toml: this is larger than/)
+    writeFileSync(path, '\ufeffslots = 3\r\nmdns = true\r\n')
+    expect(read()).toMatchObject({ slots: 3, mdns: true })
+  })
+})
+
 describe('the data folder', () => {
+  it('is a whole path, whatever the home folder is called', () => {
+    expect(findDataDir(machine({ home: 'eve' }))).toBe('/work/eve/.local/share/pinaivu')
+    expect(findDataDir(machine({ home: '', flags: { 'data-dir': '/d' } }))).toBe('/d')
+  })
+
   it.each([
     ['linux', {}, '/home/eve/.local/share/pinaivu'],
     ['linux', { XDG_DATA_HOME: '/xdg' }, '/xdg/pinaivu'],
