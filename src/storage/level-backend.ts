@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Level } from 'level'
 import { messageOf } from '../base/errors.ts'
@@ -29,6 +29,7 @@ export async function openLevel(dataDir: string, options = defaultLevel): Promis
   try {
     // The rows hold what others said in confidence: closed to them even where the data dir is not.
     await mkdir(dir, { recursive: true, mode: 0o700 })
+    await refuseHeadless(dir)
     const db: Db = new Level(dir, {
       keyEncoding: 'view',
       valueEncoding: 'view',
@@ -40,6 +41,16 @@ export async function openLevel(dataDir: string, options = defaultLevel): Promis
   } catch (error) {
     throw openFailure(dataDir, dir, error)
   }
+}
+
+/**
+ * Where the file CURRENT is gone, LevelDB begins a new database and deletes what is left of the old
+ * one. At a first start that was interrupted there are no rows yet.
+ */
+async function refuseHeadless(dir: string): Promise<void> {
+  const names = await readdir(dir)
+  if (names.includes('CURRENT') || !names.some((name) => /^\d+\.(log|ldb|sst)$/.test(name))) return
+  throw new StorageCorruptError(`The database in ${dir} has lost files.`)
 }
 
 class LevelBackend implements Backend {
@@ -123,11 +134,16 @@ function readFailure(error: unknown): never {
 }
 
 function openFailure(dataDir: string, dir: string, error: unknown): Error {
+  if (error instanceof StorageCorruptError) return error
   const codes = codesOf(error)
   if (codes.has('LEVEL_LOCKED')) return new DataDirInUseError(dataDir, error)
   if (codes.has('LEVEL_CORRUPTION')) {
     return new StorageCorruptError(`The database in ${dir} is damaged.`, error)
   }
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error
+  // LevelDB reports a file of its own that is missing as trouble with the disk.
+  if (/^IO error: .*: No such file/.test(messageOf(cause))) {
+    return new StorageCorruptError(`The database in ${dir} has lost files.`, error)
+  }
   return new StorageUnavailableError(dir, `${messageOf(cause)}.`, error)
 }

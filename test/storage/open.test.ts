@@ -1,4 +1,4 @@
-import { chmod, mkdir, readdir, stat, truncate, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { silentLogger } from '../../src/base/logger.ts'
@@ -76,5 +76,24 @@ describe('opening', () => {
       expect(failure, damage).toMatchObject({ code: 'storage_corrupt' })
       expect(String(failure)).toContain('Restore a backup')
     }
+  })
+
+  it('does not begin anew over rows whose index is gone', async () => {
+    for (const lost of [/^CURRENT$/, /^MANIFEST/]) {
+      const dir = await filled()
+      const files = await readdir(join(dir, 'store'))
+      for (const file of files.filter((name) => lost.test(name))) await rm(join(dir, 'store', file))
+      const left = (await readdir(join(dir, 'store'))).filter((name) => name.endsWith('.ldb'))
+      await expect(openStore(dir, components)).rejects.toMatchObject({ code: 'storage_corrupt' })
+      expect(await readdir(join(dir, 'store'))).toEqual(expect.arrayContaining(left))
+    }
+  })
+
+  it('begins anew where a first start was killed before there were rows', async () => {
+    const dir = await tempDir()
+    await mkdir(join(dir, 'store'))
+    await writeFile(join(dir, 'store', 'MANIFEST-000001'), 'half')
+    await writeFile(join(dir, 'store', 'LOCK'), '')
+    await (await openStore(dir, components)).close()
   })
 })
