@@ -87,8 +87,8 @@ class LocalPeer implements Peer {
     await startAll([engine, ...(http ? [http] : []), network], options.signal)
     const { dataDir, roles, tls } = this.#config
     const { peerId } = identity
-    const address = http?.address() ?? null
-    this.#ready = {
+    const address = http === undefined ? null : reachable(http.address())
+    const ready: PeerReady = {
       version,
       peerId,
       addrs: network.status().addrs,
@@ -100,7 +100,12 @@ class LocalPeer implements Peer {
       ms: Math.round(clock.elapsed() - this.#beganAt),
     }
     const certFile = tls?.certFile ?? null
-    await writePeerInfo(dataDir, { version, peerId, pid: process.pid, http: address, certFile })
+    const info = { version, peerId, pid: process.pid, http: address, certFile }
+    await writePeerInfo(dataDir, info).catch((cause: unknown) => {
+      const message = `Cannot write peer.json into ${dataDir}: ${messageOf(cause)}.`
+      throw new PeerError('data_dir_unwritable', message, { cause })
+    })
+    this.#ready = ready
   }
 
   /** Lets running answers end, then lets go of everything. Also after a failed start. */
@@ -132,6 +137,11 @@ class LocalPeer implements Peer {
   async #forgetPeerInfo(): Promise<void> {
     if (this.#ready !== undefined) await removePeerInfo(this.#config.dataDir, process.pid)
   }
+}
+
+/** A server on every address of the machine is shown under one that can be asked. */
+function reachable(url: string): string {
+  return url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:')
 }
 
 interface Parts {

@@ -18,7 +18,8 @@ const ownerOnly = 0o600
 /** Written beside and renamed: a reader sees all of it or none. */
 export async function writePeerInfo(dataDir: string, info: PeerInfo): Promise<void> {
   const path = join(dataDir, peerFileName)
-  const fresh = `${path}.${info.pid}`
+  // One name for all: the folder has one peer, and a crash must not leave a file each time.
+  const fresh = `${path}.tmp`
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   // A left-over of a crash could have other rights, and writing to it would keep them.
   await rm(fresh, { force: true })
@@ -49,13 +50,16 @@ export async function readPeerInfo(dataDir: string): Promise<PeerInfo | undefine
   return isPeerInfo(value) ? value : undefined
 }
 
-/** False when its process is certainly gone. Another process may have been given its number. */
+/**
+ * False when its process is certainly gone: none has that number, or one of another user, who could
+ * not have written the file. A later process of the same user may have been given the number.
+ */
 export function mayRun({ pid }: PeerInfo): boolean {
   try {
     process.kill(pid, 0)
     return true
-  } catch (error) {
-    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH')
+  } catch {
+    return false
   }
 }
 

@@ -34,6 +34,14 @@ describe('peer.json', () => {
     expect(readdirSync(dataDir)).toEqual(['peer.json'])
   })
 
+  it('makes use of what a killed peer left beside it', async () => {
+    const dataDir = folder()
+    writeFileSync(join(dataDir, 'peer.json.tmp'), '{"half', { mode: 0o644 })
+    await writePeerInfo(dataDir, info)
+    expect(readdirSync(dataDir)).toEqual(['peer.json'])
+    expect(statSync(join(dataDir, 'peer.json')).mode & 0o777).toBe(0o600)
+  })
+
   it('is removed by the peer that wrote it, and not by one that went before', async () => {
     const dataDir = folder()
     await removePeerInfo(dataDir, info.pid)

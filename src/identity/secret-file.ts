@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { link, mkdir, open, rm } from 'node:fs/promises'
+import { link, mkdir, open, readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { messageOf, PeerError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
@@ -40,7 +40,10 @@ export async function loadOrCreateSecret<T>(
 ): Promise<T> {
   try {
     const found = await readSecret(path, format)
-    if (found !== undefined) return found
+    if (found !== undefined) {
+      await removeDrafts(path)
+      return found
+    }
     const secret = make()
     if (await createFile(path, format.print(secret), random)) return secret
     const theirs = await readSecret(path, format)
@@ -110,15 +113,31 @@ async function createFile(path: string, text: string, random: Random): Promise<b
   const folder = dirname(path)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const suffix = Buffer.from(random.bytes(8)).toString('hex')
-  const draft = join(folder, `.${basename(path)}.${suffix}.tmp`)
+  const draft = join(folder, draftPrefix(path) + suffix + draftEnd)
   try {
     await writeDurably(draft, text)
     // Unlike a rename, a link refuses to replace what is there.
     const created = await unlessExists(link(draft, path).catch(orWrite(path, text)))
     await syncFolder(folder)
     return created
+  } catch (error) {
+    // The draft was swept away by a process that already has the file: look at that one.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false
+    throw error
   } finally {
     await rm(draft, { force: true })
+  }
+}
+
+const draftPrefix = (path: string): string => `.${basename(path)}.`
+const draftEnd = '.tmp'
+
+/** A process killed while it wrote the file left its draft, which is a secret too. */
+async function removeDrafts(path: string): Promise<void> {
+  const folder = dirname(path)
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(draftPrefix(path)) || !name.endsWith(draftEnd)) continue
+    await rm(join(folder, name), { force: true })
   }
 }
 

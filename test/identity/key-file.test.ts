@@ -34,6 +34,15 @@ describe('identity.key', () => {
     expect((await stat(dir)).mode & 0o777).toBe(0o700)
   })
 
+  it('is all that is left of a start that was killed while it wrote', async () => {
+    const dir = await tempDir()
+    const { peerId } = await loadIdentity(dir, components)
+    await writeFile(join(dir, '.identity.key.0123456789abcdef.tmp'), 'half a secr')
+    await writeFile(join(dir, '.owner.key.0123456789abcdef.tmp'), 'of another')
+    expect((await loadIdentity(dir, components)).peerId).toBe(peerId)
+    expect((await readdir(dir)).sort()).toEqual(['.owner.key.0123456789abcdef.tmp', 'identity.key'])
+  })
+
   it('comes from the randomness it was given', async () => {
     const identity = await loadIdentity(await tempDir(), { random: seededRandom(7) })
     expect(identity.privateKeySeed()).toEqual(seededRandom(7).bytes(32))
