@@ -1,6 +1,7 @@
 import { createInterface, type Interface } from 'node:readline'
 import { Writable } from 'node:stream'
 import type { AnswerEnd, Conversation } from './conversation.ts'
+import { RefusedError } from './http-client.ts'
 import { CommandError, exitCodes, type Io, print } from './io.ts'
 import { type Paint, paintFor, safeJson, safeLine, safeText } from './text.ts'
 
@@ -27,17 +28,20 @@ export async function chatLoop(
 ): Promise<number> {
   if (options.once !== undefined) {
     await answer(conversation, options.once, io, options, io.signal)
-    return exitCodes.done
+    return io.signal.aborted ? exitCodes.failed : exitCodes.done
   }
   if (io.stdin.isTTY === true && !options.json) return new Dialogue(conversation, io, options).run()
   const lines = createInterface({ input: io.stdin, signal: io.signal })
   for await (const line of lines) {
     if (line.trim() === '') continue
     await answer(conversation, line, io, options, io.signal)
-    if (io.signal.aborted) return exitCodes.failed
+    // `yes | pinaivu-peer chat | head -2`: nobody would read the next answer.
+    if (io.signal.aborted || hasFailed(io.stdout)) return exitCodes.failed
   }
   return io.signal.aborted ? exitCodes.failed : exitCodes.done
 }
+
+const hasFailed = ({ errored }: Io['stdout']): boolean => errored !== undefined && errored !== null
 
 /** Asks and prints one answer, as it comes or as one JSON object. */
 async function answer(
@@ -131,6 +135,9 @@ class Dialogue {
       if (!(error instanceof CommandError)) throw error
       // The question is forgotten, the conversation goes on.
       print(stderr, `${paintFor(stderr, env)('red', 'Error:')} ${safeLine(error.message)}`)
+      if (error instanceof RefusedError) {
+        print(stdout, this.#paint('dim', '(/clear forgets what was said, /quit leaves)'))
+      }
     } finally {
       this.#answering = undefined
     }

@@ -27,6 +27,30 @@ export function programHelp(commands: readonly Command[], style: HelpStyle): str
   ]
 }
 
+/** What `pinaivu-peer keys` prints: the commands that begin with that word. */
+export function groupHelp(name: string, commands: readonly Command[], style: HelpStyle): string[] {
+  const width = Math.max(...commands.map((command) => usageOf(command).length)) + indent
+  return [
+    `Usage: ${program} ${name} COMMAND [options]`,
+    '',
+    ...section('Commands', style),
+    ...commands.flatMap((command) => row(usageOf(command), command.summary, width, style)),
+    '',
+    ...section('Examples', style),
+    ...commands.flatMap(examplesOf(style)),
+    '',
+    `"${program} ${name} COMMAND --help" tells more.`,
+  ]
+}
+
+const examplesOf =
+  ({ paint }: HelpStyle) =>
+  (command: Command): string[] =>
+    command.examples.flatMap(([line, meaning]) => [
+      `  ${paint('dim', `# ${meaning}`)}`,
+      `  ${line}`,
+    ])
+
 /** What `pinaivu-peer COMMAND --help` prints. */
 export function commandHelp(command: Command, style: HelpStyle): string[] {
   const options = allOptions(command)
@@ -49,10 +73,7 @@ export function commandHelp(command: Command, style: HelpStyle): string[] {
     ...(command.details ?? []).flatMap((text) => ['', ...wrap(text, style.columns)]),
     '',
     ...section('Examples', style),
-    ...command.examples.flatMap(([line, meaning]) => [
-      `  ${style.paint('dim', `# ${meaning}`)}`,
-      `  ${line}`,
-    ]),
+    ...examplesOf(style)(command),
   ]
 }
 

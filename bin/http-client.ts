@@ -14,6 +14,8 @@ export interface ClientOptions {
 
 export interface AskOptions {
   body?: unknown
+  /** Asks without the key. */
+  open?: boolean
   signal: AbortSignal
 }
 
@@ -48,10 +50,10 @@ export class HttpClient {
   async json(
     method: 'GET' | 'POST',
     path: string,
-    { signal, body }: AskOptions,
+    { signal, body, open }: AskOptions,
     also: readonly number[] = [],
   ): Promise<unknown> {
-    const { status, text } = await this.#whole(method, path, { signal, body })
+    const { status, text } = await this.#whole(method, path, { signal, body, open: open === true })
     if (status >= 300 && !also.includes(status)) throw refusal(status, text)
     try {
       return JSON.parse(text)
@@ -83,11 +85,11 @@ export class HttpClient {
     throw new CommandError('The connection to the peer ended in the middle of an answer.')
   }
 
-  async #whole(method: string, path: string, { signal, body }: AskOptions) {
+  async #whole(method: string, path: string, { signal, ...ask }: AskOptions) {
     const late = AbortSignal.timeout(answerMsMax)
     try {
       const limited = AbortSignal.any([signal, late])
-      const answer = await this.#send(method, path, { signal: limited, body })
+      const answer = await this.#send(method, path, { ...ask, signal: limited })
       return { status: answer.statusCode ?? 0, text: await textOf(answer, limited) }
     } catch (cause) {
       if (signal.aborted || !late.aborted) throw cause
@@ -96,12 +98,16 @@ export class HttpClient {
     }
   }
 
-  #send(method: string, path: string, { body, signal }: AskOptions): Promise<IncomingMessage> {
+  #send(
+    method: string,
+    path: string,
+    { body, signal, open }: AskOptions,
+  ): Promise<IncomingMessage> {
     const { url, key, certificate } = this.#options
     const target = new URL(path, url)
     const text = body === undefined ? undefined : JSON.stringify(body)
     const headers = {
-      ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+      ...(key === undefined || open === true ? {} : { authorization: `Bearer ${key}` }),
       ...(text === undefined ? {} : { 'content-type': 'application/json' }),
     }
     return new Promise((resolve, reject) => {

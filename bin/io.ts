@@ -4,6 +4,8 @@ import type { Readable } from 'node:stream'
 export interface Output {
   write(text: string): unknown
   isTTY?: boolean | undefined
+  /** Why nothing can be written any more. */
+  errored?: Error | null | undefined
   columns?: number | undefined
 }
 

@@ -104,11 +104,18 @@ const unitMs: Readonly<Record<string, number>> = { min: 60_000, h: 3_600_000, d:
 /** An ISO time, from a span or a date. */
 export function expiryOf(text: string, now: number): string {
   const span = /^(\d{1,6})(min|h|d)$/.exec(text)
-  const date = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : Number.NaN
+  const date = isDate(text) ? Date.parse(text) : Number.NaN
   const at = span ? now + Number(span[1]) * (unitMs[span[2] ?? ''] ?? 0) : date
   if (at > now) return new Date(at).toISOString()
   const why = at <= now ? 'that is in the past' : 'expected 90d, 12h, 30min or a date'
   throw new UsageError(`--expires: ${why}: "${text}".`)
+}
+
+/** ISO 8601, of a day that exists: `Date.parse` alone takes February 31st, and much else. */
+function isDate(text: string): boolean {
+  const day = /^(\d{4}-\d{2}-\d{2})(T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})?)?$/.exec(text)?.[1]
+  const at = Date.parse(day ?? '')
+  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(day ?? '')
 }
 
 function keyOf(value: unknown): KeyRow {

@@ -1,7 +1,7 @@
 import { didYouMean, InvalidError, messageOf, PeerError, version } from '../src/index.ts'
 import { chat } from './chat.ts'
 import { type Command, parseCommandLine } from './command.ts'
-import { commandHelp, type HelpStyle, programHelp } from './help.ts'
+import { commandHelp, groupHelp, type HelpStyle, programHelp } from './help.ts'
 import { CommandError, columnsOf, exitCodes, type Io, print, UsageError } from './io.ts'
 import { keysCreate, keysList } from './keys.ts'
 import { models } from './models.ts'
@@ -17,18 +17,15 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
   let command: Command | undefined
   try {
     const [first = ''] = args
-    if (['--help', '-h', 'help'].includes(first)) {
-      const about = args
-        .slice(1)
-        .filter((word) => !word.startsWith('-'))
-        .join(' ')
-      print(
-        io.stdout,
-        ...(about === '' ? programHelp(commands, style) : commandHelp(find(about), style)),
-      )
+    if (helpWords.includes(first)) {
+      print(io.stdout, ...helpOn(wordsOf(args.slice(1)), style))
       return exitCodes.done
     }
     const { name, rest } = split(args)
+    if (groupOf(name).length > 0 && wordsOf(rest) === '') {
+      print(io.stdout, ...helpOn(name, style))
+      return exitCodes.done
+    }
     command = find(name)
     const input = parseCommandLine(command, rest, io.env)
     if (input.values.help === true) print(io.stdout, ...commandHelp(command, style))
@@ -40,12 +37,33 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
   }
 }
 
+const helpWords: readonly string[] = ['--help', '-h', 'help']
+
+/** The words before the first option. */
+function wordsOf(args: readonly string[]): string {
+  const option = args.findIndex((word) => word.startsWith('-'))
+  return args.slice(0, option < 0 ? args.length : option).join(' ')
+}
+
+/** The commands that `keys` is the first word of, when it is none itself. */
+const groupOf = (name: string): Command[] =>
+  namesOf(commands).includes(name)
+    ? []
+    : commands.filter((command) => command.name.startsWith(`${name} `))
+
+function helpOn(about: string, style: HelpStyle): string[] {
+  if (about === '') return programHelp(commands, style)
+  const group = groupOf(about)
+  return group.length > 0 ? groupHelp(about, group, style) : commandHelp(find(about), style)
+}
+
 /** Separates a command's name, of one word or two, from what follows it. */
 function split(args: readonly string[]): { name: string; rest: readonly string[] } {
   const [first, second] = args
   if (first === undefined || first.startsWith('-')) return { name: start.name, rest: args }
   const two = `${first} ${second ?? ''}`
-  if (namesOf(commands).includes(two)) return { name: two, rest: args.slice(2) }
+  const inner = groupOf(first).length > 0 && second !== undefined && !second.startsWith('-')
+  if (inner || namesOf(commands).includes(two)) return { name: two, rest: args.slice(2) }
   return { name: first, rest: args.slice(1) }
 }
 
@@ -55,8 +73,6 @@ const namesOf = (list: readonly Command[]): string[] =>
 function find(name: string): Command {
   const found = commands.find((command) => namesOf([command]).includes(name))
   if (found !== undefined) return found
-  const inner = namesOf(commands).filter((each) => each.startsWith(`${name} `))
-  if (inner.length > 0) throw new UsageError(`Which one: ${inner.join(' or ')}?`)
   throw new UsageError(`There is no command "${name}".${didYouMean(name, namesOf(commands))}`)
 }
 

@@ -13,12 +13,22 @@ export async function run(): Promise<void> {
   }
   process.on('SIGINT', interrupt)
   process.on('SIGTERM', interrupt)
-  for (const output of [process.stdout, process.stderr]) output.on('error', outputFailed)
+  let unwritten: NodeJS.ErrnoException | undefined
+  // Nobody reads any more, or the disk with the log is full: no reason for a peer to end.
+  process.stderr.on('error', () => {})
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // `pinaivu-peer start | head -1` has what it wants.
+    if (error.code !== 'EPIPE') unwritten ??= error
+  })
   process.on('uncaughtException', fail)
   process.on('unhandledRejection', fail)
   process.exitCode = await main(process.argv.slice(2), ioOfProcess(end.signal))
   for (const output of [process.stdout, process.stderr]) {
     await new Promise<unknown>((resolve) => output.write('', resolve))
+  }
+  if (unwritten !== undefined) {
+    process.stderr.write(`Error: cannot write to stdout: ${unwritten.message}\n`)
+    process.exitCode = 1
   }
   // All is stopped, but libp2p forgets timers that would hold the process for two seconds more.
   process.exit()
@@ -36,11 +46,6 @@ function ioOfProcess(signal: AbortSignal): Io {
       return process.stdin
     },
   }
-}
-
-/** `pinaivu-peer start | head -1`: nobody reads any more, and that is no reason to end. */
-function outputFailed(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') fail(error)
 }
 
 function fail(error: unknown): never {

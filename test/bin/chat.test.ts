@@ -87,6 +87,28 @@ describe('chat from a pipe', () => {
     expect(messagesOf(asked.at(-1))).toEqual([{ role: 'user', content: 'Hi' }])
   })
 
+  it('asks no more when nobody reads the answers', async () => {
+    const { dataDir, asked } = await fakePeer({ ...ready, [chatPath]: counting })
+    const io = stage()
+    Object.assign(io.stdout, { errored: new Error('EPIPE') })
+    io.stdin.end('One\nTwo\nThree\n')
+    expect(await io.run('chat', 'any', '--data-dir', dataDir)).toBe(1)
+    expect(asked.filter(({ path }) => path === '/v1/chat/completions')).toHaveLength(1)
+  })
+
+  it('has not done what was asked once when it was interrupted', async () => {
+    const stuck: Answer = (_asked, response) => {
+      head(response)
+      response.write(chunk('so far'))
+    }
+    const { dataDir } = await fakePeer({ ...ready, [chatPath]: stuck })
+    const io = stage()
+    const done = io.run('chat', '--once', 'Hi', '--data-dir', dataDir)
+    await io.stdout.until('so far')
+    io.interrupt()
+    expect(await done).toBe(1)
+  })
+
   it('neutralises what a model writes, also when it comes in pieces', async () => {
     const evil: Answer = (_asked, response) => {
       head(response)

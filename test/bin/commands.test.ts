@@ -16,6 +16,10 @@ describe('the command line', () => {
     [['--version'], /^\d+\.\d+\.\d+\n$/],
     [['status', '-v'], /^\d+\.\d+\.\d+\n$/],
     [['--help', '--nonsense'], /Usage/],
+    [['-h', '--data-dir', '/x'], /Usage: pinaivu-peer \[command\]/],
+    [['help', 'keys', '--data-dir', '/x'], /keys list[\s\S]*keys create[\s\S]*Examples:/],
+    [['keys'], /keys list[\s\S]*keys create/],
+    [['keys', '--help'], /keys list[\s\S]*keys create/],
   ])('%j prints to stdout and is fine', async (args, text) => {
     const io = stage()
     expect(await io.run(...args)).toBe(0)
@@ -39,7 +43,7 @@ describe('the command line', () => {
   it.each([
     [['strat'], /There is no command "strat"\. Did you mean start\?/],
     [['peers'], /There is no command "peers"/],
-    [['keys'], /Which one: keys list or keys create\?/],
+    [['keys', 'crate'], /no command "keys crate"\. Did you mean keys create\?/],
     [['models', 'rm'], /"models" has no use for "rm"/],
     [['start', '--htpp', 'x'], /--htpp: there is no such setting\. Did you mean --http\?/],
     [['--http'], /--http needs a value: --http HOST:PORT/],
@@ -94,6 +98,29 @@ describe('the entry', () => {
 })
 
 describe('finding the peer', () => {
+  it('gives no key away before a peer has answered', async () => {
+    const { dataDir, asked } = await fakePeer({ 'GET /healthz': json({ hello: 'world' }) })
+    const io = stage()
+    expect(await io.run('status', '--data-dir', dataDir)).toBe(1)
+    expect(io.stderr.text).toMatch(/is no peer/)
+    expect(asked.map(({ authorization }) => authorization)).toEqual([undefined])
+  })
+
+  it('tells in one sentence of a folder that is none, and of a key file that is empty', async () => {
+    const { dataDir } = await fakePeer({})
+    writeFileSync(join(dataDir, 'owner.key'), '\n')
+    const file = join(dataDir, 'owner.key')
+    for (const [folder, reason] of [
+      [file, /Cannot look into .*ENOTDIR/],
+      [dataDir, /owner\.key is empty/],
+    ] as const) {
+      const io = stage()
+      expect(await io.run('status', '--data-dir', folder)).toBe(1)
+      expect(io.stderr.text).toMatch(reason)
+      expect(io.stderr.text.trim().split('\n')).toHaveLength(1)
+    }
+  })
+
   it('fails plainly when none runs, was killed, or left a damaged file', async () => {
     const dataDir = temporaryFolder()
     const none = `Error: No peer is running on ${dataDir}. Start one with "pinaivu-peer start".\n`
@@ -118,7 +145,7 @@ describe('finding the peer', () => {
     // This process lives, but is no peer: nothing answers at that address.
     writeFileSync(join(dataDir, 'owner.key'), 'sk')
     writeFileSync(join(dataDir, 'peer.json'), JSON.stringify({ ...info, pid: process.pid }))
-    expect(await attempt()).toBe(none)
+    expect(await attempt()).toMatch(/No peer is running.*127\.0\.0\.1:1 does not answer/)
   })
 
   it('says so when the peer has no HTTP endpoint, or its key cannot be read', async () => {
@@ -277,6 +304,9 @@ describe('keys', () => {
     expect(expiryOf('2026-01-02', now)).toBe('2026-01-02T00:00:00.000Z')
     expect(() => expiryOf('2025-12-31', now)).toThrow(/in the past/)
     expect(() => expiryOf('0d', now)).toThrow(/in the past/)
-    expect(() => expiryOf('2026-13-45', now)).toThrow(/expected 90d/)
+    expect(expiryOf('2026-01-02T03:04:05+01:00', now)).toBe('2026-01-02T02:04:05.000Z')
+    for (const text of ['2026-13-45', '2026-02-31', '2026-01-31junk', '2026-01-02T25:00']) {
+      expect(() => expiryOf(text, now)).toThrow(/expected 90d/)
+    }
   })
 })

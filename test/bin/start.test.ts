@@ -1,8 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { parseCommandLine } from '../../bin/command.ts'
 import { createLogger } from '../../bin/logger.ts'
 import { runStart, start } from '../../bin/start.ts'
@@ -279,5 +279,17 @@ describe('the process', () => {
     })
     const [code] = await once(child, 'close')
     expect([code, errors]).toEqual([0, ''])
+  })
+
+  it.runIf(existsSync('/dev/full'))('tells of an output it cannot write', async () => {
+    const full = openSync('/dev/full', 'w')
+    onTestFinished(() => closeSync(full))
+    const told = spawnSync(process.execPath, [entry, '--help'], { stdio: ['ignore', full, 'pipe'] })
+    expect(told.status).toBe(1)
+    expect(told.stderr.toString()).toMatch(/^Error: cannot write to stdout: ENOSPC[^\n]*\n$/)
+    const log = spawnSync(process.execPath, [entry, 'start', '--modle'], {
+      stdio: ['ignore', 'pipe', full],
+    })
+    expect(log.status).toBe(2)
   })
 })
