@@ -38,7 +38,7 @@ describe('PrefillPace', () => {
     const settled = chunks(new PrefillPace(512), 45, 8.5)
     expect(settled.at(-1)).toBe(16)
     expect(chunks(new PrefillPace(512), 500, 100).at(-1)).toBe(8)
-    for (const chunk of settled) expect(chunk % 8).toBe(0)
+    for (const chunk of settled) expect(chunk % 4).toBe(0)
   })
 
   it('learns nothing good from the short end of a prompt', () => {

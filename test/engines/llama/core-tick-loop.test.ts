@@ -175,7 +175,7 @@ describe('the tick loop', () => {
     await slow.end()
     const sizes = slow.context.batches.map((batch) => batch[0]?.tokens.length ?? 0)
     expect(sizes[0]).toBe(64)
-    expect(Math.max(...sizes.slice(1))).toBe(32)
+    expect(Math.max(...sizes.slice(1))).toBe(36)
     const fast = setUp()
     fast.context.msPerToken = 0.01
     fast.begin(900)

@@ -2,11 +2,10 @@
 const DECODE_MS_MAX = 190
 /** A decode that took less of that than this leaves room to try a larger one. */
 const ROOM_BELOW = 0.65
-/**
- * llama.cpp multiplies the tokens of a batch in groups of 4 or 8; each one left over costs as much as
- * a group, and a prompt read in less than one group at a time would crawl.
- */
-const GROUP = 8
+/** llama.cpp multiplies the tokens of a batch in groups of four; one left over costs as much as four. */
+const GROUP = 4
+/** With fewer a prompt would crawl: most of a decode would go into reading the weights. */
+const CHUNK_MIN = 8
 /** What to try before anything was measured. */
 const CHUNK_FIRST = 64
 
@@ -38,7 +37,7 @@ export class PrefillPace {
   }
 
   #fitting(tokens: number): number {
-    const groups = Math.max(1, Math.floor(tokens / GROUP))
-    return Math.min(groups * GROUP, this.#batchSize)
+    const groups = Math.floor(tokens / GROUP)
+    return Math.min(Math.max(groups * GROUP, CHUNK_MIN), this.#batchSize)
   }
 }
