@@ -95,6 +95,12 @@ export class Entrance {
     const startedAt = this.#clock.elapsed()
     this.#running++
     raw.once('close', () => this.#end(request, raw, startedAt))
+    // Node counts from the last byte that went out, and tells more than once: while nothing is
+    // there to go out, it is us who keep the client waiting.
+    raw.setTimeout(this.#options.stallMs)
+    raw.on('timeout', () => {
+      if (raw.writableEnded || raw.writableLength > 0) raw.destroy()
+    })
     if (request.raw.httpVersionMajor === 1) this.#underway.set(request.raw.socket, raw)
     else this.#limitBody(request, reply)
   }

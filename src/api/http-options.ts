@@ -20,6 +20,7 @@ export interface HttpOptions {
   keepAliveMs: number
   connectionsMax: number
   streamsMax: number
+  stallMs: number
   lingerMs: number
   drainMs: number
   routes: readonly RouteModule[]
@@ -47,6 +48,8 @@ export const defaultHttp = {
   connectionsMax: 12_000,
   /** Requests at a time on one HTTP/2 connection; browsers and gRPC settle on 100 too. */
   streamsMax: 100,
+  /** A client that takes nothing of a whole answer for so long is taken for gone. */
+  stallMs: 30_000,
   /** How long the rest of a refused body is read away, so that the refusal reaches its sender. */
   lingerMs: 2_000,
   /** How long `stop` lets running answers go on. */

@@ -6,6 +6,7 @@ import type { RouteModule } from '../../src/api/route.ts'
 import { asOwner, errorOf, json, rawSocket, readAll, startServer } from './harness.ts'
 
 const KIB = 1024
+const MIB = 1024 * KIB
 
 const echo: RouteModule = (app) => {
   app.get('/hello', { config: { access: 'public' } }, () => ({ hello: 'world' }))
@@ -40,6 +41,22 @@ describe('a body', () => {
       },
     })
     expect((await post(`${url}/echo`, stream)).status).toBe(413)
+  })
+
+  it('is taken whatever its sender expects before it', async () => {
+    const { port } = await startServer([echo])
+    for (const [expected, lines] of [
+      ['100-continue', /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 /],
+      ['the-impossible', /^HTTP\/1\.1 200 /],
+    ] as const) {
+      const socket = await rawSocket(port)
+      const text = readAll(socket)
+      socket.write(
+        `POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: ${expected}\r\nConnection: close\r\n` +
+          'Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}',
+      )
+      expect(await text).toMatch(lines)
+    }
   })
 
   it('that is refused and never ends loses its connection', async () => {
@@ -141,13 +158,13 @@ describe('what is no HTTP', () => {
       'a length and chunks',
       'POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
     ],
-    ['no host', 'GET /hello HTTP/1.1\r\n\r\n'],
   ])('(%s) is refused and hung up on', async (_what, text) => {
     const { port } = await startServer([echo])
     const socket = await rawSocket(port)
     const answer = readAll(socket)
     socket.write(text)
     expect(await answer).toMatch(/^HTTP\/1\.1 400 /)
+    expect(await answer).toMatch(/\r\nX-Request-Id: (req_\w+)\r\n[^]*"request_id":"\1"/)
   })
 
   it('does not write into an answer that has begun', async () => {
@@ -247,6 +264,31 @@ describe('a client that leaves', () => {
     socket.write('GET /done HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
     await text
     expect(await Promise.race([left, Promise.resolve('never')])).toBe('never')
+  })
+})
+
+describe('a client that takes nothing of its answer', () => {
+  const large: RouteModule = (app) => {
+    app.get('/large', { config: { access: 'public' } }, () => ({ text: 'x'.repeat(16 * MIB) }))
+    app.get('/later', { config: { access: 'public' } }, async () => {
+      await new Promise((resolve) => setTimeout(resolve, 150))
+      return { here: true }
+    })
+  }
+
+  it('loses its connection, and the server what it held for it', async () => {
+    const { port, metrics } = await startServer([large], { stallMs: 100 })
+    const socket = await rawSocket(port)
+    socket.pause()
+    socket.write('GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    await expect
+      .poll(() => metrics.text(), { timeout: 5_000 })
+      .toMatch(/requests_total\{method="GET",route="\/large",status="\d+"\} 1/)
+  })
+
+  it('is not one that waits for an answer', async () => {
+    const { url } = await startServer([large], { stallMs: 50 })
+    expect(await (await fetch(`${url}/later`)).json()).toEqual({ here: true })
   })
 })
 

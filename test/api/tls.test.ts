@@ -171,6 +171,21 @@ describe('with TLS', () => {
     await expect.poll(() => signals[1]?.aborted).toBe(true)
   })
 
+  it('lets go of a client that takes nothing of its answer', async () => {
+    const ended = Promise.withResolvers<void>()
+    const large: RouteModule = (app) => {
+      app.get('/large', { config: { access: 'public' } }, (_request, reply) => {
+        reply.raw.once('close', () => ended.resolve())
+        return { text: 'x'.repeat(4 * 1024 * 1024) }
+      })
+    }
+    const { url } = await start([large], { stallMs: 100 })
+    const stream = session(url).request({ ':path': '/large' })
+    stream.on('error', () => {})
+    stream.once('response', () => stream.pause())
+    await ended.promise
+  })
+
   it('tells a handler that asks too late that the client has left', async () => {
     const begun = Promise.withResolvers<void>()
     const late = Promise.withResolvers<boolean>()
