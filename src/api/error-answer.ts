@@ -31,7 +31,10 @@ const frameworkErrors: Readonly<Record<string, [code: string, message: string]>>
     'The body is not as long as its Content-Length says.',
   ],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['invalid_json', 'The body is empty; send a JSON object.'],
-  FST_ERR_CTP_INVALID_JSON_BODY: ['invalid_json', 'The body is not valid JSON.'],
+  FST_ERR_CTP_INVALID_JSON_BODY: [
+    'invalid_json',
+    'The body is not valid JSON, or has a member that is called __proto__ or constructor.',
+  ],
   FST_ERR_BAD_URL: ['invalid_url', 'The URL is not correctly percent-encoded.'],
   FST_ERR_MAX_PARAM_LENGTH: ['invalid_url', 'A part of the URL is too long.'],
 }

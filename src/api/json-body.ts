@@ -9,6 +9,11 @@ export function acceptJson(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
   const parse = app.getDefaultJsonParser('error', 'error')
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    const coding = request.headers['content-encoding'] ?? 'identity'
+    if (coding.toLowerCase() !== 'identity') {
+      done(new PeerError('unsupported_media_type', 'Send the body as it is, not compressed.'))
+      return
+    }
     const text = body as string
     if (text.length > NESTING_MAX && nestsDeeper(text, NESTING_MAX)) {
       done(new PeerError('invalid_json', `The JSON nests more than ${NESTING_MAX} levels deep.`))

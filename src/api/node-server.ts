@@ -24,6 +24,8 @@ export function createNodeServer(handler: NodeHandler, options: HttpOptions): No
     headersTimeout: Math.min(options.headersTimeoutMs, options.requestTimeoutMs),
     requestTimeout: options.requestTimeoutMs,
     keepAliveTimeout: options.keepAliveMs,
+    // The check of names refuses such a request, in words.
+    requireHostHeader: false,
     connectionsCheckingInterval: CHECK_MS,
   }
   const listener = handler as () => void
@@ -32,6 +34,8 @@ export function createNodeServer(handler: NodeHandler, options: HttpOptions): No
       ? createServer(http1, listener)
       : createTlsServer(options.tls, http1, listener, options)
   server.maxConnections = options.connectionsMax
+  // Whatever else a client expects, it gets the answer.
+  server.on('checkExpectation', listener)
   return server
 }
 
@@ -80,9 +84,11 @@ export function badHttpHandler(
       return
     }
     const answer = answerTo(badHttp(error.code))
-    const body = JSON.stringify(openAiError(answer, newRequestId()))
+    const requestId = newRequestId()
+    const body = JSON.stringify(openAiError(answer, requestId))
     socket.end(
       `HTTP/1.1 ${answer.status} Refused\r\nConnection: close\r\n` +
+        `X-Request-Id: ${requestId}\r\n` +
         'Content-Type: application/json; charset=utf-8\r\n' +
         `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       () => socket.destroy(),

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { answerTo, errorBody, openAiError, retryHeaders } from '../../src/api/error-answer.ts'
 import { errorStatus } from '../../src/api/error-status.ts'
@@ -186,6 +187,21 @@ describe('a body', () => {
     const { status, body } = await post(new TextEncoder().encode('{"name":"x"}'), headers)
     expect(status).toBe(415)
     expect(body.error.code).toBe('unsupported_media_type')
+  })
+
+  it('that is compressed, which nobody reads here: 415', async () => {
+    const { url } = await startServer([echo])
+    const headers = { ...asOwner, ...json }
+    const asked = async (coding: string, body: BodyInit) =>
+      fetch(`${url}/v1/echo`, {
+        method: 'POST',
+        headers: { ...headers, 'content-encoding': coding },
+        body,
+      })
+    const refused = await asked('gzip', new Uint8Array(gzipSync('{"name":"x"}')))
+    expect(refused.status).toBe(415)
+    expect((await errorOf(refused)).error.message).toContain('not compressed')
+    expect((await asked('identity', '{"name":"x"}')).status).toBe(200)
   })
 
   it('is taken with a charset', async () => {

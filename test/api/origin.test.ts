@@ -34,6 +34,13 @@ describe('the Host header', () => {
     },
   )
 
+  it('is needed', async () => {
+    const { port } = await startServer([routes])
+    const { status, text } = await ask(port, ['GET /v1/thing HTTP/1.1'])
+    expect(status).toBe(403)
+    expect(text).toContain('"code":"host_not_allowed"')
+  })
+
   it.each([
     'evil.example',
     'localhost.evil.example',
