@@ -59,6 +59,10 @@ export interface PeerReady {
 
 /** A peer inside this process. */
 export interface Peer extends Service {
+  /** Resolves when everything listens; models go on loading. Once only. */
+  start(options: { signal: AbortSignal }): Promise<void>
+  /** Lets running answers end, then lets go of everything. Also while it starts, and after a failure. */
+  stop(): Promise<void>
   /** Throws before `start` has resolved. */
   ready(): PeerReady
   models(): ModelStatus[]
@@ -73,6 +77,9 @@ class LocalPeer implements Peer {
   readonly #config: Config
   readonly #beganAt: number
   #ready: PeerReady | undefined
+  #starting: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+  readonly #end = new AbortController()
 
   constructor(parts: Parts, config: Config, beganAt: number) {
     this.#parts = parts
@@ -80,11 +87,19 @@ class LocalPeer implements Peer {
     this.#beganAt = beganAt
   }
 
-  /** Resolves when everything listens; models go on loading. */
-  async start(options: { signal: AbortSignal }): Promise<void> {
+  async start({ signal }: { signal: AbortSignal }): Promise<void> {
+    // Its parts are used up after a stop, and its data folder is free for another peer.
+    if (this.#starting !== undefined || this.#stopping !== undefined) {
+      throw new PeerError('peer_used', 'A peer is started once. Make another with createPeer.')
+    }
+    this.#starting = this.#start(AbortSignal.any([signal, this.#end.signal]))
+    await this.#starting
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
     const { engine, http, network, identity, ownerKey, clock } = this.#parts
     // The engine's process takes longest to come up, so it is asked first; HTTP answers before libp2p.
-    await startAll([engine, ...(http ? [http] : []), network], options.signal)
+    await startAll([engine, ...(http ? [http] : []), network], signal)
     const { dataDir, roles, tls } = this.#config
     const { peerId } = identity
     const address = http === undefined ? null : reachable(http.address())
@@ -108,8 +123,15 @@ class LocalPeer implements Peer {
     this.#ready = ready
   }
 
-  /** Lets running answers end, then lets go of everything. Also after a failed start. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    this.#end.abort()
+    // Whoever asked for the start is told how it ended.
+    await this.#starting?.catch(() => {})
     const { engine, http, network, keys, store } = this.#parts
     const closing: Service[] = [
       { start: nothing, stop: () => store.close() },
