@@ -33,7 +33,7 @@ describe('the README', () => {
   beforeAll(async () => {
     peer = await startPeer({ dataDir })
     const { PATH = '' } = process.env
-    env = { PATH, HOME: home.path, PINAIVU_KEY: peer.ready.apiKey }
+    env = { PATH, HOME: home.path, PEER_KEY: peer.ready.apiKey }
   })
   afterAll(async () => {
     await peer.stop()
@@ -64,7 +64,7 @@ describe('the README', () => {
     const input = /input=(\[[^\]]+\])/.exec(python)?.[1] ?? ''
     const answer = await fetch(`${peer.ready.http}/v1/embeddings`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${env.PINAIVU_KEY}`, 'content-type': 'application/json' },
+      headers: { authorization: `Bearer ${env.PEER_KEY}`, 'content-type': 'application/json' },
       // What the Python client sends by itself.
       body: JSON.stringify({ model, input: JSON.parse(input), encoding_format: 'base64' }),
     })
