@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseSync } from 'vite'
@@ -93,7 +93,10 @@ function list(folder: string): string[] {
   })
 }
 
-const sources = ['src', 'bin', 'testnet', 'test', 'bench'].flatMap(list).map(readSource)
+const folders = ['src', 'bin', 'testnet', 'test', 'bench'].filter((name) =>
+  existsSync(join(root, name)),
+)
+const sources = folders.flatMap(list).map(readSource)
 const inSrc = sources.filter((source) => source.path.startsWith('src/'))
 
 /** The project's own file behind a relative import, as a path from the root. */
