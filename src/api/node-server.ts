@@ -1,5 +1,5 @@
 import type { Server, ServerResponse } from 'node:http'
-import { createSecureServer, type Http2SecureServer } from 'node:http2'
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import { messageOf, PeerError } from '../base/errors.ts'
 import { answerTo, openAiError } from './error-answer.ts'
@@ -59,9 +59,7 @@ function createTlsServer(
       ...http1,
     }
     const server = createSecureServer(secure, listener)
-    server.on('session', (session) => {
-      session.setTimeout(options.keepAliveMs, () => session.close())
-    })
+    server.on('session', (session) => endWhenIdle(session, options.keepAliveMs))
     return server
   } catch (error) {
     throw new PeerError(
@@ -70,6 +68,19 @@ function createTlsServer(
       { cause: error },
     )
   }
+}
+
+/** `close` alone would wait for ever on a client that takes nothing of what is still to go out. */
+function endWhenIdle(session: ServerHttp2Session, idleMs: number): void {
+  let open = 0
+  session.on('stream', (stream) => {
+    open++
+    stream.once('close', () => open--)
+  })
+  session.setTimeout(idleMs, () => {
+    if (open === 0) session.destroy()
+    else session.close()
+  })
 }
 
 /** Answers what is no HTTP at all, in the shape of every other error, and hangs up. */

@@ -1,5 +1,12 @@
-import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
+import { once } from 'node:events'
+import {
+  type ClientHttp2Session,
+  connect as connectHttp2,
+  constants,
+  type ServerHttp2Stream,
+} from 'node:http2'
 import { request as httpsRequest } from 'node:https'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { clientSignal } from '../../src/api/client-signal.ts'
 import type { HttpOptions } from '../../src/api/http-options.ts'
@@ -184,6 +191,51 @@ describe('with TLS', () => {
     stream.on('error', () => {})
     stream.once('response', () => stream.pause())
     await ended.promise
+  })
+
+  it('hangs up on a connection of which nothing is read any more', async () => {
+    const ended = Promise.withResolvers<void>()
+    const large: RouteModule = (app) => {
+      app.get('/large', { config: { access: 'public' } }, ({ raw }) => {
+        const { stream } = raw as unknown as { stream: ServerHttp2Stream }
+        stream.session?.once('close', () => ended.resolve())
+        return { text: 'x'.repeat(8 * 1024 * 1024) }
+      })
+    }
+    const { port } = await start([large], { stallMs: 100, keepAliveMs: 200 })
+    const deaf = createServer((inner) => {
+      const outer = connect(port, '127.0.0.1')
+      for (const socket of [inner, outer]) socket.on('error', () => {})
+      inner.pipe(outer)
+      outer.on('data', (data) => {
+        inner.write(data)
+        // The head of the answer went by, and all that the kernel holds now stays there.
+        if (outer.bytesRead > 64 * 1024) outer.pause()
+      })
+      onTestFinished(() => {
+        inner.destroy()
+        outer.destroy()
+      })
+    })
+    deaf.listen(0, '127.0.0.1')
+    await once(deaf, 'listening')
+    onTestFinished(() => {
+      deaf.close()
+    })
+    const client = session(`https://localhost:${(deaf.address() as AddressInfo).port}`)
+    await once(client, 'connect')
+    client.setLocalWindowSize(2 ** 30)
+    const stream = client.request({ ':path': '/large' })
+    stream.on('error', () => {}).resume()
+    await ended.promise
+  })
+
+  it('says goodbye to a connection that asks for nothing', async () => {
+    const { url } = await start([], { keepAliveMs: 50 })
+    const client = session(url)
+    const goodbye = once(client, 'goaway')
+    expect((await ask(client, { ':path': '/hello' })).status).toBe(200)
+    expect((await goodbye)[0]).toBe(constants.NGHTTP2_NO_ERROR)
   })
 
   it('tells a handler that asks too late that the client has left', async () => {
