@@ -138,7 +138,7 @@ function curlFor(models) {
   const body = { model, stream: true, messages: [{ role: 'user', content: 'Hello!' }] }
   return [
     `curl -N ${location.origin}/v1/chat/completions`,
-    '-H "Authorization: Bearer $PINAIVU_KEY"',
+    '-H "Authorization: Bearer $PEER_KEY"',
     "-H 'Content-Type: application/json'",
     `-d ${shellQuoted(JSON.stringify(body))}`,
   ].join(' \\\n  ')

@@ -3,6 +3,9 @@ import type { FromEngine } from '../ipc.ts'
 
 export type Send = (message: FromEngine) => void
 
+/** The peer ends a process that says more than 2,000 characters of a failure. */
+const MESSAGE_LENGTH_MAX = 1000
+
 /** Gathers the chunks of one tick into one message. */
 export class Outbox {
   readonly #send: Send
@@ -34,7 +37,7 @@ export class Outbox {
       type: 'run-failed',
       run,
       code,
-      message,
+      message: message.slice(0, MESSAGE_LENGTH_MAX),
       ...(param === undefined ? {} : { param }),
     })
   }
