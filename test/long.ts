@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const seededOnly = process.argv.includes('--seeded')
-const propertyRuns = seededOnly ? 1000 : 5000
+const propertyRuns = seededOnly ? 2000 : 10_000
 
 interface Report {
   numTotalTests: number
