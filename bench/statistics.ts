@@ -15,6 +15,16 @@ export function median(values: readonly number[]): number {
   return (lower + upper) / 2
 }
 
+/** How much y grows for each 1 of x: the line with the least squares through all points. */
+export function slope(points: readonly { x: number; y: number }[]): number {
+  const mean = (values: number[]) => values.reduce((sum, it) => sum + it, 0) / values.length
+  const x = mean(points.map((point) => point.x))
+  const y = mean(points.map((point) => point.y))
+  const spread = mean(points.map((point) => (point.x - x) ** 2))
+  if (!(spread > 0)) throw new RangeError('a slope needs two measurements')
+  return mean(points.map((point) => (point.x - x) * (point.y - y))) / spread
+}
+
 /** Three significant digits: no figure here is known better. */
 export function rounded(value: number): number {
   return Number(value.toPrecision(3))

@@ -1,0 +1,192 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { machineFacts } from './machine.ts'
+import { childrenOf, descriptorsOf, type LoadedPeer, residentMb, startPeer } from './peer.ts'
+import { keep } from './results.ts'
+import { load, type Outcome } from './soak/load.ts'
+import { rounded, slope } from './statistics.ts'
+
+const SAMPLE_MS = 10_000
+/** Of a run too short for that many samples, so that a slope has points enough. */
+const SAMPLES_MIN = 12
+/** From the last request until nothing runs and every connection is closed. */
+const IDLE_MS = 60_000
+const IDLE_CHECK_MS = 500
+
+const bounds = {
+  /** Half a GiB in a day: a leak of 100 bytes a request shows, the tides of a garbage collector do not. */
+  mbPerHour: 24,
+  /** What a process may wander by in the half of the run that is looked at, however short it is. */
+  mb: 6,
+  /** Files that are opened at first use and kept: a table of the database, a module's. */
+  descriptors: 4,
+}
+
+interface Sample {
+  atS: number
+  processes: { pid: number; mb: number; descriptors: number }[]
+  /** Requests that run and that wait, over all models. */
+  busy: number
+}
+
+/** Whether a peer that is used for long, also badly, stays as it was. */
+export async function run(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      minutes: { type: 'string', default: '30' },
+      seed: { type: 'string', default: '1' },
+    },
+  })
+  const machine = machineFacts()
+  const dataDir = await mkdtemp(join(tmpdir(), 'pinaivu-bench-soak-'))
+  try {
+    const peer = await startPeer(dataDir, { flags: ['--threads', '1'] })
+    try {
+      const run = await soak(peer, Number(values.minutes) * 60_000, Number(values.seed))
+      const checks = judge(run)
+      keep({
+        name: 'soak',
+        about:
+          'A peer with the demo models under a mixed load: chats, embeddings, completions, wrong ' +
+          'requests, clients that leave and clients that never read. Slopes are of the second half.',
+        machine,
+        settings: { ...values, bounds },
+        tables: tables(run, checks),
+        raw: run,
+      })
+      if (checks.some(broken)) process.exitCode = 1
+    } finally {
+      await peer.stop()
+    }
+  } finally {
+    await rm(dataDir, { recursive: true })
+  }
+}
+
+interface Soak {
+  before: Sample
+  samples: Sample[]
+  after: Sample
+  outcomes: Outcome[]
+}
+
+async function soak(peer: LoadedPeer, ms: number, seed: number): Promise<Soak> {
+  const startedAt = performance.now()
+  const before = await sample(peer, startedAt)
+  const stop = new AbortController()
+  const loading = load(peer, { seed, stop: stop.signal })
+  const samples: Sample[] = []
+  const everyMs = Math.min(SAMPLE_MS, ms / SAMPLES_MIN)
+  try {
+    while (performance.now() - startedAt < ms) {
+      await sleep(everyMs)
+      samples.push(await sample(peer, startedAt))
+    }
+  } finally {
+    // Also when there is no peer any more to look at: nobody could be asked then.
+    stop.abort()
+  }
+  const outcomes = await loading
+  const giveUpAt = performance.now() + IDLE_MS
+  let after = await sample(peer, startedAt)
+  while (!idle(before, after) && performance.now() < giveUpAt) {
+    await sleep(IDLE_CHECK_MS)
+    after = await sample(peer, startedAt)
+  }
+  return { before, samples, after, outcomes }
+}
+
+async function sample(peer: LoadedPeer, startedAt: number): Promise<Sample> {
+  const pids = [peer.pid, ...(await childrenOf(peer.pid))]
+  const processes = await Promise.all(
+    pids.map(async (pid) => ({
+      pid,
+      mb: Math.round((await residentMb(pid)) * 10) / 10,
+      descriptors: await descriptorsOf(pid),
+    })),
+  )
+  const atS = Math.round((performance.now() - startedAt) / 1000)
+  return { atS, processes, busy: await busyOf(peer) }
+}
+
+interface Readiness {
+  models: { running: number; queued: number }[]
+}
+
+async function busyOf(peer: LoadedPeer): Promise<number> {
+  // Kept open, the connection would be counted among the peer's descriptors.
+  const response = await fetch(`${peer.http}/readyz`, { headers: { connection: 'close' } })
+  const { models } = (await response.json()) as Readiness
+  return models.reduce((sum, { running, queued }) => sum + running + queued, 0)
+}
+
+const descriptorsIn = ({ processes }: Sample) =>
+  processes.reduce((sum, { descriptors }) => sum + descriptors, 0)
+
+const idle = (before: Sample, now: Sample) =>
+  now.busy === 0 && Math.abs(descriptorsIn(now) - descriptorsIn(before)) <= bounds.descriptors
+
+type Check = [what: string, measured: number, atMost: number]
+
+function judge({ before, samples, after, outcomes }: Soak): Check[] {
+  const half = samples.slice(Math.floor(samples.length / 2))
+  const hours = ((half.at(-1)?.atS ?? 0) - (half[0]?.atS ?? 0)) / 3600
+  const mbPerHour = rounded(Math.max(bounds.mbPerHour, bounds.mb / hours))
+  const alive = new Set(after.processes.map(({ pid }) => pid))
+  const ended = before.processes.filter(({ pid }) => !alive.has(pid))
+  const descriptors = Math.abs(descriptorsIn(after) - descriptorsIn(before))
+  const count = (wanted: (outcome: Outcome) => boolean) =>
+    outcomes.filter(wanted).reduce((sum, it) => sum + it.count, 0)
+  return [
+    ...before.processes.map(
+      ({ pid }, n): Check => [`${nameOf(n)}: MB an hour`, rounded(slopeOf(pid, half)), mbPerHour],
+    ),
+    ['descriptors, more or fewer than before', descriptors, bounds.descriptors],
+    ['requests that still run or wait', after.busy, 0],
+    ['engine processes that ended', ended.length, 0],
+    ['requests without an answer or a typed error', count((it) => !typed.test(it.outcome)), 0],
+    ['answers 5xx', count(({ outcome }) => outcome.startsWith('5')), 0],
+    ['requests that ended other than expected', count((it) => !it.expected), 0],
+  ]
+}
+
+const typed = /^(200|left|hung up|\d{3} [a-z]+_\w+)$/
+
+function slopeOf(pid: number, samples: readonly Sample[]): number {
+  const points = samples.flatMap(({ atS, processes }) =>
+    processes.filter((it) => it.pid === pid).map(({ mb }) => ({ x: atS / 3600, y: mb })),
+  )
+  return slope(points)
+}
+
+const nameOf = (n: number) => (n === 0 ? 'peer' : `engine process ${n}`)
+const broken = ([, measured, atMost]: Check) => !(measured <= atMost)
+
+function tables(run: Soak, checks: readonly Check[]) {
+  const { before, samples, after, outcomes } = run
+  const moments = [before, samples[Math.floor(samples.length / 2)] ?? after, after]
+  return [
+    {
+      title: 'Bounds',
+      columns: ['what', 'measured', 'at most', 'held'],
+      rows: checks.map((check) => [...check, broken(check) ? 'NO' : 'yes']),
+    },
+    {
+      title: 'MB and descriptors',
+      columns: ['process', ...moments.map(({ atS }) => `after ${atS} s`)],
+      rows: before.processes.map((_, n) => [
+        nameOf(n),
+        ...moments.map(({ processes }) => `${processes[n]?.mb} MB, ${processes[n]?.descriptors}`),
+      ]),
+    },
+    {
+      title: 'How requests ended',
+      columns: ['request', 'end', 'expected', 'count'],
+      rows: outcomes.map((it) => [it.kind, it.outcome, it.expected ? 'yes' : 'NO', it.count]),
+    },
+  ]
+}
