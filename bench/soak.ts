@@ -17,7 +17,7 @@ const IDLE_MS = 60_000
 const IDLE_CHECK_MS = 500
 
 const bounds = {
-  /** Half a GiB in a day: a leak of 100 bytes a request shows, the tides of a garbage collector do not. */
+  /** Half a GiB in a day: at 60 requests a second, some 110 bytes each. */
   mbPerHour: 24,
   /** What a process may wander by in the half of the run that is looked at, however short it is. */
   mb: 6,
