@@ -8,6 +8,7 @@ import {
   nativeContext,
   nativeModel,
   newSampler,
+  recycling,
 } from './binding.ts'
 import { calibrate } from './calibrate.ts'
 import { CHATML, ChatPrompt } from './chat-prompt.ts'
@@ -75,7 +76,7 @@ export class ChatEngine {
     const model = nativeModel(open.model)
     return new ChatEngine(open, plan, options, {
       context: nativeContext(context),
-      newSampler: () => newSampler(open.llama, model),
+      newSampler: recycling(() => newSampler(open.llama, model)),
       outbox,
       clock,
     })
