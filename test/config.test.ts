@@ -18,7 +18,7 @@ function machine(parts: ConfigSources & { toml?: string } = {}): ConfigSources {
     env: {},
     platform: 'linux',
     home: '/home/eve',
-    cwd: '/work',
+    cwd: '/there',
     readFile: (path) => (path.endsWith('/config.toml') ? toml : undefined),
     ...sources,
   }
@@ -116,7 +116,7 @@ describe('readConfig', () => {
     expect(config).toMatchObject({
       http: null,
       mdns: true,
-      dataDir: '/work/peer',
+      dataDir: '/there/peer',
       slots: undefined,
     })
   })
@@ -267,7 +267,7 @@ describe('config.toml', () => {
 
 describe('the data folder', () => {
   it('is a whole path, whatever the home folder is called', () => {
-    expect(findDataDir(machine({ home: 'eve' }))).toBe('/work/eve/.local/share/pinaivu')
+    expect(findDataDir(machine({ home: 'eve' }))).toBe('/there/eve/.local/share/pinaivu')
     expect(findDataDir(machine({ home: '', flags: { 'data-dir': '/d' } }))).toBe('/d')
   })
 
@@ -284,7 +284,7 @@ describe('the data folder', () => {
 
   it('is found although the rest of the configuration is broken', () => {
     const broken = machine({ flags: { 'data-dir': 'd' }, env: { PINAIVU_HTTP: '?' }, toml: '=' })
-    expect(findDataDir(broken)).toBe('/work/d')
+    expect(findDataDir(broken)).toBe('/there/d')
   })
 })
 
