@@ -3,8 +3,9 @@ import { homedir, userInfo } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { parse as parseToml, TomlError } from 'smol-toml'
 import { InvalidError, messageOf } from './base/errors.ts'
+import { isLoopback } from './base/loopback.ts'
 import { didYouMean } from './did-you-mean.ts'
-import { isLoopback, isModelName, type ModelSpec, type ValueContext } from './setting-values.ts'
+import { isModelName, type ModelSpec, type ValueContext } from './setting-values.ts'
 import {
   envName,
   notYet,

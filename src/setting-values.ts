@@ -42,11 +42,6 @@ export const parseHostPort: ParseValue<HostPort> = (text) => {
   return { host, port }
 }
 
-/** True for an address that only programs on this machine can reach. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
-}
-
 export function parseOneOf<T extends string>(choices: readonly T[]): ParseValue<T> {
   return (text) => {
     const found = choices.find((choice) => choice === text)

@@ -43,10 +43,6 @@ export class OriginPolicy {
   }
 }
 
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
-}
-
 function withoutPort(host: string): string {
   return host.replace(/:\d*$/, '')
 }

@@ -4,6 +4,7 @@ import { PeerError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
 import type { Service } from '../base/lifecycle.ts'
 import type { Logger } from '../base/logger.ts'
+import { isLoopback } from '../base/loopback.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { Random } from '../base/random.ts'
 import { buildApp } from './app.ts'
@@ -11,7 +12,6 @@ import type { Keys } from './auth.ts'
 import { Entrance } from './entrance.ts'
 import { defaultHttp, type HttpOptions } from './http-options.ts'
 import { badHttpHandler, createNodeServer, type NodeServer } from './node-server.ts'
-import { isLoopback } from './origin.ts'
 
 export interface HttpComponents {
   keys: Keys

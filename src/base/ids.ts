@@ -1,7 +1,7 @@
 import type { Clock } from './clock.ts'
 import type { Random } from './random.ts'
 
-export type IdKind = 'req' | 'job' | 'key' | 'acct'
+export type IdKind = 'req' | 'job' | 'key'
 
 /** Crockford's base 32, in which no two characters look alike. */
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz'

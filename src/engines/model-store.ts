@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { type FileHandle, open, readFile, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { type FileHandle, open, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { InvalidError, messageOf } from '../base/errors.ts'
+import { packageRoot } from '../base/package-root.ts'
 
 /** A model file that was found, and the name it is served under. */
 export interface ModelFile {
@@ -30,7 +31,7 @@ const IDENTITY_BYTES = 1024 * 1024
 export async function findModels(wanted: WantedModels): Promise<ModelFile[]> {
   const found: ModelFile[] = wanted.models.map(({ name, path }) => ({ name, path, demo: false }))
   if (wanted.demo) {
-    const folder = join(await packageRoot(import.meta.dirname), 'models')
+    const folder = join(packageRoot(), 'models')
     for (const [name, file] of Object.entries(demoFiles)) {
       found.push({ name, path: join(folder, file), demo: true })
     }
@@ -76,15 +77,4 @@ async function assertModelFile(path: string): Promise<void> {
 async function readAt(file: FileHandle, position: number, length: number): Promise<Buffer> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, position)
   return buffer.subarray(0, bytesRead)
-}
-
-/** The package's folder, above `src/` as well as above `dist/src/`. */
-async function packageRoot(folder: string): Promise<string> {
-  const text = await readFile(join(folder, 'package.json'), 'utf8').catch(() => '{}')
-  if (JSON.parse(text).name === 'pinaivu-peer') return folder
-  const above = dirname(folder)
-  if (above === folder) {
-    throw new InvalidError('model', 'The demo models are not there. Install again, or --no-demo.')
-  }
-  return await packageRoot(above)
 }

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isLoopback, OriginPolicy } from '../../src/api/origin.ts'
+import { OriginPolicy } from '../../src/api/origin.ts'
 import type { RouteModule } from '../../src/api/route.ts'
+import { isLoopback } from '../../src/base/loopback.ts'
 import { rawSocket, readAll, startServer } from './harness.ts'
 
 const routes: RouteModule = (app) => {

@@ -1,23 +1,18 @@
 import fc from 'fast-check'
-import { getLlama, type Llama, LlamaLogLevel, type LlamaModel } from 'node-llama-cpp'
+import type { Llama, LlamaModel } from 'node-llama-cpp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PeerError } from '../../../src/base/errors.ts'
 import { nativeModel } from '../../../src/engines/llama/core/binding.ts'
 import { boundedTokenizer } from '../../../src/engines/llama/core/bounded-tokenizer.ts'
 import { TokenTable } from '../../../src/engines/llama/core/token-table.ts'
-import { ask, chatModel, complete, embedModel, Harness } from './core-harness.ts'
+import { ask, complete, embedModel, Harness } from './core-harness.ts'
+import { openLibraryModel } from './library-model.ts'
 
 let llama: Llama
 let model: LlamaModel
 
 beforeAll(async () => {
-  llama = await getLlama({
-    build: 'never',
-    skipDownload: true,
-    gpu: false,
-    logLevel: LlamaLogLevel.error,
-  })
-  model = await llama.loadModel({ modelPath: chatModel })
+  ;({ llama, model } = await openLibraryModel())
 })
 afterAll(async () => {
   await llama.dispose()

@@ -1,21 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import {
-  getLlama,
-  type Llama,
-  type LlamaContext,
-  LlamaLogLevel,
-  type LlamaModel,
-} from 'node-llama-cpp'
+import type { Llama, LlamaContext, LlamaModel } from 'node-llama-cpp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   nativeContext,
   nativeLibrary,
   nativeModel,
   newSampler,
+  recycling,
 } from '../../../src/engines/llama/core/binding.ts'
-import { chatModel } from './core-harness.ts'
+import { openLibraryModel } from './library-model.ts'
 
 // What our tick loop takes from the library's inside. When one of these fails after an upgrade,
 // read the library's changes before anything else.
@@ -25,13 +20,7 @@ let model: LlamaModel
 let context: LlamaContext
 
 beforeAll(async () => {
-  llama = await getLlama({
-    build: 'never',
-    skipDownload: true,
-    gpu: false,
-    logLevel: LlamaLogLevel.error,
-  })
-  model = await llama.loadModel({ modelPath: chatModel })
+  ;({ llama, model } = await openLibraryModel())
   context = await model.createContext({ sequences: 2, contextSize: 256, batchSize: 64, threads: 1 })
 })
 afterAll(async () => {
@@ -113,5 +102,39 @@ describe('the private binding', () => {
     expect(one[3]?.[2]).toBe(5)
     native.disposeSequence(0)
     sampler.dispose()
+  })
+
+  it('has samplers that remember nothing when they are configured anew', async () => {
+    const native = nativeContext(context)
+    const take = recycling(() => newSampler(llama, nativeModel(model)))
+    native.initBatch(1)
+    const [logit = -1] = native.addToBatch(0, 0, Uint32Array.of(300), Uint32Array.of(0))
+    await native.decodeBatch()
+    const first = take()
+    first.applyConfig({})
+    const best = await native.sampleToken(logit, first)
+    first.applyConfig({
+      temperature: 1.5,
+      topK: 5,
+      topP: 0.5,
+      seed: 7,
+      repeatPenalty: 1,
+      repeatPenaltyMaxTokens: 8,
+      repeatPenaltyTokens: Uint32Array.of(best),
+      repeatPenaltyPresencePenalty: 2,
+      repeatPenaltyFrequencyPenalty: 2,
+      tokenBiasKeys: Uint32Array.of(best),
+      tokenBiasValues: Float32Array.of(Number.NEGATIVE_INFINITY),
+    })
+    expect(await native.sampleToken(logit, first)).not.toBe(best)
+    first.dispose()
+    first.dispose()
+    const again = take()
+    expect(again).toBe(first)
+    // Disposed of twice, it is still given to one only.
+    expect(take()).not.toBe(first)
+    again.applyConfig({})
+    expect(await native.sampleToken(logit, again)).toBe(best)
+    native.disposeSequence(0)
   })
 })

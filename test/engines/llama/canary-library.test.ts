@@ -1,14 +1,12 @@
 import {
-  getLlama,
   type Llama,
   type LlamaContext,
-  LlamaLogLevel,
   type LlamaModel,
   type Token,
   TokenPredictor,
 } from 'node-llama-cpp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { chatModel } from './core-harness.ts'
+import { openLibraryModel } from './library-model.ts'
 
 // Faults of the library that this engine goes around. When one of these tests fails, the library was
 // mended: see whether the detour is still worth its code.
@@ -17,13 +15,7 @@ let llama: Llama
 let model: LlamaModel
 
 beforeAll(async () => {
-  llama = await getLlama({
-    build: 'never',
-    skipDownload: true,
-    gpu: false,
-    logLevel: LlamaLogLevel.error,
-  })
-  model = await llama.loadModel({ modelPath: chatModel })
+  ;({ llama, model } = await openLibraryModel())
 })
 afterAll(async () => {
   await llama.dispose()

@@ -1,29 +1,16 @@
-import {
-  getLlama,
-  type Llama,
-  LlamaLogLevel,
-  type LlamaModel,
-  LlamaText,
-  SpecialTokensText,
-} from 'node-llama-cpp'
+import { type Llama, type LlamaModel, LlamaText, SpecialTokensText } from 'node-llama-cpp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { nativeLibrary, nativeModel } from '../../../src/engines/llama/core/binding.ts'
 import { CHATML, ChatPrompt } from '../../../src/engines/llama/core/chat-prompt.ts'
 import { TokenTable } from '../../../src/engines/llama/core/token-table.ts'
 import type { Message } from '../../../src/wire/job.ts'
-import { chatModel } from './core-harness.ts'
+import { openLibraryModel } from './library-model.ts'
 
 let llama: Llama
 let model: LlamaModel
 
 beforeAll(async () => {
-  llama = await getLlama({
-    build: 'never',
-    skipDownload: true,
-    gpu: false,
-    logLevel: LlamaLogLevel.error,
-  })
-  model = await llama.loadModel({ modelPath: chatModel })
+  ;({ llama, model } = await openLibraryModel())
 })
 afterAll(async () => {
   await llama.dispose()
