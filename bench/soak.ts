@@ -15,6 +15,8 @@ const SAMPLES_MIN = 12
 /** From the last request until nothing runs and every connection is closed. */
 const IDLE_MS = 60_000
 const IDLE_CHECK_MS = 500
+/** Of the half that is looked at. What is collected now and then is a sawtooth: its feet tell. */
+const WINDOWS = 6
 
 const bounds = {
   /** Half a GiB in a day: at 60 requests a second, some 110 bytes each. */
@@ -156,11 +158,17 @@ function judge({ before, samples, after, outcomes }: Soak): Check[] {
 
 const typed = /^(200|left|hung up|\d{3} [a-z]+_\w+)$/
 
+/** Of the least that a process held in each of the windows. */
 function slopeOf(pid: number, samples: readonly Sample[]): number {
   const points = samples.flatMap(({ atS, processes }) =>
     processes.filter((it) => it.pid === pid).map(({ mb }) => ({ x: atS / 3600, y: mb })),
   )
-  return slope(points)
+  const size = Math.max(1, Math.floor(points.length / WINDOWS))
+  const feet: typeof points = []
+  for (let from = 0; from + size <= points.length; from += size) {
+    feet.push(points.slice(from, from + size).reduce((low, it) => (it.y < low.y ? it : low)))
+  }
+  return slope(feet)
 }
 
 const nameOf = (n: number) => (n === 0 ? 'peer' : `engine process ${n}`)

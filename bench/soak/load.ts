@@ -9,8 +9,11 @@ const CLIENTS = 4
 const NEVER_READING = 2
 /** Nothing that is asked here takes more than seconds. */
 const ANSWER_MS = 60_000
-/** The peer lets a reader stall for 30 s; the rest is for a busy machine. */
-const HOLD_MS = 45_000
+/**
+ * The peer lets a reader stall for 30 s, and Node counts them anew once the kernel has taken a last
+ * part of what is to go out; the rest is for a busy machine.
+ */
+const HOLD_MS = 75_000
 /** Once its buffers are read, a connection that was hung up on says so at once. */
 const HANG_UP_MS = 5_000
 /** 400 times 34 KiB: more than the kernel takes for a reader that takes nothing (10 MiB at most). */

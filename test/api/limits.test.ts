@@ -286,6 +286,16 @@ describe('a client that takes nothing of its answer', () => {
       .toMatch(/requests_total\{method="GET",route="\/large",status="\d+"\} 1/)
   })
 
+  it('loses its connection too when it asked for many at once', async () => {
+    const { port, metrics } = await startServer([large], { stallMs: 100 })
+    const socket = await rawSocket(port)
+    socket.pause()
+    socket.write('GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(4))
+    await expect
+      .poll(() => metrics.text(), { timeout: 5_000 })
+      .toMatch(/requests_total\{method="GET",route="\/large",status="\d+"\} 4/)
+  })
+
   it('is not one that waits for an answer', async () => {
     const { url } = await startServer([large], { stallMs: 50 })
     expect(await (await fetch(`${url}/later`)).json()).toEqual({ here: true })

@@ -95,9 +95,11 @@ async function decodeRate(
         context.addToBatch(index, length + steps + 1, token, logit),
       )
       await context.decodeBatch()
-      await Promise.all(
+      const drawn = await Promise.allSettled(
         samplers.map((sampler, at) => context.sampleToken(indexes[at]?.[0] ?? 0, sampler)),
       )
+      // Only once none is in a draw any more may the samplers be given back.
+      for (const draw of drawn) if (draw.status === 'rejected') throw draw.reason
       if (signal.aborted) break
       if (++steps === 0) started = clock.elapsed()
       ms = clock.elapsed() - started
