@@ -1,8 +1,46 @@
+import type { PeerAction } from '../base/errors.ts'
+
 /** What the peer needs of a network. libp2p stands behind it, or a simulation. */
 export interface Network {
   status(): NetworkStatus
   start(options: { signal: AbortSignal }): Promise<void>
   stop(): Promise<void>
+
+  /** Peers of this network with an open connection. */
+  connected(): string[]
+  isConnected(peerId: string): boolean
+  /** Both sides have said who they are by then. Returns how to end that. */
+  onConnection(listener: (event: ConnectionEvent) => void): () => void
+  /** Resolves once a peer of this network answers there; `addresses` are tried beside known ones. */
+  connect(peerId: string, addresses: readonly string[], options: Wait): Promise<void>
+  disconnect(peerId: string): Promise<void>
+  /** Round trip of one ping on the open connection, in milliseconds. */
+  ping(peerId: string, options: Wait): Promise<number>
+  /** Connections to this peer are the last to be closed when there are too many. */
+  keep(peerId: string, wanted: boolean): void
+
+  /** A new stream, over a connection that is there or is made. `protocol` such as `generate/1`. */
+  open(peerId: string, protocol: string, options: Wait): Promise<FrameStream>
+  /** Before `start`. Each stream that another peer opens is given to the handler. */
+  handle(protocol: string, handler: StreamHandler, limits: HandlerLimits): void
+  /** Says of a peer what its input deserves; one that does it again and again is banned for a while. */
+  fault(peerId: string, action: PeerAction, reason: string): void
+
+  /** Tells the DHT that this peer has what `key` names, now and from then on; any bytes. */
+  provide(key: Uint8Array, options: Wait): Promise<void>
+  unprovide(key: Uint8Array): Promise<void>
+  /** Who said so, this peer excepted; hints only. */
+  findProviders(key: Uint8Array, options: Wait): AsyncIterable<PeerHint>
+  /** Keeps a record of this peer in the DHT. */
+  putRecord(kind: string, value: Uint8Array, options: Wait): Promise<void>
+  /** Any record of that peer that the DHT still has: perhaps an old one. */
+  getRecord(kind: string, peerId: string, options: Wait): Promise<Uint8Array | undefined>
+  /** Where that peer was seen last, by the peers that are close to it in the DHT. */
+  findPeer(peerId: string, options: Wait): Promise<string[]>
+}
+
+export interface Wait {
+  signal: AbortSignal
 }
 
 export interface NetworkStatus {
@@ -13,3 +51,42 @@ export interface NetworkStatus {
   connections: number
   listening: boolean
 }
+
+export interface ConnectionEvent {
+  peerId: string
+  connected: boolean
+}
+
+export interface PeerHint {
+  peerId: string
+  addresses: string[]
+}
+
+/** One stream of frames, each at most FRAME_BYTES_MAX, with back-pressure both ways. */
+export interface FrameStream {
+  readonly peerId: string
+  /** The next frame; undefined once the other side has ended its part. Throws when it was reset. */
+  read(options: Wait): Promise<Uint8Array | undefined>
+  /** Sent before this returns, unless the other side does not keep up: then `writable` resolves later. */
+  write(frame: Uint8Array): void
+  /** Resolves when more may be written without piling up; throws when the stream is gone. */
+  writable(options: Wait): Promise<void>
+  /** Ends our part; what was written still arrives. */
+  close(): Promise<void>
+  /** Ends both parts at once; what was written may be lost. */
+  reset(reason: Error): void
+  /** Aborted when the stream has ended in any way. */
+  readonly ended: AbortSignal
+}
+
+export type StreamHandler = (stream: FrameStream) => Promise<void>
+
+export interface HandlerLimits {
+  /** At once from one peer. */
+  streamsMax: number
+  /** Streams a second that one peer may open, after a burst of as many. */
+  opensPerSecond: number
+}
+
+/** Who judges a record of the DHT before it is kept for others; throws for what must not be. */
+export type RecordCheck = (peerId: string, value: Uint8Array) => void

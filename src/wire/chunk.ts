@@ -3,7 +3,7 @@ import type { Job } from './job.ts'
 /** A job goes down, chunks come up; aborting the signal stops both. After an abort one last `done` comes. */
 export type Generate = (job: Job, options: { signal: AbortSignal }) => AsyncIterable<Chunk>
 
-export type Chunk = Accepted | Progress | Tokens | Vectors | Done
+export type Chunk = Accepted | Progress | Routed | Tokens | Vectors | Done
 
 /** The job was admitted: its prompt is counted and fits. Only `progress` may come before it. */
 export interface Accepted {
@@ -18,6 +18,32 @@ export interface Progress {
   queued: number
   prefilled: number
   total: number
+}
+
+/** From a coordinator alone, right before the first tokens or vectors: who makes this answer. */
+export interface Routed {
+  type: 'routed'
+  node: Node
+  model: { name: string; id?: string }
+  inputTokens: number
+  route: Route
+}
+
+/** A peer as a client is told of it: as declared by that peer, measured by nobody. */
+export interface Node {
+  id: string
+  /** Undefined: it computes on its CPU. */
+  gpu?: string
+  country?: string
+}
+
+/** How the peer that answers was found. */
+export interface Route {
+  /** The best first, those that were tried among them; a peer that asks itself has one. */
+  candidates: { node: string; score: number; reasons: string[] }[]
+  /** Why others were not asked: reason → how many. */
+  excluded: Record<string, number>
+  attempts: { node: string; outcome: string; ms: number }[]
 }
 
 /** Tokens whose text is settled: whole characters, and certainly not the start of a stop string. */

@@ -7,6 +7,26 @@ export interface Job {
   work: Work
   /** Whose prefix cache this job may use and fill. Opaque; one per account. */
   cacheScope: string
+  /** Whose turn in a queue it takes; without it, that of its cache scope. */
+  queueScope?: string
+  wishes?: Wishes
+}
+
+/** What the caller asks of whoever does the work. */
+export interface Wishes {
+  /** An ISO 3166 alpha-2 code, or `EU`: only peers that say they are there may see the content. */
+  jurisdiction?: string
+  /** Nobody who asks for more. */
+  maxPrice?: Price
+  /** Peer ids: nobody else; not these. */
+  only?: string[]
+  not?: string[]
+}
+
+/** Micro-credits per 1,000 tokens. */
+export interface Price {
+  input: number
+  output: number
 }
 
 export type Work = ChatWork | CompletionWork | EmbeddingWork
@@ -67,4 +87,6 @@ export const limits = {
   messagesMax: 4096,
   promptsMax: 128,
   embeddingInputsMax: 2048,
+  /** Peer ids in `only` and in `not`. */
+  nodesMax: 64,
 } as const

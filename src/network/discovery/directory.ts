@@ -1,0 +1,26 @@
+import type { Advert } from '../../wire/advert.ts'
+import type { Status } from '../../wire/status.ts'
+
+/** A peer that said itself that it is there, and what this peer has measured of it. */
+export interface DirectoryEntry {
+  readonly peerId: string
+  readonly advert: Advert
+  /** Undefined while it is not watched. */
+  readonly status: Status | undefined
+  /** `clock.elapsed()` when it was last heard of, by itself and live. */
+  readonly heardAt: number
+  readonly connected: boolean
+  readonly rttMs: number | undefined
+}
+
+/** The peers that this one could use, in memory. Every look-up is by index. */
+export interface Directory {
+  all(): readonly DirectoryEntry[]
+  get(peerId: string): DirectoryEntry | undefined
+  /** Those that advertise a model of this id. */
+  byModelId(id: string): readonly DirectoryEntry[]
+  /** Those that advertise a model of this name. */
+  byModelName(name: string): readonly DirectoryEntry[]
+  /** Name → ids that go by it. */
+  modelNames(): ReadonlyMap<string, ReadonlySet<string>>
+}

@@ -1,0 +1,9 @@
+/** What peers speak with each other. The host puts `/pinaivu/<network>/` in front of each. */
+export const protocols = {
+  advert: 'advert/1',
+  status: 'status/1',
+  generate: 'generate/1',
+} as const
+
+/** One frame of any of them: a varint of its length and so many bytes. */
+export const FRAME_BYTES_MAX = 64 * 1024
