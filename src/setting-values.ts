@@ -2,6 +2,7 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { basename, isAbsolute, join, resolve } from 'node:path'
 import { InvalidError } from './base/errors.ts'
 import { didYouMean } from './did-you-mean.ts'
+import type { Price } from './wire/job.ts'
 
 /** What a relative path in a value is relative to. */
 export interface ValueContext {
@@ -101,6 +102,21 @@ export const parseRegion: ParseValue<string> = (text) => {
   }
   // "UK" is a common spelling of GB.
   return new Intl.Locale(`und-${code}`).region ?? code
+}
+
+/** A million credits per token: whoever asks for more wants no work. */
+const priceMax = 1_000_000_000_000
+
+export const parsePrice: ParseValue<Price> = (text) => {
+  const [input = '', output = '', ...rest] = text.split('/')
+  const fits = [input, output].every((part) => /^\d{1,13}$/.test(part) && Number(part) <= priceMax)
+  if (!fits || rest.length > 0) {
+    throw expected(
+      'micro-credits per 1,000 input and output tokens as IN/OUT, such as 40/120',
+      text,
+    )
+  }
+  return { input: Number(input), output: Number(output) }
 }
 
 export const parseOrigin: ParseValue<string> = (text) => {

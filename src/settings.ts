@@ -13,6 +13,7 @@ import {
   parseOneOf,
   parseOrigin,
   parsePath,
+  parsePrice,
   parseRegion,
   parseSwitch,
   parseWhole,
@@ -204,6 +205,13 @@ export const settings = {
     help: 'CPU threads per model.',
     defaultText: 'measured on this machine',
   }),
+  price: one(parsePrice, {
+    flag: 'price',
+    group: 'Models',
+    placeholder: 'IN/OUT',
+    help: 'Micro-credits per 1,000 tokens read and written, asked of other peers.',
+    default: '0/0',
+  }),
   roles: many(parseOneOf(roles), {
     flag: 'roles',
     group: 'This peer',
@@ -254,13 +262,7 @@ export const envName = (flag: string): string =>
   `PINAIVU_${flag.toUpperCase().replaceAll('-', '_')}`
 
 /** Announced options that nothing stands behind yet: silence would look like agreement. */
-export const notYet: readonly string[] = [
-  'publish',
-  'draft',
-  'upstream',
-  'price',
-  'allow-private-webhooks',
-]
+export const notYet: readonly string[] = ['publish', 'draft', 'upstream', 'allow-private-webhooks']
 
 /** Says what is wrong with a setting of that name, in the spelling of where it stood. */
 export function unknownSetting(flag: string, prefix = '', more: readonly string[] = []): string {
