@@ -89,4 +89,4 @@ export interface HandlerLimits {
 }
 
 /** Who judges a record of the DHT before it is kept for others; throws for what must not be. */
-export type RecordCheck = (peerId: string, value: Uint8Array) => void
+export type RecordCheck = (peerId: string, value: Uint8Array) => void | Promise<void>

@@ -1,0 +1,86 @@
+import { expect, test } from 'vitest'
+import { systemClock } from '../../src/base/clock.ts'
+import { memoryHub } from './memory-hub.ts'
+
+const wait = () => ({ signal: AbortSignal.timeout(5_000) })
+const limits = { streamsMax: 4, opensPerSecond: 100 }
+const bytes = (text: string) => new TextEncoder().encode(text)
+
+/** A clock that stands still, but for `pass`. */
+function handClock() {
+  let now = 0
+  let due: { at: number; task: () => void }[] = []
+  return {
+    ...systemClock,
+    now: () => now,
+    elapsed: () => now,
+    after(ms: number, task: () => void) {
+      const entry = { at: now + ms, task }
+      due.push(entry)
+      return () => {
+        due = due.filter((other) => other !== entry)
+      }
+    },
+    pass(ms: number) {
+      now += ms
+      const ready = due.filter(({ at }) => at <= now)
+      due = due.filter(({ at }) => at > now)
+      for (const { task } of ready) task()
+    },
+  }
+}
+
+async function pair() {
+  const clock = handClock()
+  const hub = memoryHub({ clock })
+  const [a, b] = [hub.network('a'), hub.network('b')]
+  b.handle(
+    'echo/1',
+    async (stream) => {
+      for (;;) {
+        const frame = await stream.read(wait())
+        if (frame === undefined) return
+        stream.write(frame)
+      }
+    },
+    limits,
+  )
+  await Promise.all([a.start(wait()), b.start(wait())])
+  await a.connect('b', b.status().addrs, wait())
+  return { clock, hub, a, b }
+}
+
+test('a frozen peer takes bytes and says nothing, until it is taken for dead', async () => {
+  const { clock, hub, a } = await pair()
+  const stream = await a.open('b', 'echo/1', wait())
+  hub.freeze('b')
+  stream.write(bytes('anybody?'))
+  await expect(stream.read({ signal: AbortSignal.timeout(20) })).rejects.toThrow()
+  expect(a.isConnected('b')).toBe(true)
+  clock.pass(20_000)
+  expect(a.isConnected('b')).toBe(false)
+  await expect(stream.read(wait())).rejects.toMatchObject({ code: 'connection_lost' })
+})
+
+test('what a cut held back arrives when it heals', async () => {
+  const { hub, a } = await pair()
+  const stream = await a.open('b', 'echo/1', wait())
+  hub.cut('a', 'b')
+  stream.write(bytes('late'))
+  await expect(stream.read({ signal: AbortSignal.timeout(20) })).rejects.toThrow()
+  hub.heal()
+  expect(await stream.read(wait())).toEqual(bytes('late'))
+})
+
+test('a killed peer is gone at once, and another may take its id', async () => {
+  const { hub, a } = await pair()
+  const gone = Promise.withResolvers<void>()
+  a.onConnection(({ connected }) => connected || gone.resolve())
+  hub.kill('b')
+  await gone.promise
+  await expect(a.connect('b', [], wait())).rejects.toMatchObject({ code: 'peer_unreachable' })
+  const again = hub.network('b')
+  await again.start(wait())
+  await a.connect('b', again.status().addrs, wait())
+  expect(again.connected()).toEqual(['a'])
+})
