@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { basename, isAbsolute, join, resolve } from 'node:path'
+import { countryCode } from './base/country.ts'
 import { InvalidError } from './base/errors.ts'
 import { didYouMean } from './did-you-mean.ts'
 import type { Price } from './wire/job.ts'
@@ -90,18 +91,10 @@ export const parseNetworkName: ParseValue<string> = (text) => {
   throw expected(`1 to ${networkNameMax} of the characters a-z, 0-9 and -`, text)
 }
 
-// Regions that CLDR names and that are no country: unions, test regions, "unknown".
-const notCountries = new Set(['EU', 'EZ', 'UN', 'QO', 'XA', 'XB', 'ZZ'])
-const countryNames = new Intl.DisplayNames(['en'], { type: 'region', fallback: 'none' })
-
 export const parseRegion: ParseValue<string> = (text) => {
-  const code = text.toUpperCase()
-  const known = /^[A-Z]{2}$/.test(code) && countryNames.of(code) !== undefined
-  if (!known || notCountries.has(code)) {
-    throw expected('a country as ISO 3166 alpha-2, such as DE or US', text)
-  }
-  // "UK" is a common spelling of GB.
-  return new Intl.Locale(`und-${code}`).region ?? code
+  const code = countryCode(text)
+  if (code === undefined) throw expected('a country as ISO 3166 alpha-2, such as DE or US', text)
+  return code
 }
 
 /** A million credits per token: whoever asks for more wants no work. */
