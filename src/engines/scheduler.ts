@@ -9,7 +9,7 @@ export const defaultScheduler = {
   slots: 4,
   /** Jobs. At a few seconds each the last one waits for about a minute: longer than people do. */
   queueMax: 64,
-  /** Jobs of one account: however much it asks, a quarter of the queue stays for others. */
+  /** Jobs of one account or peer: however much it asks, a quarter of the queue stays for others. */
   scopeMax: 48,
 } satisfies FairGateOptions
 
@@ -52,7 +52,7 @@ export function scheduled(
   const runningTime = new RunningTime(components.clock)
 
   const enter = (job: Job) => {
-    const ticket = gate.enter(job.cacheScope, lanesOf(job.work))
+    const ticket = gate.enter(job.queueScope ?? job.cacheScope, lanesOf(job.work))
     if (typeof ticket === 'object') return ticket
     throw busy(ticket, limits, runningTime.forJobs(gate.queued, gate.slots))
   }
@@ -116,7 +116,7 @@ function busy(refusal: Refusal, limits: FairGateOptions, retryAfterMs: number): 
   const what =
     refusal === 'queue-full'
       ? `The queue of this model is full (${limits.queueMax} requests wait).`
-      : `${limits.scopeMax} requests of this account wait for this model already.`
+      : `${limits.scopeMax} requests of this account or peer wait for this model already.`
   const seconds = Math.ceil(retryAfterMs / 1000)
   return new BusyError(`${what} Ask again in about ${seconds} s.`, retryAfterMs)
 }

@@ -71,6 +71,22 @@ describe('scheduled', () => {
     expect(engine.started).toEqual(['x1', 'x2', 'y1', 'z1', 'x3', 'y2', 'x4'])
   })
 
+  it('lets those take turns whose jobs name whose turn it is, whatever cache they use', async () => {
+    const engine = manual()
+    const generate = scheduled(engine.generate, components, { slots: 1 })
+    const jobs = ['x1', 'x2', 'x3', 'y1', 'z1'].map((id) => ({
+      ...jobOf(id, `account of ${id}`),
+      ...(id.startsWith('x') ? { queueScope: 'one peer' } : {}),
+    }))
+    const all = jobs.map((job) => collect(generate, job))
+    for (const _ of jobs) {
+      await quiet()
+      engine.end(engine.started.at(-1) ?? '')
+    }
+    await Promise.all(all)
+    expect(engine.started).toEqual(['x1', 'x2', 'y1', 'z1', 'x3'])
+  })
+
   it('tells each how many come before it, counting the turns of others', async () => {
     const engine = manual()
     const generate = scheduled(engine.generate, components, { slots: 1 })
@@ -115,7 +131,7 @@ describe('scheduled', () => {
     await first
     const abort = new AbortController()
     const admitted = ['a', 'b', 'c'].map((id) => collect(generate, jobOf(id), abort.signal))
-    await expect(collect(generate, jobOf('d'))).rejects.toThrow('2 requests of this account wait')
+    await expect(collect(generate, jobOf('d'))).rejects.toThrow('2 requests of this account')
     const other = collect(generate, jobOf('e', 'other'), abort.signal)
     const refused = collect(generate, jobOf('f', 'third'))
     await expect(refused).rejects.toThrow('The queue of this model is full (3 requests wait).')
