@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/clock.ts'
 import { DeadlineError, PeerError } from '../../base/errors.ts'
+import { Watch } from '../../base/watch.ts'
 import type { Chunk, Generate } from '../../wire/chunk.ts'
 
 export interface PatienceOptions {
@@ -53,46 +54,6 @@ export function patient(
         chunks.return?.().catch(() => {})
       }
     }
-  }
-}
-
-/** Deadlines of many short waits, one after the other, for the price of one timer. */
-class Watch {
-  readonly #clock: Clock
-  #deadline = 0
-  #firesAt = Number.POSITIVE_INFINITY
-  #giveUp = () => {}
-  #cancel = () => {}
-
-  constructor(clock: Clock) {
-    this.#clock = clock
-  }
-
-  over<T>(wait: Promise<T>, deadline: number, tooLate: () => PeerError): Promise<T> {
-    this.#deadline = deadline
-    if (deadline < this.#firesAt) this.#arm()
-    return new Promise((resolve, reject) => {
-      this.#giveUp = () => reject(tooLate())
-      wait.then(resolve, reject)
-    })
-  }
-
-  end(): void {
-    this.#cancel()
-  }
-
-  #arm(): void {
-    this.#cancel()
-    this.#firesAt = this.#deadline
-    this.#cancel = this.#clock.after(Math.max(0, this.#deadline - this.#clock.elapsed()), () => {
-      if (this.#clock.elapsed() < this.#deadline) {
-        this.#arm()
-        return
-      }
-      // A wait that is over already does not care; the next one needs a new timer.
-      this.#firesAt = Number.POSITIVE_INFINITY
-      this.#giveUp()
-    })
   }
 }
 
