@@ -23,6 +23,7 @@ import { calibrationRows } from './engines/calibration-rows.ts'
 import { Catalog } from './engines/catalog.ts'
 import type { Engine, ModelStatus } from './engines/engine.ts'
 import { engineLauncher } from './engines/llama/child-process.ts'
+import { modelIdRows } from './engines/model-ids.ts'
 import { findModels } from './engines/model-store.ts'
 import type { Identity } from './identity/identity.ts'
 import { loadIdentity } from './identity/key-file.ts'
@@ -201,6 +202,7 @@ export async function createPeer(
           ...base,
           launch: engineLauncher(base, { env: environment }),
           calibrations: store.table('calibrations', calibrationRows),
+          modelIds: store.table('model-ids', modelIdRows),
         },
         {
           models,

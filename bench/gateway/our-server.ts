@@ -31,7 +31,9 @@ const engine: PeerComponents['engine'] = {
   stop: async () => {},
   status: () => [...models.values()],
   resolve: (name) => models.get(name),
+  hardware: () => ({ gpus: [], cpu: 'none', cpuThreads: 1, ramBytes: 1, backend: 'cpu' }),
   onChange: () => () => {},
+  onLoad: () => () => {},
   async *generate(job) {
     yield { type: 'accepted', inputTokens: 32 }
     const pieces = job.model === 'whole' ? [answerPieces.join('')] : answerPieces

@@ -3,19 +3,23 @@ import { PeerError } from '../base/errors.ts'
 import type { Service } from '../base/lifecycle.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Metrics } from '../base/metrics.ts'
+import type { HardwareFacts } from '../wire/advert.ts'
 import type { Chunk, Generate } from '../wire/chunk.ts'
 import { aliasTable } from './aliases.ts'
 import { type CalibrationStore, Calibrator } from './calibrator.ts'
 import type { Engine, ModelStatus } from './engine.ts'
 import { engineMetrics } from './engine-metrics.ts'
+import { hardwareFacts, readSystem } from './hardware.ts'
 import type { LaunchEngine } from './llama/child-process.ts'
 import { modelFailed } from './llama/llama-engine.ts'
+import { type ModelIdStore, ModelIds } from './model-ids.ts'
 import type { ModelFile } from './model-store.ts'
-import { ServedModel, type ServedModelOptions } from './served-model.ts'
+import { ServedModel, type ServedModelListener, type ServedModelOptions } from './served-model.ts'
 
 export interface CatalogComponents {
   launch: LaunchEngine
   calibrations: CalibrationStore
+  modelIds: ModelIdStore
   clock: Clock
   logger: Logger
   metrics: Metrics
@@ -41,8 +45,11 @@ export class Catalog implements Engine, Service {
   readonly #models: Map<string, ServedModel>
   readonly #aliases: ReadonlyMap<string, string>
   readonly #calibrator: Calibrator
+  readonly #ids: ModelIds
   readonly #logger: Logger
   readonly #listeners = new Set<(status: ModelStatus) => void>()
+  readonly #loadListeners = new Set<(status: ModelStatus) => void>()
+  readonly #system = readSystem()
   readonly #stop = new AbortController()
   #background: Promise<void> | undefined
 
@@ -59,10 +66,14 @@ export class Catalog implements Engine, Service {
       metrics: engineMetrics(components.metrics),
     }
     this.#aliases = aliasTable(models, aliases)
-    const onChange = (status: ModelStatus) => this.#onChange(status)
+    const listener: ServedModelListener = {
+      onChange: (status) => this.#onChange(status),
+      onLoad: (model) => this.#onLoad(model),
+    }
     this.#models = new Map(
-      models.map((file) => [file.name, new ServedModel(inner, file, served, onChange)]),
+      models.map((file) => [file.name, new ServedModel(inner, file, served, listener)]),
     )
+    this.#ids = new ModelIds({ store: components.modelIds, logger: this.#logger })
     this.#calibrator = new Calibrator(
       { ...inner, store: components.calibrations },
       [...this.#models.values()],
@@ -86,15 +97,25 @@ export class Catalog implements Engine, Service {
     return model.generate(job, options)
   }
 
+  hardware(): HardwareFacts {
+    const found = [...this.#models.values()].flatMap(({ hardware }) => hardware ?? [])
+    return hardwareFacts(this.#system, found)
+  }
+
   onChange(listener: (status: ModelStatus) => void): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
   }
 
+  onLoad(listener: (status: ModelStatus) => void): () => void {
+    this.#loadListeners.add(listener)
+    return () => this.#loadListeners.delete(listener)
+  }
+
   /** Returns before the models are loaded: whoever asks meanwhile waits. */
   async start({ signal }: { signal: AbortSignal }): Promise<void> {
     signal.throwIfAborted()
-    this.#background ??= this.#loadAndCalibrate(this.#stop.signal).catch((error: unknown) => {
+    this.#background ??= this.#work(this.#stop.signal).catch((error: unknown) => {
       this.#logger.error('loading models ended early', { error })
     })
   }
@@ -105,15 +126,31 @@ export class Catalog implements Engine, Service {
     await this.#background
   }
 
+  /** All models are served before anything else is done with the machine. */
+  async #work(signal: AbortSignal): Promise<void> {
+    await this.#load(signal)
+    for (const model of this.#models.values()) await this.#identify(model, signal)
+    await this.#calibrator.run(signal)
+  }
+
   /** One after the other, so that the first is there soon. */
-  async #loadAndCalibrate(signal: AbortSignal): Promise<void> {
+  async #load(signal: AbortSignal): Promise<void> {
     for (const model of this.#models.values()) {
       await this.#calibrator.recall(model)
+      const id = await this.#ids.recall(model.path)
       if (signal.aborted) return
+      if (id !== undefined) model.useId(id)
       model.start()
+      // A demo model is so small that it is read before its process is up.
+      if (model.status().demo) await this.#identify(model, signal)
       await model.settled(signal)
     }
-    await this.#calibrator.run(signal)
+  }
+
+  async #identify(model: ServedModel, signal: AbortSignal): Promise<void> {
+    if (model.id !== undefined || model.failure !== undefined) return
+    const id = await this.#ids.find(model.path, signal)
+    if (id !== undefined) model.useId(id)
   }
 
   #find(name: string): ServedModel | undefined {
@@ -121,9 +158,15 @@ export class Catalog implements Engine, Service {
   }
 
   #onChange(status: ModelStatus): void {
-    const { name, state, slots, threads, error } = status
-    this.#logger.info('model', { name, state, slots, threads, error })
+    const { name, id, state, slots, threads, error } = status
+    this.#logger.info('model', { name, id, state, slots, threads, error })
     for (const listener of this.#listeners) listener(status)
+  }
+
+  #onLoad(model: ServedModel): void {
+    if (this.#loadListeners.size === 0) return
+    const status = model.status()
+    for (const listener of this.#loadListeners) listener(status)
   }
 }
 

@@ -1,3 +1,4 @@
+import type { HardwareFacts } from '../wire/advert.ts'
 import type { Generate } from '../wire/chunk.ts'
 
 export type ModelKind = 'chat' | 'embedding'
@@ -23,6 +24,8 @@ export interface ModelFacts {
 
 export interface ModelStatus {
   name: string
+  /** `cid:<CID of its file>`; undefined until the file was read once. */
+  id?: string
   state: ModelState
   /** Seconds since the epoch, when this peer began to serve it. */
   created: number
@@ -46,8 +49,12 @@ export interface Engine {
   /** A listed name or an alias of one. */
   resolve(name: string): ModelStatus | undefined
   generate: Generate
-  /** Called on every change of a state; returns how to end that. */
+  /** What this machine computes with; no graphics cards until a model is loaded. */
+  hardware(): HardwareFacts
+  /** Called on every change of a state or an id; returns how to end that. */
   onChange(listener: (status: ModelStatus) => void): () => void
+  /** Called when a model's `running`, `queued` or `slots` change. Often: a listener does little. */
+  onLoad(listener: (status: ModelStatus) => void): () => void
 }
 
 /** The machine that computes, as far as the engine can see it. */

@@ -15,6 +15,7 @@ export type Refusal = 'queue-full' | 'scope-full'
  */
 export class FairGate {
   readonly #options: FairGateOptions
+  readonly #onChange: () => void
   /** The map's order is the order of turns; a scope without waiting jobs is not in it. */
   readonly #scopes = new Map<string, Ticket[]>()
   readonly #running = new Set<Ticket>()
@@ -22,8 +23,10 @@ export class FairGate {
   #queued = 0
   #admitted = 0
 
-  constructor(options: FairGateOptions) {
+  /** `onChange` is called after each change of `slots`, `running` or `queued`. */
+  constructor(options: FairGateOptions, onChange: () => void = () => {}) {
     this.#options = options
+    this.#onChange = onChange
     this.#slots = options.slots
   }
 
@@ -49,6 +52,7 @@ export class FairGate {
   resize(slots: number): void {
     this.#slots = Math.max(1, Math.floor(slots))
     this.#admit()
+    this.#onChange()
   }
 
   /** The ticket is admitted at once where there is room; it must be left in every case. */
@@ -56,6 +60,7 @@ export class FairGate {
     const ticket = new Ticket(scope, lanes, () => this.#leave(ticket))
     if (this.#queued === 0 && this.#fits(ticket)) {
       this.#start(ticket)
+      this.#onChange()
       return ticket
     }
     if (this.#queued >= this.#options.queueMax) return 'queue-full'
@@ -65,6 +70,7 @@ export class FairGate {
     this.#scopes.set(scope, waiting)
     this.#queued++
     this.#tellPlaces()
+    this.#onChange()
     return ticket
   }
 
@@ -93,6 +99,7 @@ export class FairGate {
       this.#queued--
     }
     this.#admit()
+    this.#onChange()
   }
 
   #admit(): void {

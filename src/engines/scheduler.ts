@@ -40,15 +40,16 @@ export interface Scheduled {
 
 /**
  * Admits as many lanes as there are slots. A job that waits yields `progress` with its place;
- * one that finds the queue full fails with a BusyError.
+ * one that finds the queue full fails with a BusyError. `onLoad` is called when slots are taken or
+ * given back, and when the queue changes.
  */
 export function scheduled(
   generate: Generate,
-  components: { clock: Clock },
+  components: { clock: Clock; onLoad?: () => void },
   options: Partial<FairGateOptions> = {},
 ): Scheduled {
   const limits = { ...defaultScheduler, ...options }
-  const gate = new FairGate(limits)
+  const gate = new FairGate(limits, components.onLoad)
   const runningTime = new RunningTime(components.clock)
 
   const enter = (job: Job) => {

@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import type { PeerError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Generate } from '../wire/chunk.ts'
-import type { ModelState, ModelStatus } from './engine.ts'
+import type { Hardware, ModelState, ModelStatus } from './engine.ts'
 import type { EngineMetrics } from './engine-metrics.ts'
 import type { LaunchEngine } from './llama/child-process.ts'
 import type { Calibration, LoadOptions } from './llama/ipc.ts'
@@ -28,6 +28,12 @@ export interface ServedModelOptions extends Omit<LoadOptions, 'modelPath'> {
   scopeMax?: number
 }
 
+export interface ServedModelListener {
+  /** A state or an id. */
+  onChange(status: ModelStatus): void
+  onLoad(model: ServedModel): void
+}
+
 /** One model of this machine: its process, the engine over that, and the queue before both. */
 export class ServedModel {
   readonly name: string
@@ -41,7 +47,8 @@ export class ServedModel {
   readonly #supervisor: Supervisor
   readonly #engine: LlamaEngine
   readonly #scheduled: Scheduled
-  readonly #onChange: (status: ModelStatus) => void
+  readonly #listener: ServedModelListener
+  #id: string | undefined
   #calibration: RememberedCalibration | undefined
   #calibrationWanted: boolean
 
@@ -49,7 +56,7 @@ export class ServedModel {
     components: ServedModelComponents,
     file: ModelFile,
     options: ServedModelOptions,
-    onChange: (status: ModelStatus) => void,
+    listener: ServedModelListener,
   ) {
     const { queueMax, scopeMax, ...load } = options
     this.name = file.name
@@ -60,14 +67,19 @@ export class ServedModel {
     this.#load = { ...load, modelPath: file.path }
     // What the user fixed is not ours to find out.
     this.#calibrationWanted = load.slots === undefined || load.threads === undefined
-    this.#onChange = onChange
+    this.#listener = listener
     this.#supervisor = new Supervisor(components, this.#load)
     this.#engine = new LlamaEngine({ supervisor: this.#supervisor, clock: components.clock })
-    this.#scheduled = scheduled(this.#engine.generate, components, {
-      ...(queueMax === undefined ? {} : { queueMax }),
-      ...(scopeMax === undefined ? {} : { scopeMax }),
-      ...(load.slots === undefined ? {} : { slots: load.slots }),
-    })
+    const onLoad = () => listener.onLoad(this)
+    this.#scheduled = scheduled(
+      this.#engine.generate,
+      { ...components, onLoad },
+      {
+        ...(queueMax === undefined ? {} : { queueMax }),
+        ...(scopeMax === undefined ? {} : { scopeMax }),
+        ...(load.slots === undefined ? {} : { slots: load.slots }),
+      },
+    )
     this.generate = this.#scheduled
     this.#supervisor.listen({ onState: (state) => this.#onState(state) })
     this.#count(components.metrics)
@@ -75,6 +87,15 @@ export class ServedModel {
 
   get load(): SchedulerLoad {
     return this.#scheduled.load()
+  }
+
+  /** What its process found it computes with, when it had last loaded. */
+  get hardware(): Hardware | undefined {
+    return this.#supervisor.loaded?.hardware
+  }
+
+  get id(): string | undefined {
+    return this.#id
   }
 
   /** Why it cannot be served. */
@@ -94,6 +115,7 @@ export class ServedModel {
     const { tokensPerSecond } = this.#engine
     return {
       name: this.name,
+      ...(this.#id !== undefined && { id: this.#id }),
       state,
       created: this.#created,
       demo: this.#file.demo,
@@ -112,6 +134,11 @@ export class ServedModel {
 
   start(): void {
     this.#supervisor.start()
+  }
+
+  useId(id: string): void {
+    this.#id = id
+    this.#listener.onChange(this.status())
   }
 
   /** Resolves once it is ready or failed, or the signal aborts. */
@@ -152,7 +179,7 @@ export class ServedModel {
     const calibration = { ...result, gpu: this.#supervisor.loaded?.hardware.gpu ?? [] }
     this.useCalibration(calibration)
     this.#scheduled.resize(result.slots)
-    this.#onChange(this.status())
+    this.#listener.onChange(this.status())
     return calibration
   }
 
@@ -162,7 +189,7 @@ export class ServedModel {
       this.#scheduled.resize(loaded.slots)
       this.#checkCalibration(loaded.hardware.gpu)
     }
-    this.#onChange(this.status())
+    this.#listener.onChange(this.status())
   }
 
   /** What was measured with other graphics cards is forgotten, and the model loaded without it. */

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Engine, ModelFacts, ModelStatus } from '../../src/engines/engine.ts'
+import type { HardwareFacts } from '../../src/wire/advert.ts'
 import type { Chunk, Finish, TokenLogprob } from '../../src/wire/chunk.ts'
 import type { Job, Sampling } from '../../src/wire/job.ts'
 
@@ -52,7 +53,15 @@ export class ScriptedEngine implements Engine {
     return this.#models.find((each) => each.name === (name === 'gpt-4o-mini' ? 'test-chat' : name))
   }
 
+  hardware(): HardwareFacts {
+    return { gpus: [], cpu: 'Scripted', cpuThreads: 1, ramBytes: 1, backend: 'cpu' }
+  }
+
   onChange(): () => void {
+    return () => {}
+  }
+
+  onLoad(): () => void {
     return () => {}
   }
 

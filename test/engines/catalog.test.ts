@@ -14,18 +14,18 @@ import { chatJob, collect, scriptedChild, textOf } from './llama/supervised.ts'
 const folder = mkdtempSync(join(tmpdir(), 'pinaivu-'))
 
 /** A file whose name is the script of loading it. */
-function modelFile(name: string, script = 'good') {
+function modelFile(name: string, script = 'good', content = 'GGUF') {
   const path = join(folder, script)
-  writeFileSync(path, 'GGUF')
+  writeFileSync(path, content)
   return { name, path, demo: false }
 }
 
-class MemoryCalibrations {
-  readonly kept = new Map<string, RememberedCalibration>()
-  async put(key: string, value: RememberedCalibration): Promise<void> {
+class MemoryRows<T> {
+  readonly kept = new Map<string, T>()
+  async put(key: string, value: T): Promise<void> {
     this.kept.set(key, value)
   }
-  async get(key: string): Promise<RememberedCalibration | undefined> {
+  async get(key: string): Promise<T | undefined> {
     return this.kept.get(key)
   }
 }
@@ -53,7 +53,8 @@ const never = new AbortController().signal
 
 function open(
   options: Pick<CatalogOptions, 'models'> & Partial<CatalogOptions>,
-  calibrations = new MemoryCalibrations(),
+  calibrations = new MemoryRows<RememberedCalibration>(),
+  modelIds = new MemoryRows<string>(),
 ) {
   const clock = new CountedSleeps()
   const launch = engineLauncher(
@@ -61,7 +62,7 @@ function open(
     { env: process.env, entry: scriptedChild },
   )
   const catalog = new Catalog(
-    { launch, calibrations, clock, logger: silentLogger, metrics: noMetrics },
+    { launch, calibrations, modelIds, clock, logger: silentLogger, metrics: noMetrics },
     { idleMs: 60_000, ...options },
   )
   return {
@@ -88,12 +89,12 @@ function until(catalog: Catalog, fits: (status: ModelStatus) => boolean): Promis
 describe('the catalog', () => {
   it('loads one model after the other, and tells each change', async () => {
     await using it = open({ models: [modelFile('a'), modelFile('b', 'crash'), modelFile('c')] })
-    const changes: string[] = []
-    it.catalog.onChange(({ name, state }) => changes.push(`${name} ${state}`))
+    const changes = new Set<string>()
+    it.catalog.onChange(({ name, state }) => changes.add(`${name} ${state}`))
     expect(it.catalog.status().map(({ state }) => state)).toEqual(['waiting', 'waiting', 'waiting'])
     await it.catalog.start({ signal: never })
     await it.until(({ name, state }) => name === 'c' && state === 'ready')
-    expect(changes).toEqual([
+    expect([...changes]).toEqual([
       'a loading',
       'a ready',
       'b loading',
@@ -152,6 +153,48 @@ describe('the catalog', () => {
     expect(it.catalog.resolve('a')).toMatchObject({ running: 0, queued: 0 })
   })
 
+  it('tells each change of what runs and what waits', async () => {
+    await using it = open({ models: [modelFile('a')], slots: 1 })
+    const loads: string[] = []
+    const end = it.catalog.onLoad(({ name, running, queued }) => {
+      loads.push(`${name} ${running} ${queued}`)
+    })
+    const abort = new AbortController()
+    const first = collect(it.catalog.generate, chatJob('wait', { model: 'a' }), abort.signal)
+    const second = collect(it.catalog.generate, chatJob('answer', { model: 'a' }))
+    expect(loads).toEqual(['a 1 0', 'a 1 1'])
+    await it.catalog.start({ signal: never })
+    abort.abort()
+    await Promise.all([first, second])
+    expect(loads.slice(-2)).toEqual(['a 1 0', 'a 0 0'])
+    end()
+    await collect(it.catalog.generate, chatJob('answer', { model: 'a' }))
+    expect(loads.at(-1)).toBe('a 0 0')
+    expect(it.catalog.hardware()).toMatchObject({ gpus: [], backend: 'cpu' })
+  })
+
+  it('finds out what each model is by its file, and knows it at the next start', async () => {
+    const modelIds = new MemoryRows<string>()
+    const models = [
+      { ...modelFile('a'), demo: true },
+      modelFile('b', 'refuse', 'GGUF, damaged'),
+      modelFile('c', 'another', 'GGUF, other weights'),
+    ]
+    {
+      await using it = open({ models }, undefined, modelIds)
+      await it.catalog.start({ signal: never })
+      const found = await it.until(({ name, id }) => name === 'c' && id !== undefined)
+      expect(found).toMatchObject({ state: 'ready', id: expect.stringMatching(/^cid:bafkrei/) })
+      expect(it.catalog.resolve('a')?.id).toMatch(/^cid:bafkrei/)
+      expect(it.catalog.resolve('a')?.id).not.toBe(found.id)
+      expect(it.catalog.resolve('b')).not.toHaveProperty('id')
+    }
+    await using it = open({ models }, undefined, modelIds)
+    await it.catalog.start({ signal: never })
+    const known = await it.until(({ name, id }) => name === 'c' && id !== undefined)
+    expect(known.state).toBe('waiting')
+  })
+
   it('ends everything when it stops, in the middle of loading too', async () => {
     const it = open({ models: [modelFile('slow', 'hang'), modelFile('b')] })
     const waiting = collect(it.catalog.generate, chatJob('answer', { model: 'slow' }))
@@ -166,7 +209,7 @@ describe('the catalog', () => {
 
 describe('calibration', () => {
   it('is done when the machine is idle, applied, and remembered for the next start', async () => {
-    const calibrations = new MemoryCalibrations()
+    const calibrations = new MemoryRows<RememberedCalibration>()
     const models = [modelFile('a')]
     {
       await using it = open({ models, idleMs: 1 }, calibrations)
@@ -193,7 +236,7 @@ describe('calibration', () => {
   })
 
   it('is forgotten when it was measured with other graphics cards', async () => {
-    const calibrations = new MemoryCalibrations()
+    const calibrations = new MemoryRows<RememberedCalibration>()
     const stale = { slots: 1, threads: 2, measured: [], gpu: ['another card'] }
     vi.spyOn(calibrations, 'get').mockResolvedValue(stale)
     await using it = open({ models: [modelFile('a')] }, calibrations)
