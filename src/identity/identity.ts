@@ -2,7 +2,7 @@ import { createPrivateKey, type KeyObject, sign as nodeSign } from 'node:crypto'
 import { getPublicKey, hashes } from '@noble/ed25519'
 import { sha512 } from '@noble/hashes/sha2.js'
 import { InvalidError } from '../base/errors.ts'
-import { peerIdOf } from './peer-id.ts'
+import { peerIdOf } from '../wire/peer-id.ts'
 
 hashes.sha512 = sha512
 

@@ -87,6 +87,8 @@ export const limits = {
   messagesMax: 4096,
   promptsMax: 128,
   embeddingInputsMax: 2048,
+  /** Micro-credits per 1,000 tokens: a million credits a token. Who asks for more wants no work. */
+  priceMax: 1_000_000_000_000,
   /** Peer ids in `only` and in `not`. */
   nodesMax: 64,
 } as const

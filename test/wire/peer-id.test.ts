@@ -4,7 +4,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { identityFromSeed } from '../../src/identity/identity.ts'
-import { peerIdOf, publicKeyOf } from '../../src/identity/peer-id.ts'
+import { peerIdOf, publicKeyOf } from '../../src/wire/peer-id.ts'
 
 const key = fc.uint8Array({ minLength: 32, maxLength: 32 })
 const refusal = /52 characters/
