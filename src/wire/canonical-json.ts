@@ -1,0 +1,95 @@
+import { malformed } from './malformed.ts'
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+
+export interface JsonBounds {
+  depthMax: number
+  /** Elements and members, at all depths together. */
+  valuesMax: number
+}
+
+/**
+ * RFC 8785: one value, one text. Half a surrogate pair, which has no UTF-8, becomes U+FFFD.
+ * `undefined` members are left out.
+ */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (typeof value === 'object' && value !== null) return canonicalObject(Object.entries(value))
+  if (typeof value === 'string') return JSON.stringify(value.toWellFormed())
+  if (typeof value === 'number' && !Number.isFinite(value)) {
+    throw new RangeError(`JSON has no ${value}.`)
+  }
+  return JSON.stringify(value)
+}
+
+function canonicalObject(members: [string, unknown][]): string {
+  const texts = members
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => [key.toWellFormed(), value] as const)
+    // By UTF-16 code units, as `<` compares.
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => `${JSON.stringify(key)}:${canonicalJson(value)}`)
+  return `{${texts.join(',')}}`
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+/**
+ * Refuses whatever is not the one text of its value: spaces, doubled or unsorted keys, other
+ * spellings of numbers and characters. Its bounds hold before anything is built.
+ */
+export function parseCanonicalJson(bytes: Uint8Array, where: string, bounds: JsonBounds): Json {
+  const text = decode(bytes, where)
+  checkBounds(text, where, bounds)
+  const value = parse(text, where)
+  if (canonicalJson(value) !== text) throw malformed(where, 'is not canonical JSON (RFC 8785)')
+  return value
+}
+
+function decode(bytes: Uint8Array, where: string): string {
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    throw malformed(where, 'is not UTF-8')
+  }
+}
+
+function parse(text: string, where: string): Json {
+  try {
+    return JSON.parse(text) as Json
+  } catch {
+    throw malformed(where, 'is not JSON')
+  }
+}
+
+function checkBounds(text: string, where: string, { depthMax, valuesMax }: JsonBounds): void {
+  let depth = 0
+  let values = 0
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]
+    if (character === '"') {
+      at = endOfString(text, at + 1)
+    } else if (character === '[' || character === '{') {
+      depth++
+      values++
+      if (depth > depthMax) throw malformed(where, `is nested deeper than ${depthMax}`)
+    } else if (character === ']' || character === '}') {
+      depth--
+    } else if (character === ',') {
+      values++
+    }
+    if (values > valuesMax) throw malformed(where, `has more than ${valuesMax} values`)
+  }
+}
+
+/** Where the closing quote is. */
+function endOfString(text: string, start: number): number {
+  for (let from = start; ; ) {
+    const quote = text.indexOf('"', from)
+    if (quote < 0) return text.length
+    let backslashes = 0
+    while (text[quote - 1 - backslashes] === '\\') backslashes++
+    if (backslashes % 2 === 0) return quote
+    from = quote + 1
+  }
+}
