@@ -29,7 +29,11 @@ export async function within<T>(
 
 /** Waits for what others may wait for too: the signal ends this wait, not the work. */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted()
+  if (signal.aborted) {
+    // Nobody else may be waiting for it, and a failure that nobody heard of ends the process.
+    work.catch(() => {})
+    throw signal.reason
+  }
   const aborted = Promise.withResolvers<never>()
   const onAbort = () => aborted.reject(signal.reason)
   signal.addEventListener('abort', onAbort, { once: true })

@@ -1,0 +1,149 @@
+import type { Clock } from '../../base/clock.ts'
+import type { FrameStream, Wait } from '../../network/network.ts'
+import type { Done, Progress, Tokens, Vectors } from '../../wire/chunk.ts'
+import type { Fault, FromProvider } from '../../wire/generate.ts'
+import { encodeFromProvider } from '../../wire/generate-codec.ts'
+import type { Price } from '../../wire/job.ts'
+import { Coalescer, HOLD_MS } from './coalescer.ts'
+import { vectorFrames } from './vector-frames.ts'
+
+/** The protocol says 500; a busy machine's timers are late. */
+const PROGRESS_MS = 400
+
+/** Writes one answer as frames, and a sign of life whenever there is nothing else to write. */
+export class AnswerWriter {
+  readonly #stream: FrameStream
+  readonly #clock: Clock
+  readonly #coalescer = new Coalescer((tokens) => this.#sendTokens(tokens))
+  readonly #sent: number[] = []
+  #accepted = false
+  #inputTokens = 0
+  #progress: Progress = { type: 'progress', queued: 0, prefilled: 0, total: 0 }
+  #wroteAt = 0
+  #blocked = false
+  #cancelBeat = () => {}
+  #cancelFlush: (() => void) | undefined
+
+  constructor(stream: FrameStream, clock: Clock) {
+    this.#stream = stream
+    this.#clock = clock
+  }
+
+  get accepted(): boolean {
+    return this.#accepted
+  }
+
+  /** Of the prompt; 0 until they are counted. */
+  get inputTokens(): number {
+    return this.#inputTokens
+  }
+
+  /** Tokens that were written of this choice. */
+  sent(choice: number): number {
+    return this.#sent[choice] ?? 0
+  }
+
+  accept(price: Price, allowance: number): void {
+    this.#accepted = true
+    this.#send({
+      type: 'accept',
+      inputTokens: this.#inputTokens,
+      price,
+      allowance,
+      openSignature: new Uint8Array(),
+      resumedAt: [],
+    })
+    this.#beat()
+  }
+
+  /** Said at once, or with `accept` where that has not been written. */
+  counted(inputTokens: number): void {
+    this.#inputTokens = inputTokens
+    if (this.#accepted) this.#sendProgress()
+  }
+
+  progress(progress: Progress): void {
+    this.#progress = progress
+    this.#sendProgress()
+  }
+
+  tokens(tokens: Tokens): void {
+    this.#coalescer.add(tokens, this.#clock.elapsed())
+    if (this.#coalescer.holds) this.#cancelFlush ??= this.#clock.after(HOLD_MS, () => this.flush())
+  }
+
+  vectors(vectors: Vectors): void {
+    for (const frame of vectorFrames(vectors)) this.#send(frame)
+  }
+
+  /** What is held goes out now. */
+  flush(): void {
+    this.#cancelFlush?.()
+    this.#cancelFlush = undefined
+    this.#coalescer.flush(this.#clock.elapsed())
+  }
+
+  done({ finish, usage }: Done): void {
+    this.stop()
+    this.#send({ type: 'done', finish, usage, entry: new Uint8Array(), drafting: [] })
+  }
+
+  /** The end without an answer, or without the rest of it. */
+  fail(fault: Fault): void {
+    this.stop()
+    this.#send({ type: this.#accepted ? 'failed' : 'refuse', ...fault })
+  }
+
+  /** Resolves when more may be written. */
+  async room(options: Wait): Promise<void> {
+    this.#blocked = true
+    await this.#stream.writable(options)
+    this.#blocked = false
+  }
+
+  /** Nothing is written any more that is not asked for; what is held is dropped. */
+  stop(): void {
+    this.#cancelBeat()
+    this.#cancelFlush?.()
+    this.#cancelFlush = undefined
+  }
+
+  #beat(): void {
+    const quietMs = this.#clock.elapsed() - this.#wroteAt
+    if (quietMs >= PROGRESS_MS && !this.#blocked) this.#sendProgress()
+    const waitMs = quietMs >= PROGRESS_MS ? PROGRESS_MS : PROGRESS_MS - quietMs
+    this.#cancelBeat = this.#clock.after(waitMs, () => this.#beat())
+  }
+
+  #sendProgress(): void {
+    const { queued, prefilled, total } = this.#progress
+    this.#send({ type: 'progress', queued, prefilled, total, inputTokens: this.#inputTokens })
+  }
+
+  #sendTokens({ choice, index, ids, text, logprobs = [] }: Tokens): void {
+    this.#sent[choice] = index + ids.length
+    const tool = { index: 0, name: '', callId: '' }
+    this.#send({
+      type: 'tokens',
+      choice,
+      first: index,
+      ids,
+      text,
+      logprobs,
+      channel: 'content',
+      tool,
+    })
+  }
+
+  #send(frame: FromProvider): void {
+    const bytes = encodeFromProvider(frame)
+    // Whoever owns the stream is told of its end; here is nothing more to do.
+    if (this.#stream.ended.aborted) return
+    try {
+      this.#stream.write(bytes)
+    } catch (error) {
+      this.#stream.reset(error instanceof Error ? error : new Error(String(error)))
+    }
+    this.#wroteAt = this.#clock.elapsed()
+  }
+}

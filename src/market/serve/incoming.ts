@@ -1,0 +1,85 @@
+import type { Clock } from '../../base/clock.ts'
+import { within } from '../../base/deadline.ts'
+import type { FrameStream, Wait } from '../../network/network.ts'
+import type { Signed, ToProvider } from '../../wire/generate.ts'
+import { decodeToProvider } from '../../wire/generate-codec.ts'
+import { malformed } from '../../wire/malformed.ts'
+import { Refusal } from './refusal.ts'
+
+/** To the first frame, and to each of the body: a coordinator has them ready when it opens the stream. */
+export const FRAME_MS = 5_000
+/** For the whole body: 20 MiB at about 3 Mbit/s. */
+export const BODY_MS = 60_000
+
+/** What a coordinator sends on one stream. */
+export class Incoming {
+  readonly #stream: FrameStream
+  readonly #clock: Clock
+
+  constructor(stream: FrameStream, clock: Clock) {
+    this.#stream = stream
+    this.#clock = clock
+  }
+
+  /** The next frame; undefined once the coordinator has ended its part. */
+  async next(options: Wait): Promise<ToProvider | undefined> {
+    for (;;) {
+      const bytes = await this.#stream.read(options)
+      if (bytes === undefined) return undefined
+      const frame = decodeToProvider(bytes)
+      // What only a newer version says is passed over.
+      if (frame !== undefined) return frame
+    }
+  }
+
+  async job({ signal }: Wait): Promise<Signed> {
+    const frame = await this.#soon('The job', signal)
+    if (frame === undefined) throw cancelled()
+    if (frame.type !== 'job') throw malformed('ToProvider', 'is no job, as the first one must be')
+    return frame.job
+  }
+
+  /** `hold` is told of every part when it is there, and throws where there is no room for it. */
+  async body(length: number, hold: (bytes: number) => void, { signal }: Wait): Promise<Uint8Array> {
+    const whole = { ms: BODY_MS, what: 'The body of the job', signal }
+    return await within(this.#clock, whole, async (ending) => {
+      const parts: Uint8Array[] = []
+      let arrived = 0
+      while (arrived < length) {
+        const frame = await this.#soon('The next part of the body', ending)
+        if (frame === undefined || frame.type === 'cancel') throw cancelled()
+        if (frame.type !== 'body') {
+          throw malformed('ToProvider', 'is no part of the body, which is not whole yet')
+        }
+        arrived += frame.bytes.length
+        if (arrived > length) throw malformed('Job.body_bytes', 'is less than was sent')
+        hold(frame.bytes.length)
+        parts.push(frame.bytes)
+      }
+      return joined(parts, length)
+    })
+  }
+
+  #soon(what: string, signal: AbortSignal): Promise<ToProvider | undefined> {
+    return within(this.#clock, { ms: FRAME_MS, what, signal }, (ending) =>
+      this.next({ signal: ending }),
+    )
+  }
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const [first] = parts
+  if (parts.length === 1 && first) return first
+  const whole = new Uint8Array(length)
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}
+
+/** Nobody wants it any more. */
+function cancelled(): Refusal {
+  return new Refusal('cancelled', 'The job was cancelled before it began.')
+}

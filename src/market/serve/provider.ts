@@ -1,0 +1,193 @@
+import type { Clock } from '../../base/clock.ts'
+import { DeadlineError, PeerError } from '../../base/errors.ts'
+import type { Service } from '../../base/lifecycle.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { Metrics } from '../../base/metrics.ts'
+import type { Engine } from '../../engines/engine.ts'
+import type { Identity } from '../../identity/identity.ts'
+import type { Verify } from '../../identity/verify.ts'
+import type { FrameStream, Network } from '../../network/network.ts'
+import type { Generate } from '../../wire/chunk.ts'
+import type { WireJob } from '../../wire/generate.ts'
+import { openJob } from '../../wire/generate-codec.ts'
+import type { Job, Work } from '../../wire/job.ts'
+import { openBody } from '../../wire/job-body.ts'
+import { protocols } from '../../wire/protocols.ts'
+import { Admission } from './admission.ts'
+import { ALLOWANCE_MAX, type Settlement } from './allowance.ts'
+import { AnswerWriter } from './answer-writer.ts'
+import { Incoming } from './incoming.ts'
+import { draining, faultOf } from './refusal.ts'
+import { type ServeMetrics, serveMetrics } from './serve-metrics.ts'
+import { type Served, Serving } from './serving.ts'
+import { checkTerms, modelNamed, type Terms } from './terms.ts'
+
+export interface ProviderComponents {
+  network: Network
+  engine: Pick<Engine, 'status' | 'generate'>
+  identity: Pick<Identity, 'peerId'>
+  verify: Verify
+  clock: Clock
+  logger: Logger
+  metrics: Metrics
+}
+
+export interface ProviderOptions extends Terms {
+  /** The network's name: signatures of another one count for nothing here. */
+  network: string
+  /** How long running jobs may go on once a stop has begun. */
+  drainMs: number
+}
+
+/** All that a coordinator is allowed it may open at once. */
+const streamLimits = { streamsMax: ALLOWANCE_MAX, opensPerSecond: ALLOWANCE_MAX }
+/** For the last frame to arrive before the stream is reset. */
+const LINGER_MS = 1000
+
+/** Does jobs of other peers with the models of this machine. Made before the network starts. */
+export class Provider implements Service {
+  readonly #components: ProviderComponents
+  readonly #options: ProviderOptions
+  readonly #admission: Admission
+  readonly #metrics: ServeMetrics
+  readonly #logger: Logger
+  readonly #draining = new AbortController()
+  readonly #stopped = new AbortController()
+  readonly #streams = new Set<Promise<void>>()
+
+  constructor(components: ProviderComponents, options: ProviderOptions) {
+    this.#components = components
+    this.#options = options
+    this.#admission = new Admission(components)
+    this.#metrics = serveMetrics(components.metrics)
+    this.#logger = components.logger.child('serve')
+    components.network.handle(protocols.generate, (stream) => this.#handle(stream), streamLimits)
+  }
+
+  /** `open`: jobs; `coordinators`: those that are remembered. */
+  status(): { open: number; coordinators: number; draining: boolean } {
+    const { open, coordinators } = this.#admission
+    return { open, coordinators, draining: this.#draining.signal.aborted }
+  }
+
+  async start(): Promise<void> {}
+
+  /** Refuses new jobs from now on; those that are at work go on. */
+  drain(): void {
+    this.#draining.abort(draining())
+  }
+
+  async stop(): Promise<void> {
+    this.drain()
+    const message = 'This peer stopped before the answer was whole. Ask another one.'
+    const cut = this.#components.clock.after(this.#options.drainMs, () => {
+      this.#logger.warn('jobs cut short by the stop', { jobs: this.#admission.open })
+      this.#stopped.abort(new PeerError('shutting_down', message))
+    })
+    await Promise.all(this.#streams)
+    cut()
+  }
+
+  async #handle(stream: FrameStream): Promise<void> {
+    const handled = this.#serve(stream)
+    this.#streams.add(handled)
+    await handled
+    this.#streams.delete(handled)
+  }
+
+  async #serve(stream: FrameStream): Promise<void> {
+    let served: Served
+    try {
+      served = await this.#answer(stream)
+    } catch (error) {
+      served = this.#refuse(stream, error)
+    }
+    this.#note(stream.peerId, served)
+    await this.#close(stream)
+  }
+
+  /** Throws what the job is refused with. */
+  async #answer(stream: FrameStream): Promise<Served> {
+    const { clock, engine } = this.#components
+    const { price } = this.#options
+    const incoming = new Incoming(stream, clock)
+    const wire = await this.#open(stream, incoming)
+    const arrivedAt = clock.elapsed()
+    const model = modelNamed(engine.status(), wire.model)
+    const admitted = this.#admission.enter(stream.peerId, wire.jobId)
+    let settlement: Settlement = 'nothing-owed'
+    try {
+      this.#metrics.open.set(this.#admission.open)
+      const hold = (bytes: number) => admitted.hold(bytes)
+      const body = await incoming.body(wire.bodyBytes, hold, { signal: this.#draining.signal })
+      const job = jobOf(wire, model, openBody(wire, body))
+      const { allowance } = admitted
+      const given = { stream, incoming, wire, job, arrivedAt, price, allowance }
+      const generate: Generate = (...all) => engine.generate(...all)
+      const stopped = this.#stopped.signal
+      const served = await new Serving({ generate, clock, stopped }, given).run()
+      settlement = served.settlement
+      return served
+    } finally {
+      admitted.leave(settlement)
+      this.#metrics.open.set(this.#admission.open)
+    }
+  }
+
+  async #open(stream: FrameStream, incoming: Incoming): Promise<WireJob> {
+    const signed = await incoming.job({ signal: this.#draining.signal })
+    const wire = openJob(signed, {
+      network: this.#options.network,
+      verify: this.#components.verify,
+      coordinator: stream.peerId,
+      provider: this.#components.identity.peerId,
+    })
+    checkTerms(wire, this.#options)
+    return wire
+  }
+
+  #refuse(stream: FrameStream, error: unknown): Served {
+    const settlement = 'nothing-owed'
+    if (stream.ended.aborted) return { outcome: 'gone', settlement, outputTokens: 0 }
+    new AnswerWriter(stream, this.#components.clock).fail(faultOf(error))
+    const outcome = error instanceof PeerError ? error.code : 'internal_error'
+    return { outcome, settlement, outputTokens: 0, error }
+  }
+
+  #note(peerId: string, { outcome, outputTokens, error }: Served): void {
+    this.#metrics.jobs.add(1, { outcome })
+    this.#metrics.outputTokens.add(outputTokens)
+    if (outcome === 'internal_error') this.#logger.error('job failed', { peerId, error })
+    else this.#logger.debug('job ended', { peerId, outcome })
+    if (!(error instanceof PeerError) || error.action === undefined) return
+    if (error.action !== 'ignore') this.#components.network.fault(peerId, error.action, error.code)
+  }
+
+  /** What was written arrives; a side that does not end its part is not waited for long. */
+  async #close(stream: FrameStream): Promise<void> {
+    const ended = Promise.withResolvers<void>()
+    stream.ended.addEventListener('abort', () => ended.resolve(), { once: true })
+    if (stream.ended.aborted) return
+    const cut = this.#components.clock.after(LINGER_MS, () => {
+      stream.reset(new DeadlineError('Ending the stream', LINGER_MS))
+    })
+    // It fails where the stream has ended, which is what is waited for.
+    stream.close().catch(() => {})
+    await ended.promise
+    cut()
+  }
+}
+
+function jobOf(wire: WireJob, model: string, work: Work): Job {
+  const { jobId: id, coordinator } = wire
+  return { id, model, work, cacheScope: cacheScopeOf(wire), queueScope: coordinator }
+}
+
+/**
+ * Scopes of different coordinators never meet. Without one it is not known whose job this is, so it
+ * shares its cache with no other: an account could tell from the time what another one has asked.
+ */
+function cacheScopeOf({ coordinator, cacheScope, jobId }: WireJob): string {
+  const own = cacheScope.length === 0 ? `job/${jobId}` : Buffer.from(cacheScope).toString('hex')
+  return `${coordinator}:${own}`
+}

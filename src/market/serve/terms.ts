@@ -1,0 +1,50 @@
+import { liesWithin } from '../../base/country.ts'
+import type { ModelStatus } from '../../engines/engine.ts'
+import type { WireJob } from '../../wire/generate.ts'
+import type { Price } from '../../wire/job.ts'
+import { Refusal } from './refusal.ts'
+
+/** On what terms this peer works for others. */
+export interface Terms {
+  /** Micro-credits per 1,000 tokens. */
+  price: Price
+  /** The country that this peer says it is in; undefined: it does not say. */
+  region: string | undefined
+}
+
+const kindsServed: ReadonlySet<string> = new Set(['chat', 'completion', 'embedding'])
+
+/** Throws why this peer will not do the job, as far as the job alone tells. */
+export function checkTerms(job: WireJob, { price, region }: Terms): void {
+  if (!kindsServed.has(job.kind)) {
+    throw new Refusal('unsupported_kind', 'This peer does no jobs of this kind.')
+  }
+  const unsupported = notDoneHere(job)
+  if (unsupported !== undefined) {
+    throw new Refusal('unsupported', `This peer does not do ${unsupported}.`)
+  }
+  if (job.jurisdiction !== '' && !liesWithin(region, job.jurisdiction)) {
+    throw new Refusal('wrong_region', `This peer does not say that it is in ${job.jurisdiction}.`)
+  }
+  const { maxPrice } = job
+  if (maxPrice && (price.input > maxPrice.input || price.output > maxPrice.output)) {
+    const asked = `${price.input}/${price.output}`
+    throw new Refusal('price_too_low', `This peer asks ${asked} micro-credits per 1,000 tokens.`)
+  }
+}
+
+/** What a coordinator relies on must be done, or refused. */
+function notDoneHere(job: WireJob): string | undefined {
+  if (job.resumeBytes > 0) return 'resume answers'
+  if (job.verification !== 'none') return 'verify answers'
+  if (job.drafters.length > 0) return 'draft with others'
+  if (job.sampler !== '') return 'draw in a way that is told'
+  return undefined
+}
+
+/** The name under which the engine knows the model of this id. */
+export function modelNamed(models: readonly ModelStatus[], id: string): string {
+  const model = models.find((each) => each.id === id)
+  if (model !== undefined) return model.name
+  throw new Refusal('unknown_model', 'This peer does not serve a model of this id.')
+}
