@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { KeyStore } from './accounts/keys.ts'
 import { loadOwnerKey } from './accounts/owner-key.ts'
+import { alone } from './alone.ts'
 import { healthRoutes } from './api/health.ts'
 import { keyRoutes } from './api/keys.ts'
 import { PromMetrics } from './api/metrics.ts'
@@ -27,6 +28,7 @@ import { modelIdRows } from './engines/model-ids.ts'
 import { findModels } from './engines/model-store.ts'
 import type { Identity } from './identity/identity.ts'
 import { loadIdentity } from './identity/key-file.ts'
+import type { Market } from './market/market.ts'
 import { defaultHost, Libp2pHost } from './network/host/libp2p-host.ts'
 import type { Network } from './network/network.ts'
 import { removePeerInfo, writePeerInfo } from './peer-file.ts'
@@ -224,7 +226,8 @@ export async function createPeer(
           version,
         },
       )
-    const http = await buildHttp(config, { ...base, keys, engine, network })
+    const market = alone(engine, identity.peerId, config.region ?? undefined)
+    const http = await buildHttp(config, { ...base, keys, engine, market, network })
     return new LocalPeer(
       { clock, identity, ownerKey, store, keys, engine, network, http },
       config,
@@ -243,6 +246,7 @@ interface HttpParts {
   metrics: PromMetrics
   keys: KeyStore
   engine: Engine
+  market: Market
   network: Network
 }
 

@@ -7,7 +7,7 @@ import type { Logger } from '../base/logger.ts'
 import { validatorCompiler } from './check.ts'
 import { clientGone } from './client-signal.ts'
 import type { Entrance } from './entrance.ts'
-import { answerTo, errorBody, retryHeaders } from './error-answer.ts'
+import { answerTo, errorBody, errorHeaders } from './error-answer.ts'
 import { acceptJson } from './json-body.ts'
 import type { NodeHandler, NodeServer } from './node-server.ts'
 import type { RouteModule } from './route.ts'
@@ -78,7 +78,7 @@ function errorHandler(logger: Logger) {
       reply.removeHeader('connection')
     }
     const body = errorBody(request.url, answer, request.id)
-    reply.code(answer.status).headers(retryHeaders(answer)).send(body)
+    reply.code(answer.status).headers(errorHeaders(answer)).send(body)
   }
 }
 

@@ -1,5 +1,7 @@
 import { BusyError, PeerError } from '../base/errors.ts'
+import type { Route } from '../wire/chunk.ts'
 import { type ErrorStatus, errorStatus } from './error-status.ts'
+import { routeHeaders } from './work-headers.ts'
 
 /** Python's OpenAI client gives up retrying altogether when it is told to wait for minutes. */
 const RETRY_AFTER_MS_MAX = 60_000
@@ -17,6 +19,13 @@ export interface ErrorAnswer {
   /** False when the fault is ours, and the log has to say what it was. */
   expected: boolean
   retryAfterMs: number | undefined
+  /** Who was asked in vain. */
+  route: Route | undefined
+}
+
+/** An error that came after peers were asked. */
+interface Routable {
+  route?: Route
 }
 
 /** Fastify's own complaints, in our words. */
@@ -41,16 +50,17 @@ const frameworkErrors: Readonly<Record<string, [code: string, message: string]>>
 
 export function answerTo(error: unknown): ErrorAnswer {
   if (error instanceof PeerError) {
-    const row = errorStatus[error.code]
+    const row = statusOf(error.code)
     if (row !== undefined && row !== internal) {
       return answer(error.code, error.message, row, {
         param: error.param ?? null,
         retryAfterMs: error instanceof BusyError ? error.retryAfterMs : row.retryAfterMs,
+        route: (error as Routable).route,
       })
     }
   }
   const framework = frameworkErrors[(error as { code?: unknown } | null)?.code as string]
-  const row = framework && errorStatus[framework[0]]
+  const row = framework && statusOf(framework[0])
   if (framework !== undefined && row !== undefined) return answer(framework[0], framework[1], row)
   // The message of an unforeseen error may hold paths or other people's data: it goes into the log.
   return {
@@ -59,11 +69,20 @@ export function answerTo(error: unknown): ErrorAnswer {
   }
 }
 
+/** A code may be any text, that of a property of every object too. */
+function statusOf(code: string): ErrorStatus | undefined {
+  return Object.hasOwn(errorStatus, code) ? errorStatus[code] : undefined
+}
+
 function answer(
   code: string,
   message: string,
   row: ErrorStatus,
-  more: { param?: string | null; retryAfterMs?: number | undefined } = {},
+  more: {
+    param?: string | null
+    retryAfterMs?: number | undefined
+    route?: Route | undefined
+  } = {},
 ): ErrorAnswer {
   const retryAfterMs = 'retryAfterMs' in more ? more.retryAfterMs : row.retryAfterMs
   return {
@@ -74,6 +93,7 @@ function answer(
     row,
     expected: true,
     retryAfterMs,
+    route: more.route,
   }
 }
 
@@ -103,9 +123,12 @@ export function errorBody(url: string, error: ErrorAnswer, requestId: string) {
   return url.startsWith('/api/v1/') ? productError(error, requestId) : openAiError(error, requestId)
 }
 
-/** `x-should-retry` and, where waiting helps, for how long. */
-export function retryHeaders({ row, retryAfterMs }: ErrorAnswer): Record<string, string> {
-  const headers: Record<string, string> = { 'x-should-retry': String(row.retry ?? false) }
+/** `x-should-retry` and, where waiting helps, for how long; and who was asked in vain. */
+export function errorHeaders({ row, retryAfterMs, route }: ErrorAnswer): Record<string, string> {
+  const headers: Record<string, string> = {
+    'x-should-retry': String(row.retry ?? false),
+    ...routeHeaders(route),
+  }
   if (retryAfterMs !== undefined) {
     const ms = Math.min(Math.max(Math.ceil(retryAfterMs), 1), RETRY_AFTER_MS_MAX)
     headers['retry-after'] = String(Math.ceil(ms / 1000))

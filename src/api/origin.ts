@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { workHeaderNames } from './work-headers.ts'
 
 /** A page that resolves its own name to 127.0.0.1 still sends that name: nothing but these may ask. */
 const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]'])
@@ -47,17 +48,6 @@ function withoutPort(host: string): string {
   return host.replace(/:\d*$/, '')
 }
 
-const works = [
-  'Receipt-CID',
-  'Node-ID',
-  'Node-GPU',
-  'Node-Country',
-  'Model',
-  'Tokens-Input',
-  'Tokens-Output',
-  'Verification',
-]
-
 /** Headers of ours that a page may read. */
 export const exposedHeaders = [
   'x-request-id',
@@ -65,6 +55,5 @@ export const exposedHeaders = [
   'retry-after',
   'retry-after-ms',
   'Idempotency-Replayed',
-  'X-Pinaivu-Route',
-  ...works.flatMap((name) => [`X-Pinaivu-${name}`, `X-Ryvion-${name}`]),
+  ...workHeaderNames,
 ].join(', ')

@@ -29,6 +29,7 @@ export class SseWriter {
   readonly #raw: ServerResponse
   readonly #clientGone: AbortSignal
   readonly #options: SseOptions
+  readonly #trailers: string | undefined
   #pending = ''
   #scheduled = false
   #full = false
@@ -36,12 +37,20 @@ export class SseWriter {
   #cut = false
   #cancelPing = () => {}
 
-  constructor(components: { clock: Clock; reply: FastifyReply }, options: SseOptions) {
+  /** `trailers` names what `done` will bring: it has to be announced in the head. */
+  constructor(
+    components: { clock: Clock; reply: FastifyReply },
+    options: SseOptions,
+    trailers?: string,
+  ) {
     this.#clock = components.clock
     this.#reply = components.reply
     this.#raw = components.reply.raw
     this.#clientGone = clientSignal(components.reply)
     this.#options = options
+    // Only chunks can be followed by more, and HTTP/1.0 has none.
+    const { httpVersion } = components.reply.request.raw
+    this.#trailers = httpVersion === '1.0' ? undefined : trailers
   }
 
   /** The head is out: a status can no longer be chosen. */
@@ -86,8 +95,11 @@ export class SseWriter {
   }
 
   /** The mark by which OpenAI's clients know that nothing is missing, and the end. */
-  done(): void {
+  done(trailers: Record<string, string> = {}): void {
     this.#write('data: [DONE]\n\n')
+    if (this.#trailers !== undefined && this.#opened && !this.#ended()) {
+      this.#raw.addTrailers(trailers)
+    }
     this.close()
   }
 
@@ -132,6 +144,7 @@ export class SseWriter {
       'cache-control': 'no-cache, no-transform',
       // Tells nginx and its kin not to collect the stream before they pass it on.
       'x-accel-buffering': 'no',
+      ...(this.#trailers === undefined ? {} : { trailer: this.#trailers }),
     })
     this.#raw.once('close', () => this.#cancelPing())
     this.#ping()

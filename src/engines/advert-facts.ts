@@ -1,4 +1,5 @@
 import type { AdvertModel } from '../wire/advert.ts'
+import { fitting, shown } from '../wire/rules.ts'
 import type { ModelLoad } from '../wire/status.ts'
 import type { ModelKind, ModelStatus } from './engine.ts'
 
@@ -16,9 +17,9 @@ export function advertModel(status: ModelStatus): Omit<AdvertModel, 'price'> | u
     name,
     id,
     kind: facts.kind,
-    family: facts.architecture,
+    family: fitting(facts.architecture, shown),
     parameters: facts.parameters,
-    quant: facts.quant,
+    quant: fitting(facts.quant, shown),
     contextLength: facts.contextLength,
     embeddingLength: facts.kind === 'embedding' ? facts.embeddingLength : 0,
     capabilities: [...capabilities[facts.kind]],

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { answerTo, errorBody, openAiError, retryHeaders } from '../../src/api/error-answer.ts'
+import { answerTo, errorBody, errorHeaders, openAiError } from '../../src/api/error-answer.ts'
 import { errorStatus } from '../../src/api/error-status.ts'
 import type { RouteModule } from '../../src/api/route.ts'
 import { array, closed, integer, object, oneOf, optional, string } from '../../src/api/schema.ts'
@@ -81,7 +81,7 @@ describe('an error of our own', () => {
   ])('%s is a %i', (code, status, type, retry) => {
     const answer = answerTo(new PeerError(code, 'Why.'))
     expect(answer.status).toBe(status)
-    expect(retryHeaders(answer)['x-should-retry']).toBe(retry)
+    expect(errorHeaders(answer)['x-should-retry']).toBe(retry)
     expect(openAiError(answer, 'req_1').error).toMatchObject({ code, type, message: 'Why.' })
   })
 
@@ -94,12 +94,12 @@ describe('an error of our own', () => {
   })
 
   it('says when to come back, never later than a minute', () => {
-    const afterMs = (ms: number) => retryHeaders(answerTo(new BusyError('Full.', ms)))
+    const afterMs = (ms: number) => errorHeaders(answerTo(new BusyError('Full.', ms)))
     expect(afterMs(250)).toMatchObject({ 'retry-after': '1', 'retry-after-ms': '250' })
     expect(afterMs(1001)).toMatchObject({ 'retry-after': '2', 'retry-after-ms': '1001' })
     expect(afterMs(3_600_000)).toMatchObject({ 'retry-after': '60', 'retry-after-ms': '60000' })
     expect(afterMs(0)).toMatchObject({ 'retry-after': '1', 'retry-after-ms': '1' })
-    expect(retryHeaders(answerTo(new InvalidError('n', 'No.')))).toEqual({
+    expect(errorHeaders(answerTo(new InvalidError('n', 'No.')))).toEqual({
       'x-should-retry': 'false',
     })
   })

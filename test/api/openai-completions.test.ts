@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { MarketModel } from '../../src/market/market.ts'
 import type { CompletionWork, EmbeddingWork } from '../../src/wire/job.ts'
 import { readEvents, startTestApi, type TestApi } from './openai-server.ts'
 import { expectShape } from './openai-shapes.ts'
@@ -166,6 +167,42 @@ describe('models', () => {
     expect(list.data.find(({ id }) => id === 'late-model')).toMatchObject({ state: 'loading' })
   })
 
+  it('of other peers are listed beside those of this one', async () => {
+    const remote: MarketModel = {
+      name: 'far-model',
+      id: 'cid:bafkrei',
+      kind: 'embedding',
+      contextLength: 8192,
+      embeddingLength: 384,
+      created: 1_700_000_001,
+      local: undefined,
+      nodes: 3,
+      price: { input: 40, output: 120 },
+    }
+    api.market.remote.push(remote)
+    const list = (await (await api.get('/v1/models')).json()) as { data: { id: string }[] }
+    expectShape('ListModelsResponse', list)
+    const local = { network: false, nodes: 1, owned_by: 'pinaivu-peer', state: 'ready' }
+    expect(list.data[0]).toMatchObject(local)
+    const far = {
+      id: 'far-model',
+      object: 'model',
+      created: 1_700_000_001,
+      owned_by: 'pinaivu-network',
+      network: true,
+      nodes: 3,
+      demo: false,
+      content_id: 'cid:bafkrei',
+      kind: 'embedding',
+      context_length: 8192,
+      embedding_length: 384,
+      price: { input: 40, output: 120 },
+    }
+    expect(list.data.at(-1)).toEqual(far)
+    expect(await (await api.get('/v1/models/far-model')).json()).toMatchObject(far)
+    api.market.remote.length = 0
+  })
+
   it.each([
     '/v1/models/org%2Fllama3.2:3b',
     '/v1/models/org/llama3.2:3b',
@@ -186,5 +223,6 @@ describe('models', () => {
     expect(await response.json()).toMatchObject({
       error: { code: 'model_not_found', message: expect.stringContaining("'no/model'") },
     })
+    expect(api.market.lookedUp).toContain('no/model')
   })
 })

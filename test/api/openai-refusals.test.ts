@@ -3,6 +3,7 @@ import { chatRequest } from '../../src/api/openai/chat-schema.ts'
 import { completionRequest } from '../../src/api/openai/completion-schema.ts'
 import { startTestApi, type TestApi } from './openai-server.ts'
 import { expectShape, openAiSchemas } from './openai-shapes.ts'
+import { NODE_ID } from './scripted-market.ts'
 
 let api: TestApi
 
@@ -120,12 +121,31 @@ describe('chat refuses, and names the place', () => {
     ['speech', { modalities: ['text', 'audio'] }, 'unsupported_parameter', 'modalities'],
     ['a prediction', { prediction: { type: 'content' } }, 'unsupported_parameter', 'prediction'],
     ['web search', { web_search_options: {} }, 'unsupported_parameter', 'web_search_options'],
-    ['a jurisdiction', { jurisdiction: 'DE' }, 'unsupported_parameter', 'jurisdiction'],
+    ['no country', { jurisdiction: 'Mars' }, 'invalid_jurisdiction', 'jurisdiction'],
+    ['a country that is none', { jurisdiction: 'ZZ' }, 'invalid_jurisdiction', 'jurisdiction'],
+    ['countries', { jurisdiction: ['DE'] }, 'invalid_type', 'jurisdiction'],
     ['ghost tokens', { stream_mode: 'v8' }, 'unsupported_parameter', 'stream_mode'],
-    ['a price', { max_price: 5 }, 'unsupported_parameter', 'max_price'],
+    ['a price below nothing', { max_price: -1 }, 'invalid_value', 'max_price'],
+    ['a broken price', { max_price: 1.5 }, 'invalid_type', 'max_price'],
+    ['half a price', { max_price: { input: 1 } }, 'missing_required_parameter', 'max_price.output'],
+    [
+      'a price beyond all',
+      { max_price: { input: 1, output: 2 ** 60 } },
+      'invalid_value',
+      'max_price.output',
+    ],
     ['verification', { verification: 'cross-node' }, 'unsupported_parameter', 'verification'],
     ['a salt', { receipt_privacy: 'salted' }, 'unsupported_parameter', 'receipt_privacy'],
-    ['a choice of nodes', { node: { only: [] } }, 'unsupported_parameter', 'node'],
+    ['nobody', { node: { only: [] } }, 'invalid_value', 'node.only'],
+    ['a node that is none', { node: { only: [NODE_ID, 'x'] } }, 'invalid_value', 'node.only[1]'],
+    [
+      'no node to avoid',
+      { node: { not: [NODE_ID.toLowerCase()] } },
+      'invalid_value',
+      'node.not[0]',
+    ],
+    ['too many nodes', { node: { not: Array(65).fill(NODE_ID) } }, 'invalid_value', 'node.not'],
+    ['another wish', { node: { like: [] } }, 'unknown_parameter', 'node.like'],
     ['a knowledge base', { knowledge_base: 'kb_1' }, 'unsupported_parameter', 'knowledge_base'],
   ])
 

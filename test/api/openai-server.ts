@@ -14,9 +14,11 @@ import { silentLogger } from '../../src/base/logger.ts'
 import { noMetrics } from '../../src/base/metrics.ts'
 import { seededRandom, systemRandom } from '../../src/base/random.ts'
 import { ScriptedEngine } from './scripted-engine.ts'
+import { ScriptedMarket } from './scripted-market.ts'
 
 export interface TestApi {
   engine: ScriptedEngine
+  market: ScriptedMarket
   /** `http://127.0.0.1:…` */
   origin: string
   /** What an OpenAI client is given. */
@@ -40,7 +42,8 @@ const apiKey = 'sk-pnv-test'
 export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
   const { clock = systemClock, tls, ...generation } = options
   const engine = new ScriptedEngine()
-  const components = { engine, clock, random: seededRandom(7), logger: silentLogger }
+  const market = new ScriptedMarket(engine)
+  const components = { market, clock, random: seededRandom(7), logger: silentLogger }
   const timing = { ...defaultGeneration, ...generation }
   const routes: RouteModule = (app) => {
     chatRoutes(components, timing)(app)
@@ -67,6 +70,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
   const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' }
   return {
     engine,
+    market,
     origin,
     baseURL: `${origin}/v1`,
     apiKey,

@@ -1,8 +1,19 @@
+import type { FastifyReply } from 'fastify'
 import { messageOf, PeerError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
-import type { Chunk, Done, Finish, TokenLogprob, Tokens, Usage } from '../../wire/chunk.ts'
+import type {
+  Chunk,
+  Done,
+  Finish,
+  Node,
+  Routed,
+  TokenLogprob,
+  Tokens,
+  Usage,
+} from '../../wire/chunk.ts'
 import { answerTo, openAiError } from '../error-answer.ts'
 import type { SseWriter } from '../sse.ts'
+import { bodyHeaders, endHeaders, nodeJson, workHeaders } from '../work-headers.ts'
 
 /** How one endpoint writes the parts of a streamed answer down. */
 export interface StreamDialect {
@@ -15,22 +26,39 @@ export interface StreamDialect {
 
 export type Reason = 'stop' | 'length'
 
+export interface StreamParts {
+  writer: SseWriter
+  logger: Logger
+  requestId: string
+  /** Before the first event. */
+  onRouted(chunk: Routed): void
+}
+
 /** The answer as events. An error before the first event is thrown; after it, it is the last event. */
 export async function streamAnswer(
   chunks: AsyncIterable<Chunk>,
-  { writer, logger, requestId }: { writer: SseWriter; logger: Logger; requestId: string },
+  { writer, logger, requestId, onRouted }: StreamParts,
   dialect: StreamDialect,
 ): Promise<void> {
+  let node: Node | undefined
+  const send = (events: object[]) => {
+    for (const event of events) {
+      writer.send(node === undefined ? event : { ...event, node: nodeJson(node) })
+      node = undefined
+    }
+  }
   try {
     for await (const chunk of chunks) {
-      if (chunk.type === 'tokens') for (const event of dialect.tokens(chunk)) writer.send(event)
+      if (chunk.type === 'tokens') send(dialect.tokens(chunk))
+      if (chunk.type === 'routed') {
+        onRouted(chunk)
+        node = chunk.node
+      }
       if (chunk.type === 'done') {
-        const events = chunk.finish.flatMap((finish, index) =>
-          dialect.finish(index, toReason(finish)),
-        )
+        send(chunk.finish.flatMap((finish, index) => dialect.finish(index, toReason(finish))))
         const usage = dialect.usage(chunk.usage)
-        for (const event of usage === undefined ? events : [...events, usage]) writer.send(event)
-        writer.done()
+        if (usage !== undefined) writer.send(usage)
+        writer.done(endHeaders(chunk.usage.outputTokens))
       }
       if (writer.full) await writer.drained()
     }
@@ -54,14 +82,17 @@ export interface Choice {
 export interface Answer {
   choices: Choice[]
   usage: Usage
+  routed: Routed | undefined
 }
 
 export async function collectAnswer(chunks: AsyncIterable<Chunk>): Promise<Answer> {
   const texts: string[][] = []
   const logprobs: TokenLogprob[][] = []
   let done: Done | undefined
+  let routed: Routed | undefined
   for await (const chunk of chunks) {
     if (chunk.type === 'done') done = chunk
+    if (chunk.type === 'routed') routed = chunk
     if (chunk.type !== 'tokens') continue
     texts[chunk.choice] ??= []
     texts[chunk.choice]?.push(chunk.text)
@@ -74,7 +105,7 @@ export async function collectAnswer(chunks: AsyncIterable<Chunk>): Promise<Answe
     logprobs: logprobs[index] ?? [],
     reason: toReason(finish),
   }))
-  return { choices, usage: done.usage }
+  return { choices, usage: done.usage, routed }
 }
 
 function toReason(finish: Finish): Reason {
@@ -83,6 +114,16 @@ function toReason(finish: Finish): Reason {
 }
 
 const cutShort = () => new PeerError('engine_failed', 'The answer ended too early. Ask again.')
+
+/** Puts who did the work into the head of a whole answer, and returns it for its body. */
+export function attribute(
+  reply: FastifyReply,
+  { routed, usage }: Pick<Answer, 'routed' | 'usage'>,
+): { headers?: Record<string, string> } {
+  if (routed === undefined) return {}
+  reply.headers(workHeaders(routed)).headers(endHeaders(usage.outputTokens))
+  return { headers: bodyHeaders(routed, usage.outputTokens) }
+}
 
 export function toUsage(usage: Usage) {
   return {

@@ -20,10 +20,12 @@ import {
   unavailable,
 } from '../schema.ts'
 import {
+  bodyHeadersField,
   finishField,
   informing,
   modelField,
   networkFields,
+  nodeField,
   onlyWhere,
   participantName,
   samplingFields,
@@ -118,6 +120,7 @@ const envelope = {
 export const chatResponse = object({
   ...envelope,
   object: literal('chat.completion'),
+  headers: bodyHeadersField,
   choices: array(
     object({
       index: integer(),
@@ -137,6 +140,7 @@ export const chatResponse = object({
 export const chatChunk = object({
   ...envelope,
   object: literal('chat.completion.chunk'),
+  node: nodeField,
   choices: array(
     object({
       index: integer(),

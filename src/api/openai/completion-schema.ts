@@ -17,10 +17,12 @@ import {
   string,
 } from '../schema.ts'
 import {
+  bodyHeadersField,
   finishField,
   informing,
   modelField,
   networkFields,
+  nodeField,
   onlyWhere,
   samplingFields,
   streamFields,
@@ -68,6 +70,8 @@ export const completionResponse = object({
   system_fingerprint: optional(string()),
   service_tier: optional(string()),
   request_id: string(),
+  headers: bodyHeadersField,
+  node: nodeField,
   choices: array(
     object({
       text: string(),

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { InvalidError, PeerError } from '../../base/errors.ts'
-import type { ModelStatus } from '../../engines/engine.ts'
-import type { Chunk, Usage } from '../../wire/chunk.ts'
+import type { MarketModel } from '../../market/market.ts'
+import type { Chunk, Routed, Usage } from '../../wire/chunk.ts'
 import { type EmbeddingWork, limits } from '../../wire/job.ts'
 import { clientSignal } from '../client-signal.ts'
 import type { RouteModule } from '../route.ts'
@@ -17,10 +17,10 @@ import {
   oneOf,
   optionalOrNull,
   string,
-  unavailable,
 } from '../schema.ts'
+import { attribute } from './answer.ts'
 import { toTexts } from './cl100k.ts'
-import { modelField, textInput } from './fields.ts'
+import { bodyHeadersField, modelField, textInput } from './fields.ts'
 import {
   defaultGeneration,
   type GenerationComponents,
@@ -29,6 +29,7 @@ import {
 } from './generation.ts'
 import { chooseModel } from './model-choice.ts'
 import { patient } from './patience.ts'
+import { wishFields } from './wishes.ts'
 
 const embeddingRequest = closed({
   model: modelField,
@@ -42,7 +43,7 @@ const embeddingRequest = closed({
   }),
   dimensions: optionalOrNull(integer({ minimum: 1 })),
   user: optionalOrNull(string()),
-  jurisdiction: unavailable('Only providers in this country may work on the request.'),
+  ...wishFields,
 })
 
 type EmbeddingRequest = Infer<typeof embeddingRequest>
@@ -59,6 +60,7 @@ const embeddingResponse = object({
   model: string(),
   usage: object({ prompt_tokens: integer(), total_tokens: integer() }),
   request_id: string(),
+  headers: bodyHeadersField,
 })
 
 /** `POST /embeddings` */
@@ -66,8 +68,8 @@ export function embeddingRoutes(
   components: GenerationComponents,
   options: GenerationOptions = defaultGeneration,
 ): RouteModule {
-  const { engine } = components
-  const generate = patient(engine.generate, components, options)
+  const { market } = components
+  const generate = patient(market.generate, components, options)
   return (app) => {
     app.post<{ Body: EmbeddingRequest }>(
       '/embeddings',
@@ -82,16 +84,17 @@ export function embeddingRoutes(
       },
       async (request, reply) => {
         const signal = clientSignal(reply)
-        const model = chooseModel(engine, request.body.model, 'embedding')
+        const model = await chooseModel(market, request.body.model, 'embedding', signal)
         const work = await toWork(request.body, model)
         const chunks = generate(toJob(request, model, work, components), { signal })
-        return toResponse(request, await collect(chunks, work))
+        const answer = await collect(chunks, work)
+        return { ...toResponse(request, answer), ...attribute(reply, answer) }
       },
     )
   }
 }
 
-async function toWork(body: EmbeddingRequest, model: ModelStatus): Promise<EmbeddingWork> {
+async function toWork(body: EmbeddingRequest, model: MarketModel): Promise<EmbeddingWork> {
   const inputs = await toTexts(body.input, 'input')
   const empty = inputs.indexOf('')
   if (empty >= 0) {
@@ -100,7 +103,7 @@ async function toWork(body: EmbeddingRequest, model: ModelStatus): Promise<Embed
   }
   const { dimensions } = body
   if (dimensions == null) return { kind: 'embedding', inputs }
-  const length = model.facts?.embeddingLength ?? dimensions
+  const length = model.embeddingLength ?? dimensions
   if (dimensions > length) throw tooLong(dimensions, length)
   return { kind: 'embedding', inputs, dimensions }
 }
@@ -111,14 +114,22 @@ const tooLong = (dimensions: number, length: number) =>
     `Invalid 'dimensions': this model's vectors have ${length} numbers, asked were ${dimensions}.`,
   )
 
+interface EmbeddingAnswer {
+  vectors: Float32Array[]
+  usage: Usage
+  routed: Routed | undefined
+}
+
 async function collect(
   chunks: AsyncIterable<Chunk>,
   { inputs, dimensions }: EmbeddingWork,
-): Promise<{ vectors: Float32Array[]; usage: Usage }> {
+): Promise<EmbeddingAnswer> {
   const vectors: Float32Array[] = []
   let usage: Usage | undefined
+  let routed: Routed | undefined
   for await (const chunk of chunks) {
     if (chunk.type === 'done') usage = chunk.usage
+    if (chunk.type === 'routed') routed = chunk
     if (chunk.type !== 'vectors') continue
     for (const [at, vector] of chunk.vectors.entries()) {
       if (dimensions !== undefined && vector.length < dimensions) {
@@ -130,12 +141,12 @@ async function collect(
   if (usage === undefined || Object.keys(vectors).length !== inputs.length) {
     throw new PeerError('engine_failed', 'The model did not embed every input. Ask again.')
   }
-  return { vectors, usage }
+  return { vectors, usage, routed }
 }
 
 function toResponse(
   { body, id }: FastifyRequest<{ Body: EmbeddingRequest }>,
-  { vectors, usage }: { vectors: Float32Array[]; usage: Usage },
+  { vectors, usage }: EmbeddingAnswer,
 ): Infer<typeof embeddingResponse> {
   const encode = body.encoding_format === 'base64' ? toBase64 : toNumbers
   return {

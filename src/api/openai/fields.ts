@@ -5,16 +5,19 @@ import {
   boolean,
   closed,
   integer,
+  nullable,
   number,
   object,
   oneOf,
   onlyNull,
+  optional,
   optionalOrNull,
   record,
   type Schema,
   string,
   unavailable,
 } from '../schema.ts'
+import { wishFields } from './wishes.ts'
 
 /** A known field of which only `schema` (and null) works in this version. */
 export const onlyWhere = <T>(schema: Schema<T>, description: string) =>
@@ -40,15 +43,13 @@ export const informing = {
   prompt_cache_retention: optionalOrNull(string({ maxLength: 32 })),
 }
 
-/** What this network adds to OpenAI's requests, and this version does not yet do. */
+/** What this network adds to OpenAI's requests. */
 export const networkFields = {
-  jurisdiction: unavailable('Only providers in this country may work on the request.'),
+  ...wishFields,
   knowledge_base: unavailable('Answer with the help of this knowledge base.'),
   stream_mode: unavailable('"v8": ghost tokens, roll-backs and receipts in the stream.'),
-  max_price: unavailable('Refuse providers that ask for more.'),
   verification: unavailable('"cross-node": have a second provider check the work.'),
   receipt_privacy: unavailable('"salted": hash the prompt with a nonce.'),
-  node: unavailable('Providers to use or to avoid.'),
 }
 
 export const stopField = optionalOrNull(
@@ -114,6 +115,14 @@ export const textInput = (options: { texts: number; description: string }) => {
 }
 
 export const finishField = anyOf([oneOf(['stop', 'length']), onlyNull()])
+
+/** In a body sent as a whole: who did the work, for users of an SDK that hides HTTP's headers. */
+export const bodyHeadersField = optional(record(string()))
+
+/** In the first event of a stream: who does the work, as that peer declares itself. */
+export const nodeField = optional(
+  object({ id: string(), gpu: nullable(string()), country: nullable(string()) }),
+)
 
 export const usageSchema = object({
   prompt_tokens: integer(),

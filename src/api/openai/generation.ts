@@ -3,15 +3,17 @@ import type { Clock } from '../../base/clock.ts'
 import { newId } from '../../base/ids.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Random } from '../../base/random.ts'
-import type { Engine, ModelStatus } from '../../engines/engine.ts'
+import type { Market, MarketModel } from '../../market/market.ts'
+import type { Routed } from '../../wire/chunk.ts'
 import type { Job, Work } from '../../wire/job.ts'
 import { defaultSse, type SseOptions } from '../sse.ts'
 import { fingerprint } from './model-choice.ts'
 import { defaultPatience, type PatienceOptions } from './patience.ts'
+import { toWishes, type WishFields } from './wishes.ts'
 
 /** What the endpoints need that make text. */
 export interface GenerationComponents {
-  engine: Engine
+  market: Market
   clock: Clock
   random: Random
   logger: Logger
@@ -34,10 +36,11 @@ export interface Envelope {
 export function toEnvelope(
   prefix: string,
   request: FastifyRequest<{ Body: { model: string; service_tier?: string | null } }>,
-  { engine, clock }: GenerationComponents,
+  { market, clock }: GenerationComponents,
+  routed: Routed | undefined,
 ): Envelope {
   const { model, service_tier: tier } = request.body
-  const print = fingerprint(engine, model)
+  const print = fingerprint(market.resolve(model), routed?.model.id)
   return {
     id: `${prefix}-${request.id.replace(/^req_/, '')}`,
     created: Math.floor(clock.now() / 1000),
@@ -50,11 +53,13 @@ export function toEnvelope(
 }
 
 export function toJob<W extends Work>(
-  request: FastifyRequest,
-  model: ModelStatus,
+  request: FastifyRequest<{ Body: WishFields }>,
+  model: MarketModel,
   work: W,
   { clock, random }: GenerationComponents,
 ): Job {
   const cacheScope = request.principal.account
-  return { id: newId('job', clock, random), model: model.name, work, cacheScope }
+  const wishes = toWishes(request.body)
+  const job = { id: newId('job', clock, random), model: model.name, work, cacheScope }
+  return wishes === undefined ? job : { ...job, wishes }
 }

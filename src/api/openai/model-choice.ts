@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto'
-import { InvalidError, PeerError } from '../../base/errors.ts'
-import type { Engine, ModelFacts, ModelKind, ModelStatus } from '../../engines/engine.ts'
-
-export function unknownModel(name: string): PeerError {
-  const message = `The model '${name}' does not exist here. GET /v1/models lists those that do.`
-  return new PeerError('model_not_found', message, { param: 'model' })
-}
+import { InvalidError } from '../../base/errors.ts'
+import type { ModelFacts, ModelKind } from '../../engines/engine.ts'
+import type { Market, MarketModel } from '../../market/market.ts'
 
 /** The model of this name, as far as it is known already whether it can do this work. */
-export function chooseModel(engine: Engine, name: string, kind: ModelKind): ModelStatus {
-  const model = engine.resolve(name)
-  if (model === undefined) throw unknownModel(name)
-  const actual = model.facts?.kind ?? kind
+export async function chooseModel(
+  market: Market,
+  name: string,
+  kind: ModelKind,
+  signal: AbortSignal,
+): Promise<MarketModel> {
+  const model = market.resolve(name) ?? (await market.find(name, { signal }))
+  const actual = model.kind ?? kind
   if (actual !== kind) {
     const message =
       actual === 'embedding'
@@ -24,15 +24,23 @@ export function chooseModel(engine: Engine, name: string, kind: ModelKind): Mode
 
 const fingerprints = new WeakMap<ModelFacts, string>()
 
-/** Changes with whatever makes the same seed draw other tokens. Undefined while nothing is loaded. */
-export function fingerprint(engine: Engine, name: string): string | undefined {
-  const facts = engine.resolve(name)?.facts
-  if (facts === undefined) return undefined
+/**
+ * Changes with whatever makes the same seed draw other tokens: told by the facts of a model of this
+ * machine, by the id of another's. Undefined while neither is known.
+ */
+export function fingerprint(
+  model: MarketModel | undefined,
+  id: string | undefined,
+): string | undefined {
+  const facts = model?.local?.facts
+  if (facts === undefined) return id === undefined ? undefined : digested(id)
   const known = fingerprints.get(facts)
   if (known !== undefined) return known
   const { architecture, quant, sizeBytes, parameters, vocabularySize } = facts
-  const told = [architecture, quant, sizeBytes, parameters, vocabularySize].join('|')
-  const made = `fp_${createHash('sha256').update(told).digest('hex').slice(0, 10)}`
+  const made = digested([architecture, quant, sizeBytes, parameters, vocabularySize].join('|'))
   fingerprints.set(facts, made)
   return made
 }
+
+const digested = (told: string): string =>
+  `fp_${createHash('sha256').update(told).digest('hex').slice(0, 10)}`

@@ -1,4 +1,5 @@
-import type { Engine, ModelStatus } from '../../engines/engine.ts'
+import type { Market, MarketModel } from '../../market/market.ts'
+import { clientSignal } from '../client-signal.ts'
 import type { RouteModule } from '../route.ts'
 import {
   array,
@@ -12,22 +13,32 @@ import {
   optional,
   string,
 } from '../schema.ts'
-import { unknownModel } from './model-choice.ts'
 
 const modelFields = {
   id: string(),
   object: literal('model'),
   created: integer({
-    description: 'Seconds since the epoch, when this peer began to serve it.',
+    description: 'Seconds since the epoch, when it was first served or heard of here.',
   }),
   owned_by: string(),
-  state: oneOf(['waiting', 'loading', 'ready', 'restarting', 'failed'], {
-    description: 'A request for a model that still loads waits for it.',
-  }),
+  network: boolean({ description: 'Other peers serve it, and this one does not.' }),
+  nodes: integer({ description: 'Peers that serve it now, this one included.' }),
+  state: optional(
+    oneOf(['waiting', 'loading', 'ready', 'restarting', 'failed'], {
+      description: 'Of a model of this peer: a request for one that still loads waits for it.',
+    }),
+  ),
   demo: boolean({ description: 'Small enough to ship with the program; for trying out.' }),
+  content_id: optional(string({ description: 'Names the weights: the CID of their file.' })),
   kind: optional(oneOf(['chat', 'embedding'])),
   context_length: optional(integer()),
   embedding_length: optional(integer()),
+  price: optional(
+    object({
+      input: integer({ description: 'Micro-credits per 1,000 tokens, the lowest.' }),
+      output: integer(),
+    }),
+  ),
   progress: optional(number({ description: 'Of loading, 0 to 1.' })),
   error: optional(object({ code: string(), message: string() })),
 }
@@ -41,13 +52,13 @@ const modelList = object({
 })
 
 /** `GET /models` and `GET /models/{id}` */
-export function modelRoutes({ engine }: { engine: Engine }): RouteModule {
+export function modelRoutes({ market }: { market: Market }): RouteModule {
   return (app) => {
     app.get(
       '/models',
       {
         schema: {
-          summary: 'List the models that this peer serves',
+          summary: 'List the models that can be asked here, of this peer and of others',
           tags: ['OpenAI'],
           response: { 200: modelList },
         },
@@ -55,7 +66,7 @@ export function modelRoutes({ engine }: { engine: Engine }): RouteModule {
       },
       (request): Infer<typeof modelList> => ({
         object: 'list',
-        data: engine.status().map((status) => toModel(status)),
+        data: market.models().map((model) => toModel(model)),
         request_id: request.id,
       }),
     )
@@ -70,28 +81,34 @@ export function modelRoutes({ engine }: { engine: Engine }): RouteModule {
         },
         config: { access: 'models:read' },
       },
-      (request): Infer<typeof modelAnswer> => {
+      async (request, reply): Promise<Infer<typeof modelAnswer>> => {
         const name = request.params['*']
-        const status = engine.resolve(name)
-        if (status === undefined) throw unknownModel(name)
-        return { ...toModel(status, name), request_id: request.id }
+        const model = await market.find(name, { signal: clientSignal(reply) })
+        return { ...toModel(model, name), request_id: request.id }
       },
     )
   }
 }
 
-function toModel(status: ModelStatus, name = status.name): Infer<typeof modelObject> {
-  const { facts, progress, error } = status
+function toModel(model: MarketModel, name = model.name): Infer<typeof modelObject> {
+  const { id, kind, contextLength, embeddingLength, price, local } = model
   return {
     id: name,
     object: 'model',
-    created: status.created,
-    owned_by: 'pinaivu-peer',
-    state: status.state,
-    demo: status.demo,
-    ...(facts === undefined ? {} : { kind: facts.kind, context_length: facts.contextLength }),
-    ...(facts?.kind === 'embedding' ? { embedding_length: facts.embeddingLength } : {}),
-    ...(progress === undefined ? {} : { progress }),
-    ...(error === undefined ? {} : { error }),
+    created: model.created,
+    owned_by: local === undefined ? 'pinaivu-network' : 'pinaivu-peer',
+    network: local === undefined,
+    nodes: model.nodes,
+    ...(local === undefined ? {} : { state: local.state }),
+    demo: local?.demo ?? false,
+    ...(id === undefined ? {} : { content_id: id }),
+    ...(kind === undefined ? {} : { kind }),
+    ...(contextLength === undefined ? {} : { context_length: contextLength }),
+    ...(kind === 'embedding' && embeddingLength !== undefined
+      ? { embedding_length: embeddingLength }
+      : {}),
+    ...(price === undefined ? {} : { price: { input: price.input, output: price.output } }),
+    ...(local?.progress === undefined ? {} : { progress: local.progress }),
+    ...(local?.error === undefined ? {} : { error: local.error }),
   }
 }

@@ -1,8 +1,16 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Routed } from '../../wire/chunk.ts'
 import type { ChatWork, CompletionWork } from '../../wire/job.ts'
 import { clientSignal } from '../client-signal.ts'
 import { SseWriter } from '../sse.ts'
-import { type Answer, collectAnswer, type StreamDialect, streamAnswer } from './answer.ts'
+import { trailerNames, workHeaders } from '../work-headers.ts'
+import {
+  type Answer,
+  attribute,
+  collectAnswer,
+  type StreamDialect,
+  streamAnswer,
+} from './answer.ts'
 import {
   type Envelope,
   type GenerationComponents,
@@ -13,6 +21,7 @@ import {
 import { chooseModel } from './model-choice.ts'
 import { patient } from './patience.ts'
 import { type StreamFields, type StreamWishes, toStreamWishes } from './sampling.ts'
+import type { WishFields } from './wishes.ts'
 
 /** How an endpoint writes its answer down. */
 export interface Wording {
@@ -22,13 +31,13 @@ export interface Wording {
 }
 
 type TextRequest = FastifyRequest<{
-  Body: StreamFields & { model: string; service_tier?: string | null }
+  Body: StreamFields & WishFields & { model: string; service_tier?: string | null }
 }>
 
 /** Has a model do the work of a request, and sends what it says: as a whole or as a stream. */
 export function responder(components: GenerationComponents, options: GenerationOptions) {
-  const { engine, clock, logger } = components
-  const generate = patient(engine.generate, components, options)
+  const { market, clock, logger } = components
+  const generate = patient(market.generate, components, options)
   return async (
     request: TextRequest,
     reply: FastifyReply,
@@ -36,22 +45,28 @@ export function responder(components: GenerationComponents, options: GenerationO
     wording: Wording,
   ): Promise<object> => {
     const wishes = toStreamWishes(request.body)
-    const model = chooseModel(engine, request.body.model, 'chat')
+    const signal = clientSignal(reply)
+    const model = await chooseModel(market, request.body.model, 'chat', signal)
     const job = toJob(request, model, work, components)
-    const chunks = generate(job, { signal: clientSignal(reply) })
-    let made: Envelope | undefined
-    // Asked for when the first token is there: by then the model is loaded and has a fingerprint.
-    const envelope = () => {
-      made ??= toEnvelope(wording.idPrefix, request, components)
-      return made
-    }
+    const chunks = generate(job, { signal })
+    const envelope = (routed?: Routed) => toEnvelope(wording.idPrefix, request, components, routed)
     if (wishes === undefined) {
       const answer = await collectAnswer(chunks)
-      return wording.whole(answer, envelope())
+      return { ...wording.whole(answer, envelope(answer.routed)), ...attribute(reply, answer) }
     }
-    const writer = new SseWriter({ clock, reply }, options)
-    const dialect = wording.stream(wishes, envelope)
-    await streamAnswer(chunks, { writer, logger, requestId: request.id }, dialect)
+    const writer = new SseWriter({ clock, reply }, options, trailerNames)
+    let routed: Routed | undefined
+    let made: Envelope | undefined
+    // Asked for when the first token is there: by then the model is loaded and has a fingerprint.
+    const dialect = wording.stream(wishes, () => {
+      made ??= envelope(routed)
+      return made
+    })
+    const onRouted = (chunk: Routed) => {
+      routed = chunk
+      reply.headers(workHeaders(chunk))
+    }
+    await streamAnswer(chunks, { writer, logger, requestId: request.id, onRouted }, dialect)
     return reply
   }
 }

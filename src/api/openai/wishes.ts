@@ -1,0 +1,69 @@
+import { countryCode } from '../../base/country.ts'
+import { InvalidError } from '../../base/errors.ts'
+import { limits, type Price, type Wishes } from '../../wire/job.ts'
+import { publicKeyOf } from '../../wire/peer-id.ts'
+import { anyOf, array, closed, type Infer, integer, optionalOrNull, string } from '../schema.ts'
+
+const price = integer({ minimum: 0, maximum: limits.priceMax })
+const peerIds = (minItems: number, description: string) =>
+  optionalOrNull(array(string(), { minItems, maxItems: limits.nodesMax }), { description })
+
+/** What a request may ask of whoever does the work. */
+export const wishFields = {
+  jurisdiction: optionalOrNull(string(), {
+    description:
+      'ISO 3166 alpha-2, or EU for any of its members: only peers that say they are there see ' +
+      'the request. Where they are is declared by them, not verified.',
+  }),
+  max_price: optionalOrNull(anyOf([price, closed({ input: price, output: price })]), {
+    description:
+      'Micro-credits per 1,000 tokens, for both kinds or for each: peers that ask for more are ' +
+      'not used.',
+  }),
+  node: optionalOrNull(
+    closed({
+      only: peerIds(1, 'Nobody else.'),
+      not: peerIds(0, 'None of these.'),
+    }),
+    { description: 'Peer ids to use or to avoid.' },
+  ),
+}
+
+export type WishFields = {
+  [K in keyof typeof wishFields]?: Infer<(typeof wishFields)[K]>
+}
+
+/** Undefined for a request that leaves it to the peer, as most do. */
+export function toWishes({ jurisdiction, max_price: max, node }: WishFields): Wishes | undefined {
+  if (jurisdiction == null && max == null && node == null) return undefined
+  const wishes: Wishes = {}
+  if (jurisdiction != null) wishes.jurisdiction = toJurisdiction(jurisdiction)
+  if (max != null) wishes.maxPrice = toPrice(max)
+  if (node?.only != null) wishes.only = checked(node.only, 'node.only')
+  if (node?.not != null) wishes.not = checked(node.not, 'node.not')
+  return wishes
+}
+
+function toJurisdiction(text: string): string {
+  const code = text.toUpperCase() === 'EU' ? 'EU' : countryCode(text)
+  if (code !== undefined) return code
+  const message =
+    "Invalid 'jurisdiction': expected a country as ISO 3166 alpha-2, such as DE or CA, or EU."
+  throw new InvalidError('jurisdiction', message, 'invalid_jurisdiction')
+}
+
+const toPrice = (max: number | Price): Price =>
+  typeof max === 'number' ? { input: max, output: max } : max
+
+function checked(peerIds: string[], param: string): string[] {
+  for (const [at, id] of peerIds.entries()) {
+    try {
+      publicKeyOf(id)
+    } catch {
+      const where = `${param}[${at}]`
+      const message = `Invalid '${where}': expected a peer id, 52 characters from 12D3Koo on.`
+      throw new InvalidError(where, message)
+    }
+  }
+  return peerIds
+}
