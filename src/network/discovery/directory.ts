@@ -24,3 +24,12 @@ export interface Directory {
   /** Name → ids that go by it. */
   modelNames(): ReadonlyMap<string, ReadonlySet<string>>
 }
+
+/** Entries are replaced, never changed. */
+export interface DirectoryChange {
+  readonly peerId: string
+  /** Undefined when the peer has left. */
+  readonly entry: DirectoryEntry | undefined
+  /** Undefined when it has come. */
+  readonly previous: DirectoryEntry | undefined
+}

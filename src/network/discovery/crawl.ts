@@ -1,0 +1,114 @@
+import type { Clock } from '../../base/clock.ts'
+import { within } from '../../base/deadline.ts'
+import { LruMap } from '../../base/lru-map.ts'
+import type { Random } from '../../base/random.ts'
+import { lookupKey } from '../../wire/model-id.ts'
+import type { Network, PeerHint } from '../network.ts'
+import type { AdvertExchange } from './advert-exchange.ts'
+import type { Directory } from './directory.ts'
+import { draw } from './draw.ts'
+import { Rounds } from './rounds.ts'
+
+/** Who comes and goes all the time does not make this peer search all the time. */
+const GAP_MS = 5_000
+/** Right after the first connection the DHT knows of nobody yet. */
+const FIRST_MS = 1_500
+const ROUND_MS = 30_000
+/** While there are more to be met. */
+const NEXT_MS = 5_000
+/** Where nothing changes. */
+const ROUND_MS_MAX = 300_000
+const SEARCH_MS = 10_000
+/** Anybody can put any number of names into the DHT. */
+const HINTS_READ_MAX = 512
+/** A round is not to be felt: the network is met within minutes, not at once. */
+const MEET_MAX = 8
+/** Not asked again for a while, as most of those names stay nobody. */
+const FAILED_MS = 300_000
+const FAILED_MAX = 1024
+
+export interface CrawlComponents {
+  network: Pick<Network, 'connected' | 'findProviders' | 'status'>
+  directory: Directory
+  exchange: Pick<AdvertExchange, 'ask'>
+  clock: Clock
+  random: Random
+}
+
+/** Meets, little by little, the providers that are not among this peer's connections. */
+export class Crawl {
+  readonly #components: CrawlComponents
+  readonly #rounds: Rounds
+  /** Peer → when it may be tried again. */
+  readonly #failed = new LruMap<string, number>(FAILED_MAX)
+  #pauseMs = ROUND_MS
+
+  constructor(components: CrawlComponents) {
+    this.#components = components
+    this.#rounds = new Rounds(components.clock, (signal) => this.#round(signal), {
+      gapMs: GAP_MS,
+    })
+  }
+
+  run(signal: AbortSignal): Promise<void> {
+    this.#rounds.soon(ROUND_MS)
+    return this.#rounds.run(signal)
+  }
+
+  /** There is somebody new to ask. */
+  soon(): void {
+    this.#pauseMs = ROUND_MS
+    this.#rounds.soon(FIRST_MS)
+  }
+
+  async #round(signal: AbortSignal): Promise<number> {
+    const { network, random } = this.#components
+    if (network.connected().length === 0) return ROUND_MS
+    const strangers = await this.#strangers(signal)
+    const met = await Promise.all(
+      draw(strangers, MEET_MAX, random).map((hint) => this.#meet(hint, signal)),
+    )
+    if (strangers.length > MEET_MAX) this.#pauseMs = NEXT_MS
+    else if (met.includes(true)) this.#pauseMs = ROUND_MS
+    else this.#pauseMs = Math.min(ROUND_MS_MAX, Math.max(ROUND_MS, this.#pauseMs * 2))
+    // So that peers that started together do not ask together for ever.
+    return this.#pauseMs * (0.8 + random.below(400) / 1000)
+  }
+
+  /** Providers, and connected peers that have not said yet who they are. */
+  async #strangers(signal: AbortSignal): Promise<PeerHint[]> {
+    const { network, clock } = this.#components
+    const found = new Map<string, PeerHint>()
+    const add = (hint: PeerHint) => {
+      if (this.#isStranger(hint.peerId)) found.set(hint.peerId, hint)
+    }
+    for (const peerId of network.connected()) add({ peerId, addresses: [] })
+    const limit = { ms: SEARCH_MS, what: 'Looking for providers', signal }
+    let read = 0
+    await within(clock, limit, async (signal) => {
+      const key = lookupKey('role', 'provider')
+      for await (const hint of network.findProviders(key, { signal })) {
+        add(hint)
+        if (++read >= HINTS_READ_MAX) break
+      }
+      // Whoever was found until then is found.
+    }).catch(() => {})
+    return [...found.values()]
+  }
+
+  #isStranger(peerId: string): boolean {
+    const { network, directory, clock } = this.#components
+    if (peerId === network.status().peerId || directory.get(peerId) !== undefined) return false
+    return (this.#failed.get(peerId) ?? 0) <= clock.elapsed()
+  }
+
+  async #meet({ peerId, addresses }: PeerHint, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.#components.exchange.ask(peerId, { addresses, signal })
+      return true
+    } catch {
+      this.#failed.set(peerId, this.#components.clock.elapsed() + FAILED_MS)
+      return false
+    }
+  }
+}

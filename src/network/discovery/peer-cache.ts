@@ -1,0 +1,138 @@
+import type { Clock } from '../../base/clock.ts'
+import { messageOf } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { Network } from '../network.ts'
+import type { AdvertExchange } from './advert-exchange.ts'
+import type { MemoryDirectory } from './memory-directory.ts'
+import { Rounds } from './rounds.ts'
+import { Turns } from './turns.ts'
+
+/** Enough to find the way back after a long outage of some. */
+const PEERS_MAX = 128
+const WRITE_EVERY_MS = 10_000
+/** For the order in which they are tried again, minutes are exact enough. */
+const HEARD_EXACT_MS = 600_000
+/** With so many connections the others are found through them. */
+const JOINED_AT = 8
+const DIALS_AT_ONCE = 4
+
+export interface KnownPeer {
+  addresses: string[]
+  /** Milliseconds since the epoch. */
+  lastHeardAt: number
+}
+
+/** Where known peers outlive the process. */
+export interface KnownPeerStore {
+  range(): AsyncIterable<[peerId: string, known: KnownPeer]>
+  put(peerId: string, known: KnownPeer): Promise<void>
+  del(peerId: string): Promise<void>
+}
+
+export interface PeerCacheComponents {
+  store: KnownPeerStore
+  network: Pick<Network, 'connected'>
+  directory: MemoryDirectory
+  exchange: Pick<AdvertExchange, 'ask'>
+  clock: Clock
+  logger: Logger
+}
+
+/** The peers that were heard of lately, so that a restart does not depend on those it began with. */
+export class PeerCache {
+  readonly #components: PeerCacheComponents
+  readonly #known = new Map<string, KnownPeer>()
+  /** Whose rows are to be written, or deleted. */
+  readonly #dirty = new Set<string>()
+  readonly #rounds: Rounds
+
+  constructor(components: PeerCacheComponents) {
+    this.#components = components
+    this.#rounds = new Rounds(components.clock, async () => {
+      await this.#write()
+      return Number.POSITIVE_INFINITY
+    })
+    components.directory.onChange(({ peerId, entry }) => {
+      if (entry !== undefined) this.#heard(peerId, entry.advert.addresses)
+    })
+  }
+
+  async open(): Promise<void> {
+    const { store, logger } = this.#components
+    try {
+      for await (const [peerId, known] of store.range()) this.#known.set(peerId, known)
+    } catch (error) {
+      logger.warn('known peers cannot be read', { error: messageOf(error) })
+    }
+    this.#forgetOldest()
+  }
+
+  /** Writes what changes, now and then. */
+  run(signal: AbortSignal): Promise<void> {
+    return this.#rounds.run(signal)
+  }
+
+  /** Asks those who were there last, a few at a time, until there is company enough. */
+  async rejoin(signal: AbortSignal): Promise<void> {
+    const { network, exchange } = this.#components
+    const turns = new Turns(DIALS_AT_ONCE)
+    const latest = [...this.#known].toSorted(([, a], [, b]) => b.lastHeardAt - a.lastHeardAt)
+    await Promise.all(
+      latest.map(([peerId, { addresses }]) =>
+        turns.take(signal, async () => {
+          if (signal.aborted || network.connected().length >= JOINED_AT) return
+          await exchange.ask(peerId, { addresses, signal }).catch(() => {})
+        }),
+      ),
+    )
+  }
+
+  /** The last time it is written: how long ago each was heard of is exact then. */
+  async close(): Promise<void> {
+    const { directory, clock } = this.#components
+    for (const { peerId, advert, heardAt } of directory.all()) {
+      const agoMs = Math.round(clock.elapsed() - heardAt)
+      this.#note(peerId, { addresses: advert.addresses, lastHeardAt: clock.now() - agoMs })
+    }
+    await this.#write()
+  }
+
+  #heard(peerId: string, addresses: string[]): void {
+    const { clock } = this.#components
+    const known = this.#known.get(peerId)
+    const same = known?.addresses.join() === addresses.join()
+    if (same && clock.now() - known.lastHeardAt < HEARD_EXACT_MS) return
+    this.#note(peerId, { addresses, lastHeardAt: clock.now() })
+    this.#rounds.soon(WRITE_EVERY_MS)
+  }
+
+  #note(peerId: string, known: KnownPeer): void {
+    this.#known.set(peerId, known)
+    this.#dirty.add(peerId)
+    this.#forgetOldest()
+  }
+
+  #forgetOldest(): void {
+    while (this.#known.size > PEERS_MAX) {
+      const [oldest] = [...this.#known].reduce((a, b) =>
+        a[1].lastHeardAt <= b[1].lastHeardAt ? a : b,
+      )
+      this.#known.delete(oldest)
+      this.#dirty.add(oldest)
+    }
+  }
+
+  async #write(): Promise<void> {
+    const { store, logger } = this.#components
+    const dirty = [...this.#dirty]
+    this.#dirty.clear()
+    try {
+      for (const peerId of dirty) {
+        const known = this.#known.get(peerId)
+        await (known === undefined ? store.del(peerId) : store.put(peerId, known))
+      }
+    } catch (error) {
+      logger.warn('known peers cannot be written', { error: messageOf(error) })
+    }
+  }
+}

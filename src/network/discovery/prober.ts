@@ -1,0 +1,125 @@
+import type { Clock } from '../../base/clock.ts'
+import { LruMap } from '../../base/lru-map.ts'
+import type { Metrics } from '../../base/metrics.ts'
+import type { Network } from '../network.ts'
+import type { AdvertExchange } from './advert-exchange.ts'
+import type { Background } from './background.ts'
+import type { Directory } from './directory.ts'
+import type { LossReason, Roster } from './roster.ts'
+
+/** Long enough for a peer that was restarted to listen again. */
+const RETRY_MS = 1_000
+/** Two times what a healthy peer that is watched leaves between two words. */
+const HANGING_MS = 10_000
+/** What was found out so short a time ago is still true. */
+const SUSPICION_MS = 5_000
+/** Others may make this peer ask a healthy one no oftener. */
+const HEARSAY_MS = 30_000
+/** Doubled with each further time that the reporter was wrong. */
+const MUTE_MS = 60_000
+const MUTE_MS_MAX = 3_600_000
+const REMEMBERED_MAX = 1024
+
+export interface ProberComponents {
+  network: Pick<Network, 'disconnect'>
+  directory: Directory
+  roster: Roster
+  exchange: Pick<AdvertExchange, 'ask'>
+  background: Background
+  clock: Clock
+  metrics: Metrics
+}
+
+interface Mute {
+  untilMs: number
+  wrong: number
+}
+
+/** Finds out by itself whether a listed peer is still there; nobody's word is enough to remove one. */
+export class Prober {
+  readonly #components: ProberComponents
+  readonly #probing = new Map<string, Promise<boolean>>()
+  readonly #suspectedAt = new LruMap<string, number>(REMEMBERED_MAX)
+  readonly #mutes = new LruMap<string, Mute>(REMEMBERED_MAX)
+  readonly #probes
+
+  constructor(components: ProberComponents) {
+    this.#components = components
+    this.#probes = components.metrics.counter(
+      'pinaivu_directory_probes_total',
+      'Times that a listed peer was asked whether it is still there.',
+      ['result'],
+    )
+  }
+
+  /** Asks it twice; one that does not answer is not listed any more. */
+  probe(peerId: string, reason: LossReason): void {
+    this.#components.background.run(async () => {
+      await this.#isThere(peerId, reason)
+    })
+  }
+
+  /** Something speaks against this peer: an own failure, or the word of `reporter`. */
+  suspect(peerId: string, reporter?: string): void {
+    const { directory, clock, background } = this.#components
+    if (directory.get(peerId) === undefined) return
+    const now = clock.elapsed()
+    if (reporter !== undefined && (this.#mutes.get(reporter)?.untilMs ?? 0) > now) return
+    const before = this.#suspectedAt.get(peerId) ?? Number.NEGATIVE_INFINITY
+    if (now - before < (reporter === undefined ? SUSPICION_MS : HEARSAY_MS)) return
+    this.#suspectedAt.set(peerId, now)
+    background.run(async () => {
+      const there = await this.#isThere(peerId, 'suspected')
+      if (there && reporter !== undefined) this.#mute(reporter)
+    })
+  }
+
+  #isThere(peerId: string, reason: LossReason): Promise<boolean> {
+    let probing = this.#probing.get(peerId)
+    if (probing === undefined) {
+      probing = this.#ask(peerId, reason).finally(() => this.#probing.delete(peerId))
+      this.#probing.set(peerId, probing)
+    }
+    return probing
+  }
+
+  async #ask(peerId: string, reason: LossReason): Promise<boolean> {
+    const { clock, directory, roster, background } = this.#components
+    const beganAt = clock.elapsed()
+    const there =
+      (await this.#answers(peerId)) ||
+      (await clock.sleep(RETRY_MS, background.signal).then(() => this.#answersNow(peerId))) ||
+      // It was heard of in another way meanwhile, as by a status.
+      (directory.get(peerId)?.heardAt ?? 0) > beganAt
+    background.signal.throwIfAborted()
+    this.#probes.add(1, { result: there ? 'there' : 'gone' })
+    if (!there) roster.lose(peerId, reason)
+    return there
+  }
+
+  /** One that is not listed any more is not asked. */
+  async #answers(peerId: string): Promise<boolean> {
+    const { directory, exchange, background } = this.#components
+    const entry = directory.get(peerId)
+    if (entry === undefined) return false
+    const asked = { addresses: entry.advert.addresses, signal: background.signal }
+    return await exchange.ask(peerId, asked).then(
+      () => true,
+      () => false,
+    )
+  }
+
+  async #answersNow(peerId: string): Promise<boolean> {
+    const { clock, directory, network } = this.#components
+    const heardAt = directory.get(peerId)?.heardAt ?? Number.POSITIVE_INFINITY
+    // Its connection hangs, as after a change of address. A new one may get through.
+    if (clock.elapsed() - heardAt > HANGING_MS) await network.disconnect(peerId)
+    return await this.#answers(peerId)
+  }
+
+  #mute(reporter: string): void {
+    const wrong = (this.#mutes.get(reporter)?.wrong ?? 0) + 1
+    const ms = Math.min(MUTE_MS_MAX, MUTE_MS * 2 ** (wrong - 1))
+    this.#mutes.set(reporter, { untilMs: this.#components.clock.elapsed() + ms, wrong })
+  }
+}

@@ -1,0 +1,53 @@
+import type { Clock } from '../../base/clock.ts'
+import type { Directory } from './directory.ts'
+import type { Prober } from './prober.ts'
+import type { Roster } from './roster.ts'
+
+const TICK_MS = 1_000
+/** A peer that is watched says something every 5 s: this is two words lost. */
+const SILENCE_MS = 12_000
+/** Where there are more peers than connections, dialling them all in turn would be all we do. */
+const DIALS_PER_TICK = 4
+
+export interface VigilComponents {
+  directory: Directory
+  roster: Roster
+  prober: Prober
+  clock: Clock
+}
+
+/**
+ * Looks after the age of what is known. Who was silent for SILENCE_MS is asked, and who was not
+ * heard of at all leaves when its evidence is too old: a peer that freezes, or whose cable is
+ * pulled, is gone from the directory within 30 s, however many go at once.
+ */
+export class Vigil {
+  readonly #components: VigilComponents
+
+  constructor(components: VigilComponents) {
+    this.#components = components
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#components
+    for (;;) {
+      const before = clock.elapsed()
+      await clock.sleep(TICK_MS, signal)
+      // This process itself stood still: what came in meanwhile is to be read first.
+      if (clock.elapsed() - before > 2 * TICK_MS) continue
+      this.#look()
+    }
+  }
+
+  #look(): void {
+    const { directory, roster, prober, clock } = this.#components
+    let dials = DIALS_PER_TICK
+    for (const entry of directory.all()) {
+      const quietMs = clock.elapsed() - entry.heardAt
+      if (quietMs >= roster.evidenceMs(entry)) roster.lose(entry.peerId, 'silent')
+      else if (quietMs >= SILENCE_MS && (entry.connected || dials-- > 0)) {
+        prober.probe(entry.peerId, 'silent')
+      }
+    }
+  }
+}
