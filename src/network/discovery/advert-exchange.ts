@@ -164,8 +164,7 @@ export class AdvertExchange {
   /** `from` brought it; whose it is stands in it. */
   #departure(signed: Uint8Array, from: string): void {
     const { roster, network, own, logger, ...components } = this.#components
-    const departure = this.#counted(() => openDeparture(signed, { network: this.#network, verify }))
-    const { peerId, sequence } = departure
+    const { peerId, sequence } = this.#counted(() => openDeparture(signed, this.#opening))
     if (peerId === components.peerId) {
       logger.warn('this peer was said to leave; does another process use its key?', { from })
       own.outgrow(sequence)
