@@ -29,6 +29,7 @@ import { findModels } from './engines/model-store.ts'
 import type { Identity } from './identity/identity.ts'
 import { loadIdentity } from './identity/key-file.ts'
 import type { Market } from './market/market.ts'
+import { banRows } from './network/host/ban-rows.ts'
 import { defaultHost, Libp2pHost } from './network/host/libp2p-host.ts'
 import type { Network } from './network/network.ts'
 import { removePeerInfo, writePeerInfo } from './peer-file.ts'
@@ -216,7 +217,7 @@ export async function createPeer(
     const network =
       components.network?.(identity) ??
       new Libp2pHost(
-        { ...base, identity },
+        { ...base, identity, bans: store.table('bans', banRows) },
         {
           ...defaultHost,
           network: config.network,

@@ -88,5 +88,8 @@ export interface HandlerLimits {
   opensPerSecond: number
 }
 
-/** Who judges a record of the DHT before it is kept for others; throws for what must not be. */
-export type RecordCheck = (peerId: string, value: Uint8Array) => void | Promise<void>
+/**
+ * Judges a record of the DHT before it is kept for others: throws for what must not be, and returns
+ * its sequence. Of two the higher is the newer, and an older one is never taken in its place.
+ */
+export type RecordCheck = (peerId: string, value: Uint8Array) => number | Promise<number>

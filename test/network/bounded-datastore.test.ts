@@ -11,7 +11,7 @@ const names = (store: BoundedDatastore, prefix: string) =>
   [...store.queryKeys({ prefix })].map((key) => key.toString())
 
 test('each kind has its bound, the least used goes first, this peer itself never', () => {
-  const store = new BoundedDatastore('/peers/self')
+  const store = new BoundedDatastore((name) => name === '/peers/self')
   store.put(keyOf('/peers/self'), value)
   store.put(keyOf('/peers/friend'), value)
   for (let index = 0; index < 2 * storeLimits.peersMax; index++) {
@@ -31,7 +31,7 @@ test('each kind has its bound, the least used goes first, this peer itself never
 })
 
 test('what is too large or of no kind is not kept, what is unknown is said in libp2p words', () => {
-  const store = new BoundedDatastore('')
+  const store = new BoundedDatastore(() => false)
   const large = new Uint8Array(storeLimits.valueBytesMax + 1)
   expect(() => store.put(keyOf('/dht/record/x'), large)).toThrow(
     expect.objectContaining({ code: 'too_large' }),
@@ -57,7 +57,7 @@ test('below its bounds it is a map', () => {
   )
   fc.assert(
     fc.property(fc.array(step), (steps) => {
-      const store = new BoundedDatastore('')
+      const store = new BoundedDatastore(() => false)
       const model = new Map<string, Uint8Array>()
       for (const [what, key, bytes] of steps) {
         if (what === 'put') store.put(keyOf(key), bytes)

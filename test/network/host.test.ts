@@ -3,12 +3,11 @@ import { connect } from 'node:net'
 import { promisify } from 'node:util'
 import { afterEach, expect, test, vi } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
-import { silentLogger } from '../../src/base/logger.ts'
-import { noMetrics } from '../../src/base/metrics.ts'
 import { defaultHost, Libp2pHost } from '../../src/network/host/libp2p-host.ts'
 import {
   at,
   eventually,
+  hostParts,
   identityOf,
   newHost,
   newIdentity,
@@ -80,12 +79,7 @@ test('a peer id that is not that of the key is refused', async () => {
   const { privateKeySeed } = await newIdentity()
   const { peerId } = await identityOf(new Uint8Array(32).fill(9))
   const host = new Libp2pHost(
-    {
-      identity: { peerId, privateKeySeed },
-      logger: silentLogger,
-      metrics: noMetrics,
-      clock: systemClock,
-    },
+    { ...hostParts(), identity: { peerId, privateKeySeed } },
     { ...defaultHost, listen: ['/ip4/127.0.0.1/tcp/0'] },
   )
   await expect(host.start({ signal })).rejects.toMatchObject({ code: 'identity_mismatch' })
@@ -119,7 +113,7 @@ test('its own address in the list is passed over', async () => {
   const { logger, lines } = recorder()
   const identity = await newIdentity()
   const host = new Libp2pHost(
-    { identity, logger, metrics: noMetrics, clock: systemClock },
+    { ...hostParts(logger), identity },
     {
       ...defaultHost,
       listen: ['/ip4/127.0.0.1/tcp/0'],
@@ -155,7 +149,7 @@ test('a stop that takes too long is an error, and cuts what is still open', asyn
   const first = await startHost()
   const clock = { ...systemClock }
   const host = new Libp2pHost(
-    { identity: await newIdentity(), logger: silentLogger, metrics: noMetrics, clock },
+    { ...hostParts(), identity: await newIdentity(), clock },
     {
       ...defaultHost,
       listen: ['/ip4/127.0.0.1/tcp/0'],

@@ -3,12 +3,40 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { systemClock } from '../../src/base/clock.ts'
 import type { LogData, Logger } from '../../src/base/logger.ts'
 import { noMetrics } from '../../src/base/metrics.ts'
+import { systemRandom } from '../../src/base/random.ts'
+import type { Ban, BanStore } from '../../src/network/host/bans.ts'
 import {
   defaultHost,
   type HostComponents,
   type HostOptions,
   Libp2pHost,
 } from '../../src/network/host/libp2p-host.ts'
+
+/** Bans kept in memory. */
+export function banStore(bans = new Map<string, Ban>()): BanStore {
+  return {
+    async *range() {
+      yield* bans
+    },
+    async put(peerId, ban) {
+      bans.set(peerId, ban)
+    },
+    async del(peerId) {
+      bans.delete(peerId)
+    },
+  }
+}
+
+/** What a host needs beside its identity. */
+export function hostParts(logger: Logger = recorder().logger): Omit<HostComponents, 'identity'> {
+  return {
+    bans: banStore(),
+    logger,
+    metrics: noMetrics,
+    clock: systemClock,
+    random: systemRandom,
+  }
+}
 
 type Identity = HostComponents['identity']
 
@@ -34,10 +62,10 @@ export async function newIdentity(): Promise<Identity> {
 
 export async function newHost(
   options: Partial<HostOptions> = {},
-  { logger = recorder().logger, identity }: { logger?: Logger; identity?: Identity } = {},
+  components: Partial<HostComponents> = {},
 ) {
   const host = new Libp2pHost(
-    { identity: identity ?? (await newIdentity()), logger, metrics: noMetrics, clock: systemClock },
+    { ...hostParts(), identity: await newIdentity(), ...components },
     { ...defaultHost, listen: LOOPBACK, network: 'test', version: '1.2.3', ...options },
   )
   running.push(host)
@@ -47,7 +75,7 @@ export async function newHost(
 /** A host that listens on loopback; `stopHosts` stops it. */
 export async function startHost(
   options: Partial<HostOptions> = {},
-  components: { logger?: Logger; identity?: Identity } = {},
+  components: Partial<HostComponents> = {},
 ) {
   const host = await newHost(options, components)
   await host.start({ signal: AbortSignal.timeout(10_000) })

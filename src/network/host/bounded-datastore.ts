@@ -27,10 +27,10 @@ export class BoundedDatastore implements Datastore {
     { prefix: '/dht/provider/', max: storeLimits.providersMax, entries: new Map<string, Pair>() },
     { prefix: '/dht/record/', max: storeLimits.recordsMax, entries: new Map<string, Pair>() },
   ]
-  readonly #pinned: string
+  readonly #pinned: (name: string) => boolean
 
-  /** @param pinned what is never dropped: this peer's own entry, which identify answers from. */
-  constructor(pinned: string) {
+  /** @param pinned what is never dropped: this peer's own entries */
+  constructor(pinned: (name: string) => boolean) {
     this.#pinned = pinned
   }
 
@@ -48,7 +48,7 @@ export class BoundedDatastore implements Datastore {
     kind.entries.set(name, { key, value })
     for (const oldest of kind.entries.keys()) {
       if (kind.entries.size <= kind.max) break
-      if (oldest !== this.#pinned) kind.entries.delete(oldest)
+      if (!this.#pinned(oldest)) kind.entries.delete(oldest)
     }
     return key
   }

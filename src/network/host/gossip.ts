@@ -5,8 +5,16 @@ import { gossipLimits } from './limits.ts'
 
 const MINUTE_MS = 60_000
 
-/** @param prefix `/pinaivu/<network>` @param topics whole names; a subscription to another is dropped */
-export function gossip(prefix: string, topics: readonly string[]) {
+export interface GossipOptions {
+  /** `/pinaivu/<network>` */
+  prefix: string
+  /** Whole names; a subscription to another is dropped. */
+  topics: readonly string[]
+  /** What a peer is thought of elsewhere: zero, or less for each of its recent faults. */
+  standing(peerId: string): number
+}
+
+export function gossip({ prefix, topics, standing }: GossipOptions) {
   const create = gossipsub({
     globalSignaturePolicy: 'StrictSign',
     // Floodsub has neither scores nor a mesh: who speaks only that is not one of ours.
@@ -29,7 +37,7 @@ export function gossip(prefix: string, topics: readonly string[]) {
       maxControlMessages: gossipLimits.controlMessagesMax,
       maxPeerInfos: gossipLimits.peerInfosMax,
     },
-    scoreParams: scoreParams(topics),
+    scoreParams: scoreParams(topics, standing),
     scoreThresholds: {
       gossipThreshold: -10,
       publishThreshold: -50,
@@ -53,8 +61,11 @@ function pick(components: GossipSubComponents): Omit<GossipSubComponents, 'regis
   return { privateKey, peerId, peerStore, connectionManager, logger }
 }
 
-function scoreParams(topics: readonly string[]) {
+function scoreParams(topics: readonly string[], standing: GossipOptions['standing']) {
   return {
+    // Five faults and the peer is banned; with four, nothing it publishes is passed on.
+    appSpecificScore: standing,
+    appSpecificWeight: 12.5,
     // Peers behind one NAT, and a whole testnet on loopback, share an address: the usual penalty
     // (-5 for the square of those above ten) graylists all of them. Who floods from one address is
     // bounded by the limits on connections instead.

@@ -15,23 +15,39 @@ export class Greeter {
   readonly #refused
   readonly #greetings = new WeakMap<Connection, Promise<PeerError | undefined>>()
 
-  constructor(components: { node: HostNode; logger: Logger; metrics: Metrics }) {
+  readonly #onWelcome: (connection: Connection) => void
+
+  /** @param onWelcome called for each connection to a peer of this network, before `welcomed` resolves */
+  constructor(
+    components: { node: HostNode; logger: Logger; metrics: Metrics },
+    onWelcome: (connection: Connection) => void,
+  ) {
     this.#node = components.node
     this.#logger = components.logger
+    this.#onWelcome = onWelcome
     this.#refused = components.metrics.counter(
       'pinaivu_network_refused_connections_total',
       'Connections that were closed right after they opened.',
       ['reason'],
     )
     this.#node.addEventListener('connection:open', ({ detail: connection }) => {
-      this.#greetings.set(connection, this.#greet(connection))
+      void this.#greeting(connection)
     })
   }
 
   /** Resolves once the other side is known to be a peer of this network; throws when it is none. */
   async welcomed(connection: Connection): Promise<void> {
-    const refusal = await this.#greetings.get(connection)
+    const refusal = await this.#greeting(connection)
     if (refusal !== undefined) throw refusal
+  }
+
+  #greeting(connection: Connection): Promise<PeerError | undefined> {
+    let greeting = this.#greetings.get(connection)
+    if (greeting === undefined) {
+      greeting = this.#greet(connection)
+      this.#greetings.set(connection, greeting)
+    }
+    return greeting
   }
 
   async #greet(connection: Connection): Promise<PeerError | undefined> {
@@ -42,6 +58,10 @@ export class Greeter {
     try {
       // Within `connectionLimits.identifyMs`, which the service was made with.
       await this.#node.services.identify.identify(connection)
+      if (connection.status !== 'open') {
+        return new PeerError('connection_lost', 'That peer has closed the connection.')
+      }
+      this.#onWelcome(connection)
       return undefined
     } catch (cause) {
       return this.#refuse(

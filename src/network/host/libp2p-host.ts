@@ -1,20 +1,35 @@
-import type { Connection, PeerInfo } from '@libp2p/interface'
 import type { Clock } from '../../base/clock.ts'
-import { DeadlineError, PeerError } from '../../base/errors.ts'
+import { DeadlineError, type PeerAction, PeerError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Metrics } from '../../base/metrics.ts'
-import type { Network, NetworkStatus } from '../network.ts'
+import type { Random } from '../../base/random.ts'
+import type {
+  ConnectionEvent,
+  FrameStream,
+  HandlerLimits,
+  Network,
+  NetworkStatus,
+  PeerHint,
+  RecordCheck,
+  StreamHandler,
+  Wait,
+} from '../network.ts'
 import { checkBootstrap, checkListen, checkNetworkName, type Door } from './addresses.ts'
-import { Greeter } from './greeter.ts'
-import { keepJoined } from './joiner.ts'
+import type { BanStore } from './bans.ts'
+import { Conduct } from './conduct.ts'
 import type { HostNode } from './libp2p-node.ts'
 import { listenError } from './listen-error.ts'
+import { Records } from './records.ts'
+import type { Session } from './session.ts'
+import type { Handling } from './streams.ts'
 
 export interface HostComponents {
   identity: { readonly peerId: string; privateKeySeed(): Uint8Array }
+  bans: BanStore
   logger: Logger
   metrics: Metrics
   clock: Clock
+  random: Random
 }
 
 export interface HostOptions {
@@ -27,6 +42,8 @@ export interface HostOptions {
   mdns: boolean
   /** Gossip topics of this network, without its prefix; others are not relayed. */
   topics: readonly string[]
+  /** Kinds of record that the DHT keeps, and who judges them; others are refused. */
+  records: Readonly<Record<string, RecordCheck>>
   /** This program's version, as others see it. */
   version: string
 }
@@ -37,15 +54,12 @@ export const defaultHost: HostOptions = {
   bootstrap: [],
   mdns: false,
   topics: ['log/1'],
+  records: {},
   version: '0.0.0',
 }
 
 /** From the last word to the last socket; then whatever is still open is cut. */
 const STOP_MS_MAX = 3_000
-/** A LAN party: more peers than that are found through the DHT. */
-const LAN_PEERS_MAX = 32
-/** Any host on the LAN can answer to mDNS with any number of peers. */
-const LAN_DIALS_MAX = 4
 
 /** The network over libp2p: TCP, noise, yamux, identify, ping, a DHT and gossip of its own. */
 export class Libp2pHost implements Network {
@@ -53,10 +67,11 @@ export class Libp2pHost implements Network {
   readonly #options: HostOptions
   readonly #doors: Door[]
   readonly #listen: string[]
-  #node: HostNode | undefined
-  #joining: Promise<void> = Promise.resolve()
-  #stopped = new AbortController()
-  #lanDials = 0
+  readonly #conduct: Conduct
+  readonly #records: Records
+  readonly #handlers = new Map<string, Handling>()
+  readonly #listeners = new Set<(event: ConnectionEvent) => void>()
+  #session: Session | undefined
 
   /** Throws an InvalidError when the network's name or an address is not usable. */
   constructor(components: HostComponents, options: HostOptions) {
@@ -68,24 +83,27 @@ export class Libp2pHost implements Network {
     this.#doors = checkBootstrap(options.bootstrap).filter(
       (door) => door.peerId !== components.identity.peerId,
     )
+    this.#records = new Records(options.records)
+    this.#conduct = new Conduct({
+      ...components,
+      cutOff: (peerId, reason) => this.#session?.connections.cutOff(peerId, reason),
+    })
   }
 
   status(): NetworkStatus {
-    const addrs = this.#node?.getMultiaddrs().map((address) => address.toString()) ?? []
+    const session = this.#session
+    const addrs = session?.node.getMultiaddrs().map((address) => address.toString()) ?? []
     return {
       peerId: this.#components.identity.peerId,
       addrs,
-      connections: this.#node?.getPeers().length ?? 0,
+      connections: session?.connections.count ?? 0,
       listening: addrs.length > 0,
     }
   }
 
   /** The libp2p node, for what is built upon it within `network/`. */
   get node(): HostNode {
-    if (this.#node === undefined) {
-      throw new PeerError('not_started', 'The network is not running; start the peer first.')
-    }
-    return this.#node
+    return this.#running().node
   }
 
   /** The name that a topic has on the wire. */
@@ -94,102 +112,136 @@ export class Libp2pHost implements Network {
   }
 
   /** Listens; joining goes on in the background and never fails a start. */
-  async start({ signal }: { signal: AbortSignal }): Promise<void> {
-    const { identity, logger, metrics } = this.#components
-    this.#stopped = new AbortController()
+  async start({ signal }: Wait): Promise<void> {
+    const { identity, logger } = this.#components
     const { network, topics, version, mdns } = this.#options
+    await this.#conduct.load()
     // Some 45 MB and most of the time of a start: the rest of the peer need not wait for it.
-    const { createNode } = await import('./libp2p-node.ts')
+    const { Session } = await import('./session.ts')
     signal.throwIfAborted()
-    const node = await createNode({
-      seed: identity.privateKeySeed(),
-      peerId: identity.peerId,
-      listen: this.#listen,
-      network,
-      topics: topics.map((name) => this.topic(name)),
-      version,
-      ...(mdns ? { onLanPeer: (peer: PeerInfo) => void this.#meet(peer) } : {}),
-    })
-    const greeter = new Greeter({ node, logger, metrics })
-    this.#countConnections(node)
+    const session = await Session.open(
+      { ...this.#components, conduct: this.#conduct, tell: (event) => this.#tell(event) },
+      {
+        seed: identity.privateKeySeed(),
+        peerId: identity.peerId,
+        listen: this.#listen,
+        network,
+        topics: topics.map((name) => this.topic(name)),
+        records: this.#records,
+        version,
+        mdns,
+        doors: this.#doors,
+        handlers: this.#handlers,
+      },
+    )
+    this.#session = session
     try {
-      await node.start()
+      await session.start()
       signal.throwIfAborted()
     } catch (error) {
-      await node.stop()
+      this.#session = undefined
+      await session.stop()
       throw signal.aborted ? signal.reason : listenError(error)
     }
-    this.#node = node
-    this.#joining = this.#join(node, greeter)
+    session.join()
     logger.info('listening', { peerId: identity.peerId, network, addrs: this.status().addrs })
   }
 
   async stop(): Promise<void> {
-    const node = this.#node
-    if (node === undefined) return
-    this.#node = undefined
-    this.#stopped.abort()
+    const session = this.#session
+    if (session === undefined) return
+    this.#session = undefined
     const late = Promise.withResolvers<never>()
     const cancel = this.#components.clock.after(STOP_MS_MAX, () => {
       const error = new DeadlineError('Stopping the network', STOP_MS_MAX)
-      for (const connection of node.getConnections()) connection.abort(error)
+      for (const connection of session.node.getConnections()) connection.abort(error)
       late.reject(error)
     })
     try {
-      await Promise.race([Promise.all([node.stop(), this.#joining]), late.promise])
+      await Promise.race([session.stop(), late.promise])
     } finally {
       cancel()
     }
   }
 
-  #join(node: HostNode, greeter: Greeter): Promise<void> {
-    const { clock, logger, metrics } = this.#components
-    if (this.#doors.length === 0) return Promise.resolve()
-    const joiner = {
-      dial: async (door: Door, signal: AbortSignal) =>
-        greeter.welcomed(await dial(node, door.addresses, signal)),
-      isConnected: (peerId: string) =>
-        node.getPeers().some((connected) => connected.toString() === peerId),
-      peers: () => node.getPeers().length,
-      clock,
-      logger,
-      metrics,
+  connected(): string[] {
+    return this.#session?.connections.peers() ?? []
+  }
+
+  isConnected(peerId: string): boolean {
+    return this.#session?.connections.has(peerId) ?? false
+  }
+
+  onConnection(listener: (event: ConnectionEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  async connect(peerId: string, addresses: readonly string[], wait: Wait): Promise<void> {
+    await this.#running().connections.connect(peerId, addresses, wait)
+  }
+
+  async disconnect(peerId: string): Promise<void> {
+    await this.#running().connections.disconnect(peerId)
+  }
+
+  async ping(peerId: string, wait: Wait): Promise<number> {
+    return await this.#running().ping(peerId, wait)
+  }
+
+  keep(peerId: string, wanted: boolean): void {
+    this.#running().connections.keep(peerId, wanted)
+  }
+
+  async open(peerId: string, protocol: string, wait: Wait): Promise<FrameStream> {
+    const { connections, streams } = this.#running()
+    await connections.connect(peerId, [], wait)
+    return await streams.open(peerId, protocol, wait)
+  }
+
+  handle(protocol: string, handler: StreamHandler, limits: HandlerLimits): void {
+    if (this.#session !== undefined) {
+      throw new PeerError('already_started', 'Protocols are handled from the start or not at all.')
     }
-    return keepJoined(joiner, this.#doors, this.#stopped.signal)
+    this.#handlers.set(protocol, { handler, limits })
   }
 
-  /** A peer on the LAN said that it is there. It says so again: one that is passed over now comes back. */
-  async #meet(peer: PeerInfo): Promise<void> {
-    const node = this.#node
-    if (node === undefined || this.#lanDials >= LAN_DIALS_MAX) return
-    if (node.getPeers().length >= LAN_PEERS_MAX || node.getConnections(peer.id).length > 0) return
-    this.#lanDials++
-    try {
-      const addresses = peer.multiaddrs.map((address) => `${address}/p2p/${peer.id}`)
-      await dial(node, addresses, this.#stopped.signal)
-    } catch (error) {
-      const data = { peerId: peer.id.toString(), error: String(error) }
-      this.#components.logger.debug('peer on the local network not reached', data)
-    } finally {
-      this.#lanDials--
+  fault(peerId: string, action: PeerAction, reason: string): void {
+    this.#conduct.fault(peerId, action, reason)
+  }
+
+  async provide(key: Uint8Array, wait: Wait): Promise<void> {
+    await this.#running().dht.provide(key, wait)
+  }
+
+  async unprovide(key: Uint8Array): Promise<void> {
+    await this.#running().dht.unprovide(key)
+  }
+
+  findProviders(key: Uint8Array, wait: Wait): AsyncIterable<PeerHint> {
+    return this.#running().dht.findProviders(key, wait)
+  }
+
+  async putRecord(kind: string, value: Uint8Array, wait: Wait): Promise<void> {
+    await this.#running().dht.putRecord(kind, value, wait)
+  }
+
+  async getRecord(kind: string, peerId: string, wait: Wait): Promise<Uint8Array | undefined> {
+    return await this.#running().dht.getRecord(kind, peerId, wait)
+  }
+
+  async findPeer(peerId: string, wait: Wait): Promise<string[]> {
+    return await this.#running().dht.findPeer(peerId, wait)
+  }
+
+  #running(): Session {
+    if (this.#session === undefined) {
+      throw new PeerError('not_started', 'The network is not running; start the peer first.')
     }
+    return this.#session
   }
 
-  #countConnections(node: HostNode): void {
-    const gauge = this.#components.metrics.gauge(
-      'pinaivu_network_peers',
-      'Peers with an open connection.',
-    )
-    const count = () => gauge.set(node.getPeers().length)
-    node.addEventListener('peer:connect', count)
-    node.addEventListener('peer:disconnect', count)
+  #tell(event: ConnectionEvent): void {
+    for (const listener of this.#listeners) listener(event)
   }
-}
-
-async function dial(node: HostNode, addresses: string[], signal: AbortSignal): Promise<Connection> {
-  const { multiaddr } = await import('@multiformats/multiaddr')
-  return await node.dial(
-    addresses.map((address) => multiaddr(address)),
-    { signal },
-  )
 }

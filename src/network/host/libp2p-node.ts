@@ -2,7 +2,7 @@ import type { GossipSub } from '@chainsafe/libp2p-gossipsub'
 import { noise } from '@chainsafe/libp2p-noise'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { type Identify, type IdentifyPush, identify, identifyPush } from '@libp2p/identify'
-import type { PeerDiscovery, PeerInfo } from '@libp2p/interface'
+import type { ConnectionGater, PeerDiscovery, PeerId, PeerInfo } from '@libp2p/interface'
 import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { type Ping, ping } from '@libp2p/ping'
@@ -13,6 +13,7 @@ import { PeerError } from '../../base/errors.ts'
 import { BoundedDatastore } from './bounded-datastore.ts'
 import { gossip } from './gossip.ts'
 import { connectionLimits as connections, streamLimits as streams } from './limits.ts'
+import type { Records } from './records.ts'
 
 export interface HostServices extends Record<string, unknown> {
   identify: Identify
@@ -31,6 +32,10 @@ export interface NodeOptions {
   listen: string[]
   topics: readonly string[]
   version: string
+  records: Records
+  isBanned(peerId: string): boolean
+  /** What gossip thinks of a peer beside its own score: zero, or less for its recent faults. */
+  standing(peerId: string): number
   /** Given with `--mdns` only: called for each peer that answers on the local network. */
   onLanPeer?: (peer: PeerInfo) => void
 }
@@ -56,7 +61,8 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
       userAgent: `pinaivu-peer/${options.version}`,
     },
     addresses: { listen: options.listen },
-    datastore: new BoundedDatastore(`/peers/${peerId.toCID()}`),
+    datastore: new BoundedDatastore(pinned(peerId)),
+    connectionGater: gater(options.isBanned),
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [muxer()],
@@ -77,8 +83,12 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
         maxInboundStreams: connections.pingStreamsMax,
         maxOutboundStreams: connections.pingStreamsMax,
       }),
-      dht: dht(options.network),
-      pubsub: gossip(`/${protocolPrefix}`, options.topics),
+      dht: dht(options.network, options.records),
+      pubsub: gossip({
+        prefix: `/${protocolPrefix}`,
+        topics: options.topics,
+        standing: options.standing,
+      }),
     },
   })
 }
@@ -94,6 +104,8 @@ const connectionManager: NonNullable<Libp2pOptions['connectionManager']> = {
   addressDialTimeout: connections.addressDialMs,
   dialTimeout: connections.dialMs,
   connectionCloseTimeout: connections.closeMs,
+  // The DHT has its closest peers dialled again when they have gone: once is enough.
+  reconnectRetries: 0,
   inboundStreamProtocolNegotiationTimeout: connections.protocolNegotiationMs,
   outboundStreamProtocolNegotiationTimeout: connections.protocolNegotiationMs,
 }
@@ -110,7 +122,19 @@ function muxer() {
   })
 }
 
-function dht(network: string) {
+/** This peer's own entry, which identify answers from, and what it told the DHT that it provides. */
+function pinned(self: PeerId): (name: string) => boolean {
+  const own = `/peers/${self.toCID()}`
+  const provided = `/${self}`
+  return (name) => name === own || (name.startsWith('/dht/provider/') && name.endsWith(provided))
+}
+
+function gater(isBanned: (peerId: string) => boolean): ConnectionGater {
+  const deny = (peer: PeerId) => isBanned(peer.toString())
+  return { denyDialPeer: deny, denyInboundEncryptedConnection: deny }
+}
+
+function dht(network: string, records: Records) {
   return kadDHT({
     protocol: `/pinaivu/${network}/kad/1.0.0`,
     clientMode: false,
@@ -118,7 +142,8 @@ function dht(network: string) {
     peerInfoMapper: passthroughMapper,
     // A namespace without a validator is refused. libp2p brings one for `pk` along, under which
     // anybody could leave any number of public keys: Ed25519 ids contain theirs, nobody asks for it.
-    validators: { pk: refuse },
+    validators: { ...records.validators(), pk: refuse },
+    selectors: records.selectors(),
     routingTableUpdateMaxQueueSize: 1024,
   })
 }

@@ -46,6 +46,56 @@ export const streamLimits = {
   writeBufferBytesMax: 4 * 1024 * 1024,
 } as const
 
+/** Frames within one stream. */
+export const frameLimits = {
+  /** Four of the largest frames; then the other side is told to wait. */
+  unreadBytesMax: 256 * 1024,
+  /** As much again on the way out; then the writer is told to wait. */
+  unsentBytesMax: 256 * 1024,
+  /** Frames written in one go are sent in one piece, up to this: what fits into one of noise's. */
+  sendBytes: 64 * 1024,
+  /** For the first frame of a stream, and for the rest of one that has begun to arrive. */
+  frameMs: 10_000,
+  /** One that takes nothing for so long holds up what is written for it: its stream is reset. */
+  stallMs: 20_000,
+  /** For what was written before `close`. */
+  closeMs: 10_000,
+  /** After we are done with a stream, for the other side to end its part as well. */
+  lingerMs: 10_000,
+} as const
+
+/** What a peer may do before it is told off, and for how long it is banned. */
+export const conductLimits = {
+  /**
+   * Streams a second over one connection, whatever they speak, after a burst of twice as many.
+   * Opening one costs this machine about a millisecond.
+   */
+  opensPerSecond: 256,
+  /** Peers whose points and opens are remembered; beyond it, who was quiet for longest is forgotten. */
+  peersMax: 4096,
+  /** One point for each fault; half of them are forgotten after so long. */
+  pointsHalfLifeMs: 2 * 60_000,
+  /** Five faults within a minute are no accident. */
+  pointsMax: 4,
+  /** The first ban; each further one takes twice as long. */
+  banFirstMs: 2 * 60_000,
+  banMsMax: 60 * 60_000,
+  /** So long after its last ban, a peer starts anew. */
+  banForgottenMs: 24 * 60 * 60_000,
+  /** Kept on disk, so it is short; beyond it, the ban that ends first is lifted. */
+  bansMax: 1024,
+} as const
+
+/** Asking the DHT. */
+export const dhtLimits = {
+  lookupMs: 10_000,
+  /** It finds the twenty closest peers first, then tells each. */
+  storeMs: 30_000,
+  hintsMax: 20,
+  /** Of one peer; each is anybody's claim. */
+  addressesMax: 8,
+} as const
+
 /** Gossip, per connected peer. */
 export const gossipLimits = {
   /** One RPC. An answer to IWANT carries all that was asked for: some seconds of a busy log. */

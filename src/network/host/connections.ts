@@ -1,0 +1,176 @@
+import type { Connection, PeerId } from '@libp2p/interface'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
+import type { Clock } from '../../base/clock.ts'
+import { within } from '../../base/deadline.ts'
+import { messageOf, PeerError } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { Metrics } from '../../base/metrics.ts'
+import type { ConnectionEvent, Wait } from '../network.ts'
+import { Greeter } from './greeter.ts'
+import type { HostNode } from './libp2p-node.ts'
+import { connectionLimits as limits } from './limits.ts'
+
+/** More than all the tags together that the DHT gives to peers it likes. */
+const KEEP_VALUE = 1000
+const KEEP_TAG = 'pinaivu-keep'
+/** By this tag the DHT has peers dialled again that have gone. */
+const REDIAL_TAG = 'keep-alive-kad-dht'
+
+export interface ConnectionsComponents {
+  node: HostNode
+  clock: Clock
+  logger: Logger
+  metrics: Metrics
+  isBanned(peerId: string): boolean
+  tell(event: ConnectionEvent): void
+}
+
+/** Peers of this network that are connected: one of their connections has been welcomed. */
+export class Connections {
+  readonly #components: ConnectionsComponents
+  readonly #node: HostNode
+  readonly #greeter: Greeter
+  readonly #welcomed = new Map<string, Set<Connection>>()
+  readonly #gauge
+
+  constructor(components: ConnectionsComponents) {
+    this.#components = components
+    this.#node = components.node
+    this.#gauge = components.metrics.gauge(
+      'pinaivu_network_peers',
+      'Peers of this network with an open connection.',
+    )
+    this.#greeter = new Greeter(components, (connection) => this.#add(connection))
+    this.#node.addEventListener('connection:close', ({ detail }) => this.#remove(detail))
+  }
+
+  get count(): number {
+    return this.#welcomed.size
+  }
+
+  peers(): string[] {
+    return [...this.#welcomed.keys()]
+  }
+
+  has(peerId: string): boolean {
+    return this.#welcomed.has(peerId)
+  }
+
+  /** A connection that can be used at once; throws when there is none. */
+  to(peerId: string): Connection {
+    for (const connection of this.#welcomed.get(peerId) ?? []) {
+      if (connection.status === 'open') return connection
+    }
+    throw unreachable(peerId)
+  }
+
+  /** Resolves once the other side is known to be a peer of this network; throws when it is none. */
+  welcomed(connection: Connection): Promise<void> {
+    return this.#greeter.welcomed(connection)
+  }
+
+  /** Never asks the DHT: whoever has no address of that peer calls `findPeer` first. */
+  async connect(peerId: string, addresses: readonly string[], { signal }: Wait): Promise<void> {
+    if (this.has(peerId)) return
+    if (this.#components.isBanned(peerId)) {
+      throw new PeerError('peer_banned', `${peerId} is banned for a while for what it did.`)
+    }
+    const id = parsePeerId(peerId)
+    const dialable = toDialable(peerId, [...addresses, ...(await this.#known(id))])
+    if (dialable.length === 0) throw unreachable(peerId)
+    await this.dial(peerId, dialable, signal)
+  }
+
+  async dial(peerId: string, addresses: Multiaddr[], signal: AbortSignal): Promise<void> {
+    const limit = { ms: limits.dialMs, what: `Reaching ${peerId}`, signal }
+    await within(this.#components.clock, limit, async (soon) => {
+      try {
+        await this.welcomed(await this.#node.dial(addresses, { signal: soon }))
+      } catch (error) {
+        soon.throwIfAborted()
+        throw error instanceof PeerError ? error : unreachable(peerId, error)
+      }
+    })
+  }
+
+  /** Lets open streams end first, for a moment. */
+  async disconnect(peerId: string): Promise<void> {
+    const id = parsePeerId(peerId)
+    if (this.#node.getConnections(id).length === 0) return
+    await this.#node.peerStore.merge(id, { tags: { [REDIAL_TAG]: undefined } })
+    await this.#node.hangUp(id)
+  }
+
+  /** At once, and whatever runs on it fails. */
+  cutOff(peerId: string, reason: Error): void {
+    for (const connection of this.#node.getConnections(parsePeerId(peerId)))
+      connection.abort(reason)
+  }
+
+  keep(peerId: string, wanted: boolean): void {
+    const tag = wanted ? { value: KEEP_VALUE } : undefined
+    this.#node.peerStore
+      .merge(parsePeerId(peerId), { tags: { [KEEP_TAG]: tag } })
+      .catch((error: unknown) => {
+        const data = { peerId, error: messageOf(error) }
+        this.#components.logger.warn('a connection could not be marked to be kept', data)
+      })
+  }
+
+  async #known(id: PeerId): Promise<string[]> {
+    if (!(await this.#node.peerStore.has(id))) return []
+    const { addresses } = await this.#node.peerStore.get(id)
+    return addresses.map((address) => address.multiaddr.toString())
+  }
+
+  #add(connection: Connection): void {
+    const peerId = connection.remotePeer.toString()
+    const others = this.#welcomed.get(peerId)
+    if (others !== undefined) {
+      others.add(connection)
+      return
+    }
+    this.#welcomed.set(peerId, new Set([connection]))
+    this.#gauge.set(this.count)
+    this.#components.tell({ peerId, connected: true })
+  }
+
+  #remove(connection: Connection): void {
+    const peerId = connection.remotePeer.toString()
+    const connections = this.#welcomed.get(peerId)
+    if (!connections?.delete(connection) || connections.size > 0) return
+    this.#welcomed.delete(peerId)
+    this.#gauge.set(this.count)
+    this.#components.tell({ peerId, connected: false })
+  }
+}
+
+export function parsePeerId(text: string): PeerId {
+  try {
+    return peerIdFromString(text)
+  } catch (cause) {
+    throw new PeerError('bad_peer_id', `"${text.slice(0, 80)}" is no peer id.`, { cause })
+  }
+}
+
+/** What can be dialled of anybody's claims where `peerId` is to be found; the first few only. */
+function toDialable(peerId: string, addresses: readonly string[]): Multiaddr[] {
+  const found = new Map<string, Multiaddr>()
+  for (const text of addresses) {
+    if (found.size === limits.addressesPerPeerMax) break
+    const whole = text.includes('/p2p/') ? text : `${text}/p2p/${peerId}`
+    if (!whole.endsWith(`/p2p/${peerId}`) || found.has(whole)) continue
+    try {
+      found.set(whole, multiaddr(whole))
+    } catch {
+      // Not an address; others may be.
+    }
+  }
+  return [...found.values()]
+}
+
+export function unreachable(peerId: string, cause?: unknown): PeerError {
+  const message = `${peerId} does not answer at any address known of it.`
+  return new PeerError('peer_unreachable', message, { cause })
+}

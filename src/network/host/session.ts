@@ -1,0 +1,142 @@
+import type { PeerInfo } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import type { Clock } from '../../base/clock.ts'
+import { within } from '../../base/deadline.ts'
+import { messageOf } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { Metrics } from '../../base/metrics.ts'
+import type { Random } from '../../base/random.ts'
+import type { ConnectionEvent, Wait } from '../network.ts'
+import type { Door } from './addresses.ts'
+import type { Conduct } from './conduct.ts'
+import { Connections } from './connections.ts'
+import { Dht } from './dht.ts'
+import { keepJoined } from './joiner.ts'
+import { createNode, type HostNode, type NodeOptions } from './libp2p-node.ts'
+import { connectionLimits } from './limits.ts'
+import { ping } from './ping.ts'
+import { type Handling, Streams } from './streams.ts'
+
+/** A LAN party: more peers than that are found through the DHT. */
+const LAN_PEERS_MAX = 32
+/** Any host on the LAN can answer to mDNS with any number of peers. */
+const LAN_DIALS_MAX = 4
+
+export interface SessionComponents {
+  clock: Clock
+  random: Random
+  logger: Logger
+  metrics: Metrics
+  conduct: Conduct
+  tell(event: ConnectionEvent): void
+}
+
+export interface SessionOptions extends Omit<NodeOptions, 'onLanPeer' | 'isBanned' | 'standing'> {
+  mdns: boolean
+  doors: readonly Door[]
+  handlers: ReadonlyMap<string, Handling>
+}
+
+/** One run of the host, from start to stop. Loads libp2p, so it is imported when that begins. */
+export class Session {
+  readonly node: HostNode
+  readonly connections: Connections
+  readonly streams: Streams
+  readonly dht: Dht
+  readonly #components: SessionComponents
+  readonly #options: SessionOptions
+  readonly #stopped = new AbortController()
+  #joining: Promise<void> = Promise.resolve()
+  #lanDials = 0
+
+  private constructor(node: HostNode, components: SessionComponents, options: SessionOptions) {
+    const { conduct } = components
+    this.node = node
+    this.#components = components
+    this.#options = options
+    this.connections = new Connections({
+      ...components,
+      node,
+      isBanned: (peerId) => conduct.isBanned(peerId),
+    })
+    const { connections } = this
+    const prefix = `/pinaivu/${options.network}/`
+    this.streams = new Streams({ ...components, node, connections }, prefix)
+    this.dht = new Dht({
+      ...components,
+      kad: node.services.dht,
+      peerId: options.peerId,
+      records: options.records,
+      peers: () => connections.count,
+    })
+  }
+
+  static async open(components: SessionComponents, options: SessionOptions): Promise<Session> {
+    const { conduct } = components
+    let session: Session | undefined
+    const node = await createNode({
+      ...options,
+      isBanned: (peerId) => conduct.isBanned(peerId),
+      standing: (peerId) => conduct.standing(peerId),
+      ...(options.mdns ? { onLanPeer: (peer: PeerInfo) => void session?.meet(peer) } : {}),
+    })
+    session = new Session(node, components, options)
+    return session
+  }
+
+  async start(): Promise<void> {
+    const { handlers } = this.#options
+    for (const [protocol, handling] of handlers) await this.streams.handle(protocol, handling)
+    await this.node.start()
+  }
+
+  /** Goes on in the background until `stop`. */
+  join(): void {
+    const { doors } = this.#options
+    if (doors.length === 0) return
+    const joiner = {
+      ...this.#components,
+      dial: ({ peerId, addresses }: Door, signal: AbortSignal) =>
+        this.connections.dial(
+          peerId,
+          addresses.map((text) => multiaddr(text)),
+          signal,
+        ),
+      isConnected: (peerId: string) => this.connections.has(peerId),
+      peers: () => this.connections.count,
+    }
+    this.#joining = keepJoined(joiner, doors, this.#stopped.signal)
+  }
+
+  async ping(peerId: string, { signal }: Wait): Promise<number> {
+    const connection = this.connections.to(peerId)
+    const { pingMs: ms } = connectionLimits
+    const limit = { ms, what: `The ping of ${peerId}`, signal }
+    const protocol = `/pinaivu/${this.#options.network}/ping/1.0.0`
+    return await within(this.#components.clock, limit, (soon) =>
+      ping({ ...this.#components, connection }, protocol, soon),
+    )
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort()
+    await Promise.all([this.node.stop(), this.#joining])
+  }
+
+  /** A peer on the LAN said that it is there. It says so again: one that is passed over now comes back. */
+  async meet(peer: PeerInfo): Promise<void> {
+    const { connections } = this
+    const peerId = peer.id.toString()
+    if (this.#lanDials >= LAN_DIALS_MAX || connections.count >= LAN_PEERS_MAX) return
+    this.#lanDials++
+    try {
+      const addresses = peer.multiaddrs.map((address) => address.toString())
+      await connections.connect(peerId, addresses, { signal: this.#stopped.signal })
+    } catch (error) {
+      const data = { peerId, error: messageOf(error) }
+      this.#components.logger.debug('peer on the local network not reached', data)
+    } finally {
+      this.#lanDials--
+    }
+  }
+}

@@ -1,0 +1,161 @@
+import type { Connection, Stream } from '@libp2p/interface'
+import type { Clock } from '../../base/clock.ts'
+import { within } from '../../base/deadline.ts'
+import { BusyError, isAbort, messageOf, PeerError } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { FrameStream, HandlerLimits, StreamHandler, Wait } from '../network.ts'
+import type { Conduct } from './conduct.ts'
+import { type Connections, unreachable } from './connections.ts'
+import { Libp2pFrameStream } from './frame-stream.ts'
+import type { HostNode } from './libp2p-node.ts'
+import { conductLimits, connectionLimits, frameLimits, streamLimits } from './limits.ts'
+import { Opens } from './opens.ts'
+
+export interface Handling {
+  handler: StreamHandler
+  limits: HandlerLimits
+}
+
+export interface StreamsComponents {
+  node: HostNode
+  connections: Connections
+  conduct: Conduct
+  clock: Clock
+  logger: Logger
+}
+
+/** Streams of frames, opened here and by others. */
+export class Streams {
+  readonly #components: StreamsComponents
+  readonly #prefix: string
+  readonly #opens: Opens
+  /** Protocol and peer → how many of its streams are open here. */
+  readonly #served = new Map<string, number>()
+
+  /** @param prefix what stands in front of each protocol's name on the wire */
+  constructor(components: StreamsComponents, prefix: string) {
+    this.#components = components
+    this.#prefix = prefix
+    this.#opens = new Opens(components.clock)
+    components.node.addEventListener('connection:open', ({ detail }) => this.#watch(detail))
+  }
+
+  async open(peerId: string, protocol: string, { signal }: Wait): Promise<FrameStream> {
+    const { clock, connections, conduct } = this.#components
+    const connection = connections.to(peerId)
+    const ms = connectionLimits.protocolNegotiationMs
+    const limit = { ms, what: `Opening ${protocol} with ${peerId}`, signal }
+    const stream = await within(clock, limit, async (soon) => {
+      try {
+        return await connection.newStream(this.#prefix + protocol, {
+          signal: soon,
+          runOnLimitedConnection: true,
+          maxOutboundStreams: streamLimits.outboundMax,
+        })
+      } catch (error) {
+        soon.throwIfAborted()
+        throw notOpened(peerId, protocol, error)
+      }
+    })
+    return new Libp2pFrameStream({
+      stream,
+      peerId,
+      clock,
+      onFault: (error) => conduct.blame(peerId, error),
+    })
+  }
+
+  async handle(protocol: string, handling: Handling): Promise<void> {
+    await this.#components.node.handle(
+      this.#prefix + protocol,
+      (stream, connection) => this.#accept(protocol, stream, connection, handling),
+      {
+        maxInboundStreams: streamLimits.inboundMax,
+        maxOutboundStreams: streamLimits.outboundMax,
+        runOnLimitedConnection: true,
+      },
+    )
+  }
+
+  #accept(protocol: string, stream: Stream, connection: Connection, handling: Handling): void {
+    const { clock, conduct } = this.#components
+    const { opensPerSecond, streamsMax } = handling.limits
+    const peerId = connection.remotePeer.toString()
+    const name = `${protocol} ${peerId}`
+    const onFault = (error: PeerError) => conduct.blame(peerId, error)
+    const frames = new Libp2pFrameStream({ stream, peerId, clock, onFault })
+    const { ok, report } = this.#opens.take(name, opensPerSecond)
+    const served = this.#served.get(name) ?? 0
+    if (!ok || served >= streamsMax) {
+      frames.reset(new PeerError('too_many_streams', `That peer opens too many for ${protocol}.`))
+      if (report) conduct.fault(peerId, 'penalise', `too many streams of ${protocol}`)
+      return
+    }
+    this.#served.set(name, served + 1)
+    void this.#serve(frames, connection, handling.handler).finally(() => {
+      const left = (this.#served.get(name) ?? 1) - 1
+      if (left === 0) this.#served.delete(name)
+      else this.#served.set(name, left)
+    })
+  }
+
+  async #serve(frames: Libp2pFrameStream, connection: Connection, handler: StreamHandler) {
+    const { connections, conduct, logger } = this.#components
+    try {
+      await connections.welcomed(connection)
+      frames.expectFirstFrame()
+      await handler(frames)
+      await frames.close()
+      await this.#otherSideEnds(frames)
+    } catch (error) {
+      frames.reset(error instanceof Error ? error : new Error(String(error)))
+      conduct.blame(frames.peerId, error)
+      const expected = error instanceof PeerError || isAbort(error)
+      const data = { peerId: frames.peerId, error: messageOf(error) }
+      if (expected) logger.debug('a stream failed', data)
+      else logger.error('a stream failed in a way that was not foreseen', data)
+    }
+  }
+
+  /** A stream that we are done with keeps its place until it is gone. */
+  async #otherSideEnds(frames: Libp2pFrameStream): Promise<void> {
+    if (frames.ended.aborted) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    frames.ended.addEventListener('abort', () => resolve(), { once: true })
+    const cancel = this.#components.clock.after(frameLimits.lingerMs, () =>
+      frames.reset(new PeerError('stream_left_open', 'The other side does not end its part.')),
+    )
+    await promise
+    cancel()
+  }
+
+  /**
+   * Each stream costs a negotiation, also one for a protocol that nobody speaks. libp2p limits how
+   * many are open but not how many are opened, so they are counted where its muxer tells of them.
+   */
+  #watch(connection: Connection): void {
+    const { muxer } = connection as unknown as { muxer?: EventTarget }
+    const { conduct } = this.#components
+    const { opensPerSecond } = conductLimits
+    const peerId = connection.remotePeer.toString()
+    muxer?.addEventListener('stream', (event) => {
+      const { ok, report } = this.#opens.take(peerId, opensPerSecond, 2 * opensPerSecond)
+      if (ok) return
+      const { detail: stream } = event as CustomEvent<Stream>
+      stream.abort(new PeerError('too_many_streams', 'That peer opens streams too fast.'))
+      if (report) conduct.fault(peerId, 'penalise', 'streams opened too fast')
+    })
+  }
+}
+
+function notOpened(peerId: string, protocol: string, cause: unknown): PeerError {
+  const { name } = cause as Error
+  if (name === 'UnsupportedProtocolError') {
+    const message = `${peerId} does not speak ${protocol}.`
+    return new PeerError('unsupported_protocol', message, { cause })
+  }
+  if (name === 'TooManyOutboundProtocolStreamsError' || name === 'MuxerClosedError') {
+    return new BusyError(`Too many streams are open with ${peerId}.`)
+  }
+  return unreachable(peerId, cause)
+}
