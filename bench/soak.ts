@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util'
 import { machineFacts } from './machine.ts'
 import { childrenOf, descriptorsOf, type LoadedPeer, residentMb, startPeer } from './peer.ts'
 import { keep } from './results.ts'
+import { attach, freePort, type HeapProbe } from './soak/heap.ts'
 import { load, type Outcome } from './soak/load.ts'
 import { rounded, slope } from './statistics.ts'
 
@@ -15,14 +16,14 @@ const SAMPLES_MIN = 12
 /** From the last request until nothing runs and every connection is closed. */
 const IDLE_MS = 60_000
 const IDLE_CHECK_MS = 500
-/** Of the half that is looked at. What is collected now and then is a sawtooth: its feet tell. */
-const WINDOWS = 6
 
 const bounds = {
   /** Half a GiB in a day: at 60 requests a second, some 110 bytes each. */
   mbPerHour: 24,
   /** What a process may wander by in the half of the run that is looked at, however short it is. */
   mb: 6,
+  /** What the peer takes of the machine: its heap grows before it is collected. */
+  peerMb: 300,
   /** Files that are opened at first use and kept: a table of the database, a module's. */
   descriptors: 4,
 }
@@ -30,6 +31,8 @@ const bounds = {
 interface Sample {
   atS: number
   processes: { pid: number; mb: number; descriptors: number }[]
+  /** Of the peer's heap, after it was collected. */
+  heapMb: number
   /** Requests that run and that wait, over all models. */
   busy: number
 }
@@ -46,15 +49,19 @@ export async function run(args: readonly string[]): Promise<void> {
   const machine = machineFacts()
   const dataDir = await mkdtemp(join(tmpdir(), 'pinaivu-bench-soak-'))
   try {
-    const peer = await startPeer(dataDir, { flags: ['--threads', '1'] })
+    const port = await freePort()
+    const node = [`--inspect-port=${port}`]
+    const peer = await startPeer(dataDir, { flags: ['--threads', '1'], node })
+    const probe = await attach(peer.pid, port)
     try {
-      const run = await soak(peer, Number(values.minutes) * 60_000, Number(values.seed))
+      const run = await soak({ peer, probe }, Number(values.minutes) * 60_000, Number(values.seed))
       const checks = judge(run)
       keep({
         name: 'soak',
         about:
           'A peer with the demo models under a mixed load: chats, embeddings, completions, wrong ' +
-          'requests, clients that leave and clients that never read. Slopes are of the second half.',
+          'requests, clients that leave and clients that never read. Slopes are of the second half: ' +
+          "of the peer's heap after a collection, of an engine's resident memory.",
         machine,
         settings: { ...values, bounds },
         tables: tables(run, checks),
@@ -62,6 +69,7 @@ export async function run(args: readonly string[]): Promise<void> {
       })
       if (checks.some(broken)) process.exitCode = 1
     } finally {
+      probe.close()
       await peer.stop()
     }
   } finally {
@@ -76,9 +84,15 @@ interface Soak {
   outcomes: Outcome[]
 }
 
-async function soak(peer: LoadedPeer, ms: number, seed: number): Promise<Soak> {
+interface Watched {
+  peer: LoadedPeer
+  probe: HeapProbe
+}
+
+async function soak(watched: Watched, ms: number, seed: number): Promise<Soak> {
+  const { peer } = watched
   const startedAt = performance.now()
-  const before = await sample(peer, startedAt)
+  const before = await sample(watched, startedAt)
   const stop = new AbortController()
   const loading = load(peer, { seed, stop: stop.signal })
   const samples: Sample[] = []
@@ -86,7 +100,7 @@ async function soak(peer: LoadedPeer, ms: number, seed: number): Promise<Soak> {
   try {
     while (performance.now() - startedAt < ms) {
       await sleep(everyMs)
-      samples.push(await sample(peer, startedAt))
+      samples.push(await sample(watched, startedAt))
     }
   } finally {
     // Also when there is no peer any more to look at: nobody could be asked then.
@@ -94,15 +108,15 @@ async function soak(peer: LoadedPeer, ms: number, seed: number): Promise<Soak> {
   }
   const outcomes = await loading
   const giveUpAt = performance.now() + IDLE_MS
-  let after = await sample(peer, startedAt)
+  let after = await sample(watched, startedAt)
   while (!idle(before, after) && performance.now() < giveUpAt) {
     await sleep(IDLE_CHECK_MS)
-    after = await sample(peer, startedAt)
+    after = await sample(watched, startedAt)
   }
   return { before, samples, after, outcomes }
 }
 
-async function sample(peer: LoadedPeer, startedAt: number): Promise<Sample> {
+async function sample({ peer, probe }: Watched, startedAt: number): Promise<Sample> {
   const pids = [peer.pid, ...(await childrenOf(peer.pid))]
   const processes = await Promise.all(
     pids.map(async (pid) => ({
@@ -112,7 +126,8 @@ async function sample(peer: LoadedPeer, startedAt: number): Promise<Sample> {
     })),
   )
   const atS = Math.round((performance.now() - startedAt) / 1000)
-  return { atS, processes, busy: await busyOf(peer) }
+  const heapMb = rounded(await probe.usedMb())
+  return { atS, processes, heapMb, busy: await busyOf(peer) }
 }
 
 interface Readiness {
@@ -143,10 +158,15 @@ function judge({ before, samples, after, outcomes }: Soak): Check[] {
   const descriptors = Math.abs(descriptorsIn(after) - descriptorsIn(before))
   const count = (wanted: (outcome: Outcome) => boolean) =>
     outcomes.filter(wanted).reduce((sum, it) => sum + it.count, 0)
+  const [peer, ...engines] = before.processes.map(({ pid }) => pid)
+  const largest = Math.max(...samples.map((it) => residentIn(it, peer ?? 0) ?? 0))
   return [
-    ...before.processes.map(
-      ({ pid }, n): Check => [`${nameOf(n)}: MB an hour`, rounded(slopeOf(pid, half)), mbPerHour],
-    ),
+    ["peer's heap: MB an hour", growth(half, ({ heapMb }) => heapMb), mbPerHour],
+    ['peer: MB', largest, bounds.peerMb],
+    ...engines.map((pid, n): Check => {
+      const mb = growth(half, (it) => residentIn(it, pid))
+      return [`${nameOf(n + 1)}: MB an hour`, mb, mbPerHour]
+    }),
     ['descriptors, more or fewer than before', descriptors, bounds.descriptors],
     ['requests that still run or wait', after.busy, 0],
     ['engine processes that ended', ended.length, 0],
@@ -158,18 +178,17 @@ function judge({ before, samples, after, outcomes }: Soak): Check[] {
 
 const typed = /^(200|left|hung up|\d{3} [a-z]+_\w+)$/
 
-/** Of the least that a process held in each of the windows. */
-function slopeOf(pid: number, samples: readonly Sample[]): number {
-  const points = samples.flatMap(({ atS, processes }) =>
-    processes.filter((it) => it.pid === pid).map(({ mb }) => ({ x: atS / 3600, y: mb })),
-  )
-  const size = Math.max(1, Math.floor(points.length / WINDOWS))
-  const feet: typeof points = []
-  for (let from = 0; from + size <= points.length; from += size) {
-    feet.push(points.slice(from, from + size).reduce((low, it) => (it.y < low.y ? it : low)))
-  }
-  return slope(feet)
+/** How fast a process grows, in MB an hour. */
+function growth(samples: readonly Sample[], mbOf: (sample: Sample) => number | undefined): number {
+  const points = samples.flatMap((sample) => {
+    const mb = mbOf(sample)
+    return mb === undefined ? [] : [{ x: sample.atS / 3600, y: mb }]
+  })
+  return rounded(slope(points))
 }
+
+const residentIn = (sample: Sample, pid: number) =>
+  sample.processes.find((it) => it.pid === pid)?.mb
 
 const nameOf = (n: number) => (n === 0 ? 'peer' : `engine process ${n}`)
 const broken = ([, measured, atMost]: Check) => !(measured <= atMost)
@@ -186,10 +205,13 @@ function tables(run: Soak, checks: readonly Check[]) {
     {
       title: 'MB and descriptors',
       columns: ['process', ...moments.map(({ atS }) => `after ${atS} s`)],
-      rows: before.processes.map((_, n) => [
-        nameOf(n),
-        ...moments.map(({ processes }) => `${processes[n]?.mb} MB, ${processes[n]?.descriptors}`),
-      ]),
+      rows: [
+        ["peer's heap", ...moments.map(({ heapMb }) => `${heapMb} MB`)],
+        ...before.processes.map((_, n) => [
+          nameOf(n),
+          ...moments.map(({ processes }) => `${processes[n]?.mb} MB, ${processes[n]?.descriptors}`),
+        ]),
+      ],
     },
     {
       title: 'How requests ended',
