@@ -1,4 +1,3 @@
-import { sha256 } from '@noble/hashes/sha2.js'
 import { base32 } from 'multiformats/bases/base32'
 
 /** CIDv1, raw bytes, SHA-256 of 32 bytes. */
@@ -42,7 +41,7 @@ export function parseModelId(id: string): ModelId | undefined {
 
 export type LookupKind = 'model-id' | 'model-name' | 'role'
 
-/** What the DHT is asked for who has it: 32 bytes, whatever the text. */
+/** Under what the DHT is told, and asked, who has it. */
 export function lookupKey(kind: LookupKind, text: string): Uint8Array {
-  return sha256(new TextEncoder().encode(`PNV1|${kind}|${text}`))
+  return new TextEncoder().encode(`PNV1|${kind}|${text}`)
 }
