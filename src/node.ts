@@ -265,7 +265,7 @@ async function buildHttp(config: Config, parts: HttpParts): Promise<HttpServer |
     // Clients differ in whether the base address they are given ends in /v1.
     ...openai.map((route) => mounted(route, '/v1', [''])),
     mounted(keyRoutes(parts), '/api/v1'),
-    healthRoutes(parts, { version, loopback }),
+    healthRoutes({ ...parts, directory: { all: () => [] } }, { version, loopback }),
     openApiRoutes({ version }),
     pageRoutes(),
   ]

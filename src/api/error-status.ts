@@ -38,6 +38,8 @@ const unavailable: ErrorStatus = {
   retryAfterMs: 1000,
 }
 
+const nobody: ErrorStatus = { ...unavailable, retryAfterMs: 5000 }
+
 export const errorStatus: Readonly<Record<string, ErrorStatus>> = {
   invalid_request: invalid,
   invalid_url: invalid,
@@ -95,8 +97,9 @@ export const errorStatus: Readonly<Record<string, ErrorStatus>> = {
   model_failed: { status: 503, type: 'server_error', retry: false },
   overloaded: unavailable,
   shutting_down: unavailable,
-  no_nodes_available: { ...unavailable, retryAfterMs: 5000 },
-  no_nodes_in_jurisdiction: { ...unavailable, retryAfterMs: 5000 },
+  no_nodes_available: nobody,
+  no_nodes_in_jurisdiction: nobody,
+  provider_failed: { ...nobody, openAiCode: 'no_nodes_available' },
   first_byte_timeout: { status: 504, type: 'server_error', retry: true },
   deadline_exceeded: { status: 504, type: 'server_error', retry: true },
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts'
 import type { Engine, ModelStatus } from '../engines/engine.ts'
+import type { Directory } from '../network/discovery/directory.ts'
 import type { Network } from '../network/network.ts'
 import type { PromMetrics } from './metrics.ts'
 import type { RouteModule } from './route.ts'
@@ -21,6 +22,7 @@ import {
 export interface HealthComponents {
   engine: Pick<Engine, 'status'>
   network: Pick<Network, 'status'>
+  directory: Pick<Directory, 'all'>
   metrics: Pick<PromMetrics, 'text' | 'contentType'>
   clock: Clock
 }
@@ -33,6 +35,7 @@ export interface HealthOptions {
 
 const modelSchema = object({
   name: string(),
+  id: nullable(string({ description: 'Null until its file was read once.' })),
   kind: nullable(string()),
   state: oneOf(['waiting', 'loading', 'ready', 'restarting', 'failed']),
   demo: boolean(),
@@ -61,12 +64,13 @@ const readySchema = object({
     addrs: array(string()),
     connections: integer(),
     listening: boolean(),
+    directory: object({ peers: integer({ description: 'That this one could use.' }) }),
   }),
   models: array(modelSchema),
 })
 
 export function healthRoutes(components: HealthComponents, options: HealthOptions): RouteModule {
-  const { engine, network, metrics, clock } = components
+  const { engine, network, directory, metrics, clock } = components
   const startedAt = clock.elapsed()
   const readiness = (): Infer<typeof readySchema> => {
     const models = engine.status()
@@ -76,7 +80,13 @@ export function healthRoutes(components: HealthComponents, options: HealthOption
       version: options.version,
       uptime_s: Math.floor((clock.elapsed() - startedAt) / 1000),
       memory_bytes: process.memoryUsage.rss(),
-      network: { peer_id: peerId, addrs, connections, listening },
+      network: {
+        peer_id: peerId,
+        addrs,
+        connections,
+        listening,
+        directory: { peers: directory.all().length },
+      },
       models: models.map((model) => modelJson(model, options.loopback)),
     }
   }
@@ -125,6 +135,7 @@ function modelJson(model: ModelStatus, withReason: boolean): Infer<typeof modelS
   const { facts, error } = model
   return {
     name: model.name,
+    id: model.id ?? null,
     kind: facts?.kind ?? null,
     state: model.state,
     demo: model.demo,

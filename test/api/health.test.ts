@@ -27,8 +27,12 @@ async function start(models: ModelStatus[], loopback = true) {
   const metrics = new PromMetrics()
   metrics.counter('pinaivu_test_total', 'A test.').add(2)
   const engine = { status: () => models }
+  const directory = { all: () => [] }
   const { url } = await startServer([
-    healthRoutes({ engine, network, metrics, clock: systemClock }, { version: '0.1.0', loopback }),
+    healthRoutes(
+      { engine, network, directory, metrics, clock: systemClock },
+      { version: '0.1.0', loopback },
+    ),
   ])
   const ready = async () => {
     const answer = await fetch(`${url}/readyz`)
@@ -96,11 +100,13 @@ describe('readyz', () => {
         addrs: ['/ip4/127.0.0.1/tcp/7463/p2p/12D3KooWTest'],
         connections: 3,
         listening: true,
+        directory: { peers: 0 },
       },
       models: [
         expect.objectContaining({ error: { code: 'bad_gguf', message: '/a/b.gguf' } }),
         {
           name: 'pinaivu-demo',
+          id: null,
           kind: 'chat',
           state: 'ready',
           demo: true,

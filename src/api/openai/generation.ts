@@ -37,10 +37,13 @@ export function toEnvelope(
   prefix: string,
   request: FastifyRequest<{ Body: { model: string; service_tier?: string | null } }>,
   { market, clock }: GenerationComponents,
+  { name, local }: MarketModel,
   routed: Routed | undefined,
 ): Envelope {
   const { model, service_tier: tier } = request.body
-  const print = fingerprint(market.resolve(model), routed?.model.id)
+  // It may have been loaded for this very request.
+  const facts = local && (local.facts ?? market.resolve(name)?.local?.facts)
+  const print = fingerprint(facts, routed?.model.id)
   return {
     id: `${prefix}-${request.id.replace(/^req_/, '')}`,
     created: Math.floor(clock.now() / 1000),

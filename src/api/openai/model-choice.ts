@@ -29,10 +29,9 @@ const fingerprints = new WeakMap<ModelFacts, string>()
  * machine, by the id of another's. Undefined while neither is known.
  */
 export function fingerprint(
-  model: MarketModel | undefined,
+  facts: ModelFacts | undefined,
   id: string | undefined,
 ): string | undefined {
-  const facts = model?.local?.facts
   if (facts === undefined) return id === undefined ? undefined : digested(id)
   const known = fingerprints.get(facts)
   if (known !== undefined) return known

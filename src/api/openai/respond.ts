@@ -49,7 +49,8 @@ export function responder(components: GenerationComponents, options: GenerationO
     const model = await chooseModel(market, request.body.model, 'chat', signal)
     const job = toJob(request, model, work, components)
     const chunks = generate(job, { signal })
-    const envelope = (routed?: Routed) => toEnvelope(wording.idPrefix, request, components, routed)
+    const envelope = (routed?: Routed) =>
+      toEnvelope(wording.idPrefix, request, components, model, routed)
     if (wishes === undefined) {
       const answer = await collectAnswer(chunks)
       return { ...wording.whole(answer, envelope(answer.routed)), ...attribute(reply, answer) }

@@ -150,6 +150,7 @@ function show(status) {
   setText(state, status.ready ? 'ready' : 'starting')
   setText(byId('uptime'), duration(status.uptime_s))
   setText(byId('memory'), bytes(status.memory_bytes))
+  setText(byId('peers'), String(status.network.directory.peers))
   setText(byId('connections'), String(status.network.connections))
   setText(byId('version'), status.version)
   setText(byId('peer-id'), status.network.peer_id)
