@@ -63,7 +63,7 @@ function modelRows(ready: PeerReady, states: BannerOptions['states']): string[] 
 }
 
 /** A command that answers as it is printed here, in any POSIX shell. */
-export function curlLine(
+function curlLine(
   ready: PeerReady,
   config: Config,
   key: string,
@@ -71,12 +71,16 @@ export function curlLine(
 ): string {
   const url = ready.http ?? ''
   const trust = config.tls === null ? '' : trustOption(config.tls.certFile, url)
-  const authorization = `-H "Authorization: Bearer ${key}"`
   const chat = ready.models.find((name) => states.get(name)?.facts?.kind !== 'embedding')
-  if (chat === undefined) return `curl${trust} ${url}/v1/models ${authorization}`
-  const body = { model: chat, messages: [{ role: 'user', content: 'Hello! Who are you?' }] }
+  if (chat !== undefined) return chatCurl(url, key, chat, trust)
+  return `curl${trust} ${url}/v1/models -H "Authorization: Bearer ${key}"`
+}
+
+/** `key` stands in double quotes: it may be a command that prints the key. */
+export function chatCurl(url: string, key: string, model: string, options = ''): string {
+  const body = { model, messages: [{ role: 'user', content: 'Hello! Who are you?' }] }
   return (
-    `curl${trust} ${url}/v1/chat/completions ${authorization} ` +
+    `curl${options} ${url}/v1/chat/completions -H "Authorization: Bearer ${key}" ` +
     `-H 'Content-Type: application/json' -d ${quoted(JSON.stringify(body))}`
   )
 }
@@ -90,4 +94,4 @@ function trustOption(certFile: string, url: string): string {
   return certificate.issuer === certificate.subject ? ` --cacert ${quoted(certFile)}` : ''
 }
 
-const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
+export const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`

@@ -1,8 +1,8 @@
 import { chatLoop } from './chat-loop.ts'
 import { withPeer } from './chat-peer.ts'
-import type { Command, Input } from './command.ts'
+import { type Command, type Input, numberOf } from './command.ts'
 import { Conversation, type ConversationOptions } from './conversation.ts'
-import { type Io, UsageError } from './io.ts'
+import type { Io } from './io.ts'
 import { chooseModel } from './peer-state.ts'
 
 export const chat: Command = {
@@ -44,11 +44,8 @@ export const chat: Command = {
 
 async function runChat(input: Input, io: Io): Promise<number> {
   const { system, once } = input.values
-  const temperature = numberOf(input, 'temperature', 0, 2)
-  const maxTokens = numberOf(input, 'max-tokens', 1, Number.MAX_SAFE_INTEGER)
-  if (maxTokens !== undefined && !Number.isInteger(maxTokens)) {
-    throw new UsageError('--max-tokens: expected a whole number.')
-  }
+  const temperature = numberOf(input, 'temperature', { min: 0, max: 2 })
+  const maxTokens = numberOf(input, 'max-tokens', { min: 1, whole: true })
   return withPeer(input, io, async (client) => {
     const model = await chooseModel(client, input.operands[0], io.signal)
     const options: ConversationOptions = { model, temperature, maxTokens }
@@ -60,13 +57,4 @@ async function runChat(input: Input, io: Io): Promise<number> {
       ...(typeof once === 'string' ? { once } : {}),
     })
   })
-}
-
-function numberOf(input: Input, name: string, min: number, max: number): number | undefined {
-  const text = input.values[name]
-  if (typeof text !== 'string') return undefined
-  const number = text.trim() === '' ? Number.NaN : Number(text)
-  if (number >= min && number <= max) return number
-  const limit = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`
-  throw new UsageError(`--${name}: expected a number ${limit}, got "${text}".`)
 }

@@ -135,3 +135,24 @@ function unknownText(command: Command, { name, rawName }: OptionToken): string {
   const names = allOptions(command).flatMap(namesOf)
   return `"${command.name}" has no option ${rawName}.${didYouMean(name, names, '--')}`
 }
+
+export interface NumberRange {
+  min: number
+  max?: number
+  whole?: boolean
+}
+
+/** The number that an option of a command was given. */
+export function numberOf(
+  { values }: Input,
+  name: string,
+  { min, max = Number.MAX_SAFE_INTEGER, whole = false }: NumberRange,
+): number | undefined {
+  const text = values[name]
+  if (typeof text !== 'string') return undefined
+  const number = text.trim() === '' ? Number.NaN : Number(text)
+  if (number >= min && number <= max && (!whole || Number.isInteger(number))) return number
+  const what = whole ? 'a whole number' : 'a number'
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`
+  throw new UsageError(`--${name}: expected ${what} ${range}, got "${text}".`)
+}

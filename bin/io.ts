@@ -7,6 +7,7 @@ export interface Output {
   /** Why nothing can be written any more. */
   errored?: Error | null | undefined
   columns?: number | undefined
+  rows?: number | undefined
 }
 
 /** Everything a command touches of the process that runs it. */
@@ -19,7 +20,7 @@ export interface Io {
   signal: AbortSignal
 }
 
-const columnsDefault = 80
+export const columnsDefault = 80
 const columnsMax = 100 // longer lines are hard to read
 
 export const columnsOf = (output: Output): number =>

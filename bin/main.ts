@@ -5,11 +5,22 @@ import { commandHelp, groupHelp, type HelpStyle, programHelp } from './help.ts'
 import { CommandError, columnsOf, exitCodes, type Io, print, UsageError } from './io.ts'
 import { keysCreate, keysList } from './keys.ts'
 import { models } from './models.ts'
+import { peers } from './peers.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
+import { testnet } from './testnet.ts'
 import { paintFor, safeLine, safeText } from './text.ts'
 
-const commands: readonly Command[] = [start, chat, status, models, keysList, keysCreate]
+const commands: readonly Command[] = [
+  start,
+  chat,
+  status,
+  peers,
+  models,
+  keysList,
+  keysCreate,
+  testnet,
+]
 
 /** Runs one command line to its end and gives the exit code. */
 export async function main(args: readonly string[], io: Io): Promise<number> {

@@ -13,6 +13,9 @@ export async function run(): Promise<void> {
   }
   process.on('SIGINT', interrupt)
   process.on('SIGTERM', interrupt)
+  // Whoever started this with a channel to it, as a testnet does, is gone or wants it to end.
+  process.on('disconnect', () => end.abort())
+  if (process.connected === false) end.abort()
   let unwritten: NodeJS.ErrnoException | undefined
   // Nobody reads any more, or the disk with the log is full: no reason for a peer to end.
   process.stderr.on('error', () => {})

@@ -76,7 +76,7 @@ const esc = String.fromCharCode(27)
 const colours = new RegExp(`${esc}\\[\\d+m`, 'g')
 
 const codes = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39] }
-type Colour = keyof typeof codes
+export type Colour = keyof typeof codes
 export type Paint = (colour: Colour, text: string) => string
 
 export const noPaint: Paint = (_colour, text) => text
@@ -96,8 +96,10 @@ export function paintFor(
 export interface Column {
   title: string
   align?: 'left' | 'right'
-  /** This column gives way when a line is wider than the terminal. */
+  /** This column gives way when a line is wider than the terminal; of several, the last first. */
   shrink?: boolean
+  /** Whatever the cells hold, and however much room there is. */
+  widthMax?: number
 }
 
 const columnGap = 2
@@ -111,12 +113,15 @@ export function table(
   paint: Paint,
 ): string[] {
   const cells = [columns.map(({ title }) => title), ...rows.map((row) => row.map(safeLine))]
-  const widths = columns.map((_, i) => Math.max(...cells.map((row) => widthOf(row[i] ?? ''))))
-  const total = widths.reduce((sum, each) => sum + each + columnGap, -columnGap)
-  const giving = columns.findIndex((column) => column.shrink)
-  const given = widths[giving]
-  if (given !== undefined && total > width) {
-    widths[giving] = Math.min(given, Math.max(shrunkMin, given - (total - width)))
+  const widths = columns.map(({ widthMax = Number.POSITIVE_INFINITY }, i) =>
+    Math.min(widthMax, Math.max(...cells.map((row) => widthOf(row[i] ?? '')))),
+  )
+  let excess = widths.reduce((sum, each) => sum + each + columnGap, -columnGap) - width
+  for (const [i, given] of [...widths.entries()].reverse()) {
+    if (columns[i]?.shrink !== true || excess <= 0) continue
+    const shrunk = Math.min(given, Math.max(shrunkMin, given - excess))
+    widths[i] = shrunk
+    excess -= given - shrunk
   }
   const lines = cells.map((row) =>
     columns

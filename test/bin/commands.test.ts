@@ -42,7 +42,11 @@ describe('the command line', () => {
 
   it.each([
     [['strat'], /There is no command "strat"\. Did you mean start\?/],
-    [['peers'], /There is no command "peers"/],
+    [['reputation'], /There is no command "reputation"/],
+    [['peer'], /There is no command "peer"\. Did you mean peers\?/],
+    [['testnet', '--peers', '1'], /--peers: expected a whole number from 2 to 32, got "1"/],
+    [['testnet', '--peers', '33'], /--peers: expected a whole number from 2 to 32, got "33"/],
+    [['testnet', '--keeep'], /"testnet" has no option --keeep\. Did you mean --keep\?/],
     [['keys', 'crate'], /no command "keys crate"\. Did you mean keys create\?/],
     [['models', 'rm'], /"models" has no use for "rm"/],
     [['start', '--htpp', 'x'], /--htpp: there is no such setting\. Did you mean --http\?/],

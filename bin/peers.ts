@@ -1,0 +1,88 @@
+import type { Command } from './command.ts'
+import { exitCodes, type Io, print, tableWidthOf } from './io.ts'
+import { durationText } from './model-text.ts'
+import {
+  hardwareText,
+  loadText,
+  type NetworkPeer,
+  priceText,
+  readPeers,
+  rttText,
+  shortId,
+} from './network-peers.ts'
+import { requirePeer } from './running-peer.ts'
+import { type Column, paintFor, safeJson, table } from './text.ts'
+
+export const peers: Command = {
+  name: 'peers',
+  summary: 'List the peers of the network that the running peer knows, and what they offer.',
+  options: [],
+  details: [
+    'Region and hardware are what each peer declares. LOAD is running jobs and slots, and behind ' +
+      'a plus what waits; PRICE is micro-credits per 1,000 tokens read and written; RTT is ' +
+      'measured; HEARD is how long ago the peer itself gave a sign of life.',
+  ],
+  examples: [
+    ['pinaivu-peer peers', 'Who is there, where, with what'],
+    ['pinaivu-peer peers --json', 'For programs: an array of objects'],
+  ],
+  async run(input, io) {
+    const { client } = await requirePeer(input.dataDir, io.signal)
+    const known = await readPeers(client, io.signal)
+    print(io.stdout, ...(input.json ? [safeJson(known)] : peerLines(known, io)))
+    return exitCodes.done
+  },
+}
+
+/** Whatever a peer says of itself, it gets no more of a line than this. */
+const claimWidthMax = 40
+const figureWidthMax = 16
+const idWidthMax = 64
+
+const columns: readonly Column[] = [
+  { title: 'ID', widthMax: idWidthMax },
+  { title: 'REGION', widthMax: figureWidthMax },
+  { title: 'HARDWARE', widthMax: claimWidthMax, shrink: true },
+  { title: 'MODELS', widthMax: claimWidthMax, shrink: true },
+  { title: 'LOAD', widthMax: figureWidthMax, align: 'right' },
+  { title: 'PRICE', widthMax: claimWidthMax, align: 'right' },
+  { title: 'RTT', widthMax: figureWidthMax, align: 'right' },
+  { title: 'HEARD', widthMax: figureWidthMax, align: 'right' },
+]
+
+export const aloneLine =
+  'This peer knows no other. Peers find each other when they are started with --mdns, or with ' +
+  '--bootstrap and the address of one, which its "status" shows under Listening.'
+
+function peerLines(known: readonly NetworkPeer[], io: Io): string[] {
+  const others = known.filter(({ self }) => !self)
+  if (others.length === 0) return [aloneLine]
+  const paint = paintFor(io.stdout, io.env)
+  // A pipe has room for what can be given to other commands.
+  const whole = io.stdout.isTTY !== true
+  const rows = [...known].sort((a, b) => Number(b.self) - Number(a.self))
+  return [
+    ...table(
+      columns,
+      rows.map((peer) => cellsOf(peer, whole)),
+      tableWidthOf(io.stdout),
+      paint,
+    ),
+    '',
+    paint('dim', 'Region and hardware are as each peer declares them.'),
+  ]
+}
+
+function cellsOf(peer: NetworkPeer, whole: boolean): string[] {
+  const { id, self, models, evidence_age_s: age } = peer
+  return [
+    whole ? id : shortId(id),
+    peer.region ?? '-',
+    hardwareText(peer.hardware),
+    models.map(({ name }) => name).join(', ') || '-',
+    loadText(models),
+    priceText(models.map(({ price }) => price)),
+    self ? 'this peer' : rttText(peer.rtt_ms),
+    self || age === null ? '-' : durationText(age),
+  ]
+}

@@ -1,0 +1,68 @@
+import type { PeerFigures, TestnetPeer } from '../testnet/index.ts'
+import type { LiveLine } from './live-lines.ts'
+import { shortId } from './network-peers.ts'
+import { type Colour, type Column, noPaint, table } from './text.ts'
+
+/** A peer of the testnet and what it said last. */
+export type TestnetRow = readonly [peer: TestnetPeer, figures: PeerFigures | undefined]
+
+const columns: readonly Column[] = [
+  { title: 'NAME' },
+  { title: 'STATE' },
+  { title: 'REGION' },
+  { title: 'SERVES', shrink: true },
+  { title: 'RUNNING', align: 'right' },
+  { title: 'TOK/S', align: 'right' },
+  { title: 'REQUESTS', align: 'right' },
+  { title: 'FAULTS', align: 'right' },
+  { title: 'PEER ID' },
+  { title: 'ROLES', shrink: true },
+]
+
+/** A table of the peers of a testnet. */
+export function testnetLines(rows: readonly TestnetRow[], width: number): LiveLine[] {
+  const [title = '', ...lines] = table(columns, rows.map(cellsOf), width, noPaint)
+  return [
+    { text: title, colour: 'bold' },
+    ...rows.map((row, i): LiveLine => ({ text: lines[i] ?? '', colour: colours[stateOf(row)] })),
+  ]
+}
+
+function cellsOf(row: TestnetRow): string[] {
+  const [peer, figures] = row
+  const id = peer.ready?.peerId
+  const known = (text: (figures: PeerFigures) => string) =>
+    figures === undefined ? '-' : text(figures)
+  return [
+    peer.name,
+    stateOf(row),
+    peer.region ?? '-',
+    known(({ serves }) => serves.join(', ') || '-'),
+    known(({ running, queued }) => (queued === 0 ? `${running}` : `${running} +${queued}`)),
+    known(({ tokensPerSecond }) => tokensPerSecond.toFixed(1)),
+    known(({ requests }) => String(requests)),
+    known(({ faults }) => String(faults)),
+    id === undefined ? '-' : shortId(id),
+    peer.roles.join(', '),
+  ]
+}
+
+/** A peer that is up and does not say what it does is frozen, or very late. */
+const stateOf = ([{ state }, figures]: TestnetRow): string =>
+  state === 'up' && figures === undefined ? 'silent' : state
+
+const colours: Readonly<Record<string, Colour>> = { down: 'red', silent: 'yellow' }
+
+/** All peers together, in one line. */
+export function testnetSummary(rows: readonly TestnetRow[]): string {
+  const sum = (of: (figures: PeerFigures) => number) =>
+    rows.reduce((total, [, figures]) => total + (figures === undefined ? 0 : of(figures)), 0)
+  const up = rows.filter((row) => stateOf(row) === 'up').length
+  const parts = [
+    `${up} of ${rows.length} up`,
+    `${sum(({ running }) => running)} running`,
+    `${sum(({ tokensPerSecond }) => tokensPerSecond).toFixed(1)} tok/s`,
+    `faults: ${sum(({ faults }) => faults)}`,
+  ]
+  return parts.join(', ')
+}

@@ -1,0 +1,90 @@
+import { extname, join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { peersMax, peersMin, Testnet, TestnetPeerError } from '../testnet/index.ts'
+import { type Command, type Input, numberOf } from './command.ts'
+import { exitCodes, type Io, print } from './io.ts'
+import { JsonReport, PersonReport, type TestnetReport } from './testnet-report.ts'
+import type { TestnetRow } from './testnet-rows.ts'
+import { safeLine } from './text.ts'
+
+const peersDefault = 5
+
+export const testnet: Command = {
+  name: 'testnet',
+  summary: 'Run many real peers on this machine that find each other. Ctrl-C stops them all.',
+  options: [
+    {
+      name: 'peers',
+      placeholder: 'N',
+      help: `How many, ${peersMin} to ${peersMax}. Each takes about 300 MB with its engine.`,
+      defaultText: String(peersDefault),
+    },
+    { name: 'keep', help: 'Leave their folders and logs when they are stopped.' },
+    {
+      name: 'data-dir',
+      placeholder: 'DIR',
+      help: 'Keep their folders and logs here, also for the next time.',
+      defaultText: 'a temporary folder',
+    },
+  ],
+  details: [
+    'The first peer is the one to talk to. It serves no model itself: the others do, each in ' +
+      'another region by its own account, with the demo models. The last one is an archive too. ' +
+      'They listen on free ports of this machine only, in a network of their own.',
+  ],
+  examples: [
+    ['pinaivu-peer testnet', 'Five peers, an endpoint and a key, and a live table'],
+    ['pinaivu-peer testnet --peers 12 --keep', 'More of them; their logs are kept'],
+    ['pinaivu-peer testnet --json', 'For programs: one line when they are ready, then events'],
+  ],
+  run: (input, io) => runTestnet(input, io, programPath),
+}
+
+/** This program, as it is run at the moment: compiled, or in a checkout perhaps not. */
+const programPath = join(import.meta.dirname, `pinaivu-peer${extname(import.meta.filename)}`)
+
+export async function runTestnet(input: Input, io: Io, program: string): Promise<number> {
+  const report = input.json ? new JsonReport(io) : new PersonReport(io)
+  const dir = input.values['data-dir']
+  const net: Testnet = new Testnet({
+    peers: numberOf(input, 'peers', { min: peersMin, max: peersMax, whole: true }) ?? peersDefault,
+    programPath: program,
+    env: io.env,
+    keep: input.values.keep === true,
+    onEvent: (event) => report.event(net, event),
+    ...(typeof dir === 'string' ? { dir: input.dataDir } : {}),
+  })
+  const ended = new AbortController()
+  const following = follow(net, report, AbortSignal.any([io.signal, ended.signal]))
+  const began = performance.now()
+  try {
+    report.starting(net)
+    await net.start({ signal: io.signal })
+    report.ready(net, Math.round(performance.now() - began))
+    await following
+    report.stopping(net)
+  } catch (error) {
+    if (error instanceof TestnetPeerError) print(io.stderr, ...error.log.map(safeLine))
+    // Interrupted before it was up: that is what the user wanted.
+    if (!io.signal.aborted) throw error
+  } finally {
+    ended.abort()
+    await following
+    await net.stop()
+  }
+  return exitCodes.done
+}
+
+const FRAME_MS = 1000
+
+/** Reports what the peers do, until the signal comes. */
+async function follow(net: Testnet, report: TestnetReport, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const rows = net.peers.map(async (peer): Promise<TestnetRow> => {
+      return [peer, report.figures === undefined ? undefined : await peer.figures({ signal })]
+    })
+    report.figures?.(await Promise.all(rows))
+    await sleep(FRAME_MS, undefined, { signal }).catch(() => {})
+  }
+}
