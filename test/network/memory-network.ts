@@ -44,6 +44,8 @@ export class MemoryNetwork implements Network {
   readonly #connections = new Map<string, Set<MemoryStream>>()
   /** Protocol and peer → how many of its streams are being served. */
   readonly #streamsNow = new Map<string, number>()
+  /** Kind and peer → the highest sequence of its records that was seen. */
+  readonly #newest = new Map<string, number>()
   #running = false
 
   constructor(hub: MemoryHub, peerId: string, address: string, options: MemoryNetworkOptions) {
@@ -156,7 +158,7 @@ export class MemoryNetwork implements Network {
     const { providers } = this.#hub.dht
     const name = nameOf(key)
     const ofKey = providers.get(name) ?? new Map<string, string[]>()
-    providers.set(name, ofKey.set(this.peerId, this.status().addrs))
+    providers.set(name, ofKey.set(this.peerId, [this.#address]))
   }
 
   async unprovide(key: Uint8Array): Promise<void> {
@@ -171,9 +173,7 @@ export class MemoryNetwork implements Network {
   }
 
   async putRecord(kind: string, value: Uint8Array, { signal }: Wait): Promise<void> {
-    const check = this.#records[kind]
-    if (check === undefined) throw new PeerError('unknown_kind', `No record is kept of ${kind}.`)
-    await check(this.peerId, value)
+    await this.#checked(kind, this.peerId, value)
     await this.#lookUp(signal)
     this.#hub.dht.records.set(`${kind}/${this.peerId}`, value.slice())
   }
@@ -183,16 +183,27 @@ export class MemoryNetwork implements Network {
     const value = this.#hub.dht.records.get(`${kind}/${peerId}`)
     if (value === undefined) return undefined
     try {
-      await this.#records[kind]?.(peerId, value)
+      await this.#checked(kind, peerId, value)
       return value.slice()
     } catch {
       return undefined
     }
   }
 
+  async #checked(kind: string, peerId: string, value: Uint8Array): Promise<void> {
+    const refused = (message: string) => new PeerError('record_refused', message)
+    const check = this.#records[kind]
+    if (check === undefined) throw refused(`No record of ${kind} is kept.`)
+    const sequence = await check(peerId, value)
+    const name = `${kind}/${peerId}`
+    if (sequence < (this.#newest.get(name) ?? 0)) throw refused('There is a newer one.')
+    this.#newest.set(name, sequence)
+  }
+
   async findPeer(peerId: string, { signal }: Wait): Promise<string[]> {
     await this.#lookUp(signal)
-    return this.#hub.running(peerId)?.status().addrs ?? []
+    const there = this.#hub.running(peerId)
+    return there === undefined ? [] : [there.#address]
   }
 
   /** The connection to `peerId` is given up on both sides, without either being told by the other. */
@@ -290,8 +301,9 @@ export class MemoryNetwork implements Network {
   }
 
   /** Does `act` over there; resolves when its answer is back here. */
-  #ask(peerId: string, signal: AbortSignal, act: () => void): Promise<void> {
-    return new Promise((resolve, reject) => {
+  async #ask(peerId: string, signal: AbortSignal, act: () => void): Promise<void> {
+    signal.throwIfAborted()
+    await new Promise<void>((resolve, reject) => {
       const settle = (how: () => void) => {
         signal.removeEventListener('abort', onAbort)
         cancel()

@@ -72,6 +72,7 @@ export class Connections {
 
   /** Never asks the DHT: whoever has no address of that peer calls `findPeer` first. */
   async connect(peerId: string, addresses: readonly string[], { signal }: Wait): Promise<void> {
+    signal.throwIfAborted()
     if (this.has(peerId)) return
     if (this.#components.isBanned(peerId)) {
       throw new PeerError('peer_banned', `${peerId} is banned for a while for what it did.`)

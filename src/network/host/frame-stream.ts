@@ -210,7 +210,7 @@ export class Libp2pFrameStream implements FrameStream {
 
   #onClose(error: Error | undefined): void {
     const clean = error === undefined && this.#remoteDone
-    this.#finish(clean ? undefined : lost(error))
+    this.#finish(clean ? undefined : lost(this.#stream.status, error))
   }
 
   #finish(error: Error | undefined): void {
@@ -230,8 +230,8 @@ export class Libp2pFrameStream implements FrameStream {
   }
 }
 
-function lost(cause: Error | undefined): PeerError {
-  return cause?.name === 'StreamResetError'
+function lost(status: Stream['status'], cause: Error | undefined): PeerError {
+  return status === 'reset'
     ? new PeerError('stream_reset', 'The other side has reset the stream.', { cause })
     : new PeerError('connection_lost', 'The connection of this stream is gone.', { cause })
 }

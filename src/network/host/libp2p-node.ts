@@ -145,6 +145,8 @@ function dht(network: string, records: Records) {
     validators: { ...records.validators(), pk: refuse },
     selectors: records.selectors(),
     routingTableUpdateMaxQueueSize: 1024,
+    // Every query waits for the first one, for this peer itself, and that one for a peer to ask.
+    initialQuerySelfInterval: 100,
   })
 }
 
