@@ -46,6 +46,11 @@ export class FakeClock implements Clock {
     this.#wallOffset -= ms
   }
 
+  /** The process stood still for so long: what was due then comes at once, and late. */
+  stall(ms: number): void {
+    this.#elapsed += ms
+  }
+
   /** Timers that wait. */
   get pending(): number {
     return this.#timers.length
@@ -58,7 +63,7 @@ export class FakeClock implements Clock {
     for (;;) {
       const next = this.#next(end)
       if (next === undefined) break
-      this.#elapsed = next.at
+      this.#elapsed = Math.max(this.#elapsed, next.at)
       next.task()
       await settled()
     }

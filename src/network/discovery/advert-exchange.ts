@@ -13,9 +13,10 @@ import {
 import { protocols } from '../../wire/protocols.ts'
 import type { Verify, Verifying } from '../../wire/signed.ts'
 import type { FrameStream, HandlerLimits, Network } from '../network.ts'
+import { ADVERT_RECORD } from './advert-record.ts'
 import type { Background } from './background.ts'
 import { draw } from './draw.ts'
-import { type OwnAdvert, RECORD } from './own-advert.ts'
+import type { OwnAdvert } from './own-advert.ts'
 import type { Roster } from './roster.ts'
 import { Turns } from './turns.ts'
 
@@ -124,7 +125,7 @@ export class AdvertExchange {
     if (addresses.length === 0) {
       // Where there is no good record, the network may still know the way.
       addresses = await network
-        .getRecord(RECORD, peerId, { signal })
+        .getRecord(ADVERT_RECORD, peerId, { signal })
         .then((record) => record && openAdvert(record, opening).addresses)
         .then(
           (found) => found ?? [],

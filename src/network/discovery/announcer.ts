@@ -6,7 +6,8 @@ import type { Random } from '../../base/random.ts'
 import type { Advert } from '../../wire/advert.ts'
 import { lookupKey } from '../../wire/model-id.ts'
 import type { Network } from '../network.ts'
-import { type OwnAdvert, RECORD } from './own-advert.ts'
+import { ADVERT_RECORD } from './advert-record.ts'
+import type { OwnAdvert } from './own-advert.ts'
 import { Rounds } from './rounds.ts'
 import { Turns } from './turns.ts'
 
@@ -70,7 +71,7 @@ export class Announcer {
       ...[...keys.values()].map((key) =>
         this.#put((signal) => network.provide(key, { signal }), signal),
       ),
-      this.#put((signal) => network.putRecord(RECORD, current.signed, { signal }), signal),
+      this.#put((signal) => network.putRecord(ADVERT_RECORD, current.signed, { signal }), signal),
     ])
     return pauseMs * (0.8 + random.below(400) / 1000)
   }

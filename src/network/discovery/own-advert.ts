@@ -14,9 +14,6 @@ const SIGN_EVERY_MS = 1_000
 /** A peer is reached at one of the first few, or not at all. */
 const ADDRESSES_MAX = 8
 
-/** The kind of record under which the DHT keeps it. */
-export const RECORD = 'advert'
-
 /** What the parts above know of this peer. */
 export type AdvertFacts = Omit<Advert, 'peerId' | 'sequence' | 'ttlS' | 'addresses'>
 

@@ -23,6 +23,8 @@ export interface VigilComponents {
  */
 export class Vigil {
   readonly #components: VigilComponents
+  /** The end of the last time in which this process itself stood still. */
+  #awakeAt = Number.NEGATIVE_INFINITY
 
   constructor(components: VigilComponents) {
     this.#components = components
@@ -33,9 +35,9 @@ export class Vigil {
     for (;;) {
       const before = clock.elapsed()
       await clock.sleep(TICK_MS, signal)
-      // This process itself stood still: what came in meanwhile is to be read first.
-      if (clock.elapsed() - before > 2 * TICK_MS) continue
-      this.#look()
+      if (clock.elapsed() - before < 2 * TICK_MS) this.#look()
+      // What came in while this process itself stood still is to be read first.
+      else this.#awakeAt = clock.elapsed()
     }
   }
 
@@ -43,7 +45,9 @@ export class Vigil {
     const { directory, roster, prober, clock } = this.#components
     let dials = DIALS_PER_TICK
     for (const entry of directory.all()) {
-      const quietMs = clock.elapsed() - entry.heardAt
+      // Nobody is to blame for what could not be heard: whoever was listed then is asked first.
+      const heardAt = Math.max(entry.heardAt, this.#awakeAt - SILENCE_MS)
+      const quietMs = clock.elapsed() - heardAt
       if (quietMs >= roster.evidenceMs(entry)) roster.lose(entry.peerId, 'silent')
       else if (quietMs >= SILENCE_MS && (entry.connected || dials-- > 0)) {
         prober.probe(entry.peerId, 'silent')

@@ -1,0 +1,179 @@
+import * as fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { DirectoryEntry } from '../../../src/network/discovery/directory.ts'
+import { whoMakesRoom } from '../../../src/network/discovery/make-room.ts'
+import { MemoryDirectory } from '../../../src/network/discovery/memory-directory.ts'
+import { Sequences } from '../../../src/network/discovery/sequences.ts'
+import { chooseWatched } from '../../../src/network/discovery/watch-choice.ts'
+import { facts, model } from './stage.ts'
+
+function entry(peerId: string, models: readonly string[], sequence = 1): DirectoryEntry {
+  return {
+    peerId,
+    advert: { ...facts(models), peerId, sequence, ttlS: 60, addresses: [] },
+    status: undefined,
+    heardAt: 0,
+    connected: true,
+    rttMs: undefined,
+  }
+}
+
+function directoryOf(...entries: DirectoryEntry[]): MemoryDirectory {
+  const directory = new MemoryDirectory()
+  for (const each of entries) directory.put(each)
+  return directory
+}
+
+const ids = (entries: readonly DirectoryEntry[]) => entries.map(({ peerId }) => peerId).toSorted()
+
+describe('the directory', () => {
+  const names = ['m', 'n', 'o']
+  const step = fc.record({
+    peerId: fc.constantFrom('a', 'b', 'c', 'd'),
+    what: fc.oneof(
+      fc.record({ models: fc.subarray(names) }),
+      fc.record({ heardAt: fc.nat() }),
+      fc.constant('remove' as const),
+    ),
+  })
+
+  test('its indices always say what its entries say', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+        const directory = new MemoryDirectory()
+        const expected = new Map<string, DirectoryEntry>()
+        directory.onChange(({ peerId, entry, previous }) => {
+          expect(previous).toBe(expected.get(peerId))
+          if (entry === undefined) expected.delete(peerId)
+          else expected.set(peerId, entry)
+        })
+        for (const { peerId, what } of steps) {
+          if (what === 'remove') directory.remove(peerId)
+          else if ('models' in what) directory.put(entry(peerId, what.models))
+          else directory.update(peerId, what)
+          const all = [...expected.values()]
+          expect(ids(directory.all())).toEqual(ids(all))
+          for (const name of names) {
+            const having = all.filter(({ advert }) => advert.models.some((m) => m.name === name))
+            expect(new Set(directory.byModelName(name))).toEqual(new Set(having))
+            expect(new Set(directory.byModelId(model(name).id))).toEqual(new Set(having))
+            expect(directory.modelNames().has(name)).toBe(having.length > 0)
+          }
+        }
+      }),
+    )
+  })
+
+  test('what is asked again is not put together again', () => {
+    const directory = directoryOf(entry('a', ['m']), entry('b', ['m', 'n']))
+    expect(directory.all()).toBe(directory.all())
+    expect(directory.byModelName('m')).toBe(directory.byModelName('m'))
+    const names = directory.modelNames()
+    directory.update('a', { heardAt: 5 })
+    expect(directory.modelNames()).toBe(names)
+    expect(directory.byModelName('m').map(({ heardAt }) => heardAt)).toEqual([5, 0])
+  })
+
+  test('an entry is never changed, nor a list that was given out', () => {
+    const directory = directoryOf(entry('a', ['m']))
+    const [before, list] = [directory.get('a'), directory.byModelName('m')]
+    directory.update('a', { heardAt: 5 })
+    directory.remove('a')
+    expect(before?.heardAt).toBe(0)
+    expect(list).toEqual([before])
+  })
+
+  test('one name may stand for several models', () => {
+    const other = entry('b', [])
+    const models = [model('n', { name: 'm' })]
+    const directory = directoryOf(entry('a', ['m']), {
+      ...other,
+      advert: { ...other.advert, models },
+    })
+    expect(directory.modelNames().get('m')).toEqual(new Set([model('m').id, model('n').id]))
+    expect(ids(directory.byModelId(model('n').id))).toEqual(['b'])
+  })
+})
+
+describe('sequences', () => {
+  test('what counts only ever grows, and nothing counts that a departure covers', () => {
+    const step = fc.record({ sequence: fc.nat(8), departure: fc.boolean() })
+    fc.assert(
+      fc.property(fc.array(step), (steps) => {
+        const sequences = new Sequences()
+        let highest = -1
+        let departed = false
+        for (const { sequence, departure } of steps) {
+          const newer = sequence > highest
+          if (departure) {
+            expect(sequences.departure('a', sequence)).toBe(
+              newer || (!departed && sequence === highest),
+            )
+            if (sequence >= highest) departed = true
+          } else {
+            const verdict = sequences.advert('a', sequence)
+            if (newer) expect(verdict).toBe('newer')
+            else if (departed) expect(verdict).toBe('departed')
+            else expect(verdict).toBe(sequence === highest ? 'same' : 'stale')
+            if (newer) departed = false
+          }
+          highest = Math.max(highest, sequence)
+        }
+      }),
+    )
+  })
+
+  test('they are remembered for a bounded number of peers', () => {
+    const sequences = new Sequences()
+    for (let n = 0; n < 10_000; n++) sequences.advert(`peer ${n}`, 5)
+    const known = Array.from({ length: 10_000 }, (_, n) => sequences.knows(`peer ${n}`))
+    expect(known.filter(Boolean)).toHaveLength(4096)
+  })
+})
+
+describe('a full directory', () => {
+  const nobody = () => false
+
+  test('keeps who is in it from newcomers with nothing new', () => {
+    const directory = directoryOf(entry('a', ['m']), entry('b', ['m']), entry('c', []))
+    expect(whoMakesRoom(directory, entry('x', ['m']).advert, nobody)).toBeUndefined()
+    expect(whoMakesRoom(directory, entry('x', []).advert, nobody)).toBeUndefined()
+  })
+
+  test('takes one with a new model, and loses no model by it', () => {
+    const directory = directoryOf(entry('a', ['m', 'n']), entry('b', ['m']), entry('c', ['n']))
+    const room = (stays: (peerId: string) => boolean) =>
+      whoMakesRoom(directory, entry('x', ['o']).advert, stays)
+    expect(room(nobody)).toBe('a')
+    expect(room((peerId) => peerId === 'a')).toBe('b')
+    expect(room(() => true)).toBeUndefined()
+    directory.remove('a')
+    expect(room(nobody)).toBeUndefined()
+  })
+})
+
+describe('who is watched', () => {
+  const directory = directoryOf(
+    entry('a', ['m']),
+    entry('b', ['m']),
+    entry('client', []),
+    entry('c', ['n']),
+  )
+  const choose = (wanted: string[], watched: string[], limit: number) => [
+    ...chooseWatched(directory, { wanted, watched: new Set(watched), limit }),
+  ]
+
+  test('everybody with a model, while there is room', () => {
+    expect(choose([], [], 9)).toEqual(['a', 'b', 'c'])
+  })
+
+  test('the wanted first, then those that are watched already', () => {
+    expect(choose(['client'], ['c'], 2)).toEqual(['client', 'c'])
+    expect(choose([], ['c', 'b'], 2)).toEqual(['b', 'c'])
+    expect(choose(['c', 'b', 'a'], ['a'], 2)).toEqual(['c', 'b'])
+  })
+
+  test('nobody who is not listed', () => {
+    expect(choose(['gone'], ['gone too'], 9)).toEqual(['a', 'b', 'c'])
+  })
+})

@@ -1,0 +1,191 @@
+import { describe, expect, test } from 'vitest'
+import { type Puppet, Stage, type StagePeer } from './stage.ts'
+
+/** Milliseconds until `peer` does not list `other` any more. */
+async function untilGone(stage: Stage, peer: StagePeer, other: { peerId: string }) {
+  const began = stage.clock.elapsed()
+  while (peer.lists(other)) {
+    if (stage.clock.elapsed() - began > 120_000) throw new Error('still listed')
+    await stage.clock.advance(250)
+  }
+  return stage.clock.elapsed() - began
+}
+
+async function pair(models: readonly string[]) {
+  const stage = new Stage({ latencyMs: 5 })
+  const [a, b] = [await stage.peer(), await stage.peer({ models })]
+  await stage.connect(a, b)
+  await stage.clock.advance(20_000)
+  expect(a.lists(b)).toBe(true)
+  return { stage, a, b }
+}
+
+describe('gone within 30 s is', () => {
+  test('one whose process was killed', async () => {
+    const { stage, a, b } = await pair(['m'])
+    stage.hub.kill(b.peerId)
+    expect(await untilGone(stage, a, b)).toBeLessThan(8_000)
+    const lost = a.lines.find(({ message }) => message === 'peer lost')
+    expect(lost?.data).toMatchObject({ peerId: b.peerId, reason: 'connection lost' })
+  })
+
+  for (const [how, models] of [
+    ['watched', ['m']],
+    ['not watched', []],
+  ] as const) {
+    test(`one that freezes, ${how}`, async () => {
+      const { stage, a, b } = await pair(models)
+      stage.hub.freeze(b.peerId)
+      expect(await untilGone(stage, a, b)).toBeLessThan(30_000)
+    })
+
+    test(`one whose cable was pulled, ${how}, and so are we for it`, async () => {
+      const { stage, a, b } = await pair(models)
+      stage.hub.cut(a.peerId, b.peerId)
+      const [here, there] = await Promise.all([untilGone(stage, a, b), untilGone(stage, b, a)])
+      expect(Math.max(here, there)).toBeLessThan(30_000)
+    })
+  }
+
+  test('one that nobody is connected to any more', async () => {
+    const { stage, a, b } = await pair([])
+    a.network.drop(b.peerId)
+    await stage.clock.advance(3_000)
+    await a.network.disconnect(b.peerId)
+    stage.hub.kill(b.peerId)
+    expect(await untilGone(stage, a, b)).toBeLessThan(30_000)
+  })
+
+  test('each of two hundred that freeze at once', async () => {
+    const stage = new Stage()
+    const a = await stage.peer()
+    const puppets: Puppet[] = []
+    for (let n = 0; n < 200; n++) {
+      const puppet = await stage.puppet()
+      puppet.answer = puppet.signed({ models: [] })
+      puppets.push(puppet)
+      const { peerId, addrs } = puppet.network.status()
+      void a.network.connect(peerId, addrs, { signal: AbortSignal.timeout(5_000) })
+    }
+    await stage.clock.advance(2_000)
+    expect(a.listed()).toHaveLength(200)
+    for (const puppet of puppets) stage.hub.freeze(puppet.peerId)
+    const frozenAt = stage.clock.elapsed()
+    while (a.listed().length > 0) await stage.clock.advance(1_000)
+    expect(stage.clock.elapsed() - frozenAt).toBeLessThan(30_000)
+  })
+
+  test('one that changed its advert to live for an hour', async () => {
+    const stage = new Stage()
+    const a = await stage.peer()
+    const puppet = await stage.puppet()
+    puppet.answer = puppet.signed({ ttlS: 3600 })
+    await stage.connect(a, puppet)
+    stage.hub.freeze(puppet.peerId)
+    expect(await untilGone(stage, a, puppet)).toBeLessThan(30_000)
+  })
+})
+
+test('a healthy peer stays, watched or not, connected or not', async () => {
+  const stage = new Stage({ latencyMs: 5 })
+  const peers = [await stage.peer({ models: ['m'] }), await stage.peer(), await stage.peer()]
+  const [a, b, c] = peers as [StagePeer, StagePeer, StagePeer]
+  await stage.connect(a, b)
+  await stage.connect(b, c)
+  await stage.connect(a, c)
+  let left = 0
+  for (const peer of peers) {
+    peer.discovery.onChange(({ entry }) => {
+      if (entry === undefined) left++
+    })
+  }
+  for (let minute = 0; minute < 5; minute++) {
+    b.network.drop(c.peerId)
+    await stage.clock.advance(60_000)
+  }
+  expect(left).toBe(0)
+})
+
+test('a connection that hangs is given up for one that works', async () => {
+  const { stage, a, b } = await pair(['m'])
+  stage.hub.cut(a.peerId, b.peerId)
+  await stage.clock.advance(13_000)
+  stage.hub.heal()
+  await stage.clock.advance(10_000)
+  expect(a.lists(b) && b.lists(a)).toBe(true)
+})
+
+test('a peer that was taken for dead is listed again when it speaks', async () => {
+  const { stage, a, b } = await pair(['m'])
+  stage.hub.freeze(b.peerId)
+  await stage.clock.advance(40_000)
+  expect(a.lists(b)).toBe(false)
+  stage.hub.heal()
+  await stage.connect(a, b)
+  expect(a.lists(b)).toBe(true)
+})
+
+test('a process that stood still itself does not take all others for dead', async () => {
+  const stage = new Stage()
+  const a = await stage.peer()
+  const puppet = await stage.puppet()
+  puppet.answer = puppet.signed({ models: [] })
+  await stage.connect(a, puppet)
+  stage.clock.stall(60_000)
+  await stage.clock.advance(10_000)
+  expect(a.lists(puppet)).toBe(true)
+})
+
+describe('a slandered peer', () => {
+  async function slandered() {
+    const stage = new Stage()
+    const a = await stage.peer()
+    const puppet = await stage.puppet()
+    puppet.answer = puppet.signed({ models: [] })
+    await stage.connect(a, puppet)
+    const { asked } = puppet
+    const asks = () => puppet.asked - asked
+    return { stage, a, puppet, asks, suspect: a.discovery.suspect.bind(a.discovery) }
+  }
+
+  test('stays, and is not asked again and again', async () => {
+    const { stage, a, puppet, asks, suspect } = await slandered()
+    for (let n = 0; n < 100; n++) suspect(puppet.peerId, `reporter ${n}`)
+    await stage.clock.advance(5_000)
+    for (let n = 0; n < 100; n++) suspect(puppet.peerId, `reporter ${n}`)
+    await stage.clock.advance(2_000)
+    expect(a.lists(puppet)).toBe(true)
+    expect(asks()).toBe(1)
+  })
+
+  test('is not asked for the sake of one who was wrong before', async () => {
+    const { stage, a, puppet, asks, suspect } = await slandered()
+    const other = await stage.puppet()
+    other.answer = other.signed({ models: [] })
+    await stage.connect(a, other)
+    suspect(other.peerId, 'liar')
+    await stage.clock.advance(1_000)
+    suspect(puppet.peerId, 'liar')
+    await stage.clock.advance(1_000)
+    expect(asks()).toBe(0)
+    suspect(puppet.peerId, 'somebody')
+    await stage.clock.advance(1_000)
+    expect(asks()).toBe(1)
+  })
+
+  test('leaves when the word was true', async () => {
+    const { stage, a, puppet, suspect } = await slandered()
+    stage.hub.freeze(puppet.peerId)
+    suspect(puppet.peerId)
+    await stage.clock.advance(8_000)
+    expect(a.lists(puppet)).toBe(false)
+  })
+
+  test('is nobody when it was never listed', async () => {
+    const { stage, suspect } = await slandered()
+    const stranger = await stage.puppet()
+    suspect(stranger.peerId)
+    await stage.clock.advance(1_000)
+    expect(stranger.asked).toBe(0)
+  })
+})
