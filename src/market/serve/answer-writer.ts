@@ -122,16 +122,15 @@ export class AnswerWriter {
 
   #sendTokens({ choice, index, ids, text, logprobs = [] }: Tokens): void {
     this.#sent[choice] = index + ids.length
-    const tool = { index: 0, name: '', callId: '' }
     this.#send({
       type: 'tokens',
       choice,
       first: index,
       ids,
       text,
-      logprobs,
+      logprobs: logprobs.map((each) => ({ ...finite(each), top: each.top.map(finite) })),
       channel: 'content',
-      tool,
+      tool: { index: 0, name: '', callId: '' },
     })
   }
 
@@ -147,3 +146,9 @@ export class AnswerWriter {
     this.#wroteAt = this.#clock.elapsed()
   }
 }
+
+/** Of what is as good as impossible: the frame has finite numbers only. */
+const LOGPROB_MIN = -9999
+
+const finite = <T extends { logprob: number }>(scored: T): T =>
+  Number.isFinite(scored.logprob) ? scored : { ...scored, logprob: LOGPROB_MIN }

@@ -1,0 +1,174 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { Admission, type Admitted } from '../../src/market/serve/admission.ts'
+import {
+  ALLOWANCE_MAX,
+  type Settlement,
+  UNACKNOWLEDGED_MS,
+} from '../../src/market/serve/allowance.ts'
+import { SEEN_MS_MIN, SeenJobs } from '../../src/market/serve/seen-jobs.ts'
+import { FakeClock } from '../base/fake-clock.ts'
+
+function admissionOf(limits: ConstructorParameters<typeof Admission>[1] = {}) {
+  const clock = new FakeClock()
+  const admission = new Admission({ clock }, limits)
+  let jobs = 0
+  return { clock, admission, enter: (peer = 'a') => admission.enter(peer, `job_${++jobs}`) }
+}
+
+describe('the allowance of a coordinator', () => {
+  it('is one job, and one more for each that was acknowledged', () => {
+    const { enter } = admissionOf()
+    const first = enter()
+    expect(first.allowance).toBe(1)
+    expect(() => enter()).toThrow(
+      expect.objectContaining({ code: 'allowance', retryAfterMs: 1000 }),
+    )
+    first.leave('acknowledged')
+    const [second, third] = [enter(), enter()]
+    expect(third.allowance).toBe(2)
+    expect(() => enter()).toThrow(expect.objectContaining({ code: 'allowance' }))
+    expect(enter('another').allowance).toBe(1)
+    second.leave('nothing-owed')
+    expect(enter().allowance).toBe(2)
+  })
+
+  it('ends at as many as there may be streams', () => {
+    const { enter } = admissionOf()
+    for (let job = 0; job < ALLOWANCE_MAX + 10; job++) enter().leave('acknowledged')
+    expect(enter().allowance).toBe(ALLOWANCE_MAX)
+  })
+
+  it('is halved by a dispute, and never below one', () => {
+    const { enter } = admissionOf()
+    for (let job = 0; job < 6; job++) enter().leave('acknowledged')
+    enter().leave('disputed')
+    expect(enter().allowance).toBe(3)
+    for (let job = 0; job < 5; job++) enter('b').leave('disputed')
+    expect(enter('b').allowance).toBe(1)
+  })
+
+  it('counts what was not acknowledged for a minute, and is halved by it', async () => {
+    const { clock, enter } = admissionOf()
+    for (let job = 0; job < 3; job++) enter().leave('acknowledged')
+    const [one, two] = [enter(), enter()]
+    one.leave('unacknowledged')
+    two.leave('unacknowledged')
+    expect(() => enter()).toThrow('You may have 1 unacknowledged job here')
+    await clock.advance(UNACKNOWLEDGED_MS - 1)
+    expect(() => enter()).toThrow()
+    await clock.advance(1)
+    expect(enter().allowance).toBe(1)
+  })
+
+  it('is never passed, and no place is lost, whatever comes', async () => {
+    const settlement = fc.constantFrom<Settlement>(
+      'acknowledged',
+      'disputed',
+      'unacknowledged',
+      'nothing-owed',
+    )
+    const step = fc.oneof(fc.constant('enter' as const), fc.record({ nth: fc.nat(20), settlement }))
+    const run = async (steps: ('enter' | { nth: number; settlement: Settlement })[]) => {
+      const { clock, admission, enter } = admissionOf()
+      const open: Admitted[] = []
+      for (const next of steps) {
+        if (next === 'enter') {
+          try {
+            const place = enter()
+            expect(open.push(place)).toBeLessThanOrEqual(place.allowance)
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'allowance' })
+          }
+        } else if (open.length > 0) {
+          const [left] = open.splice(next.nth % open.length, 1)
+          left?.leave(next.settlement)
+          // Only the first counts.
+          left?.leave('acknowledged')
+        }
+        expect(admission.open).toBe(open.length)
+      }
+      for (const place of open) place.leave('nothing-owed')
+      await clock.advance(UNACKNOWLEDGED_MS)
+      const { allowance } = enter()
+      for (let more = 1; more < allowance; more++) enter()
+      expect(() => enter()).toThrow()
+    }
+    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 80 }), run))
+  })
+})
+
+describe('admission', () => {
+  it('takes no job id twice from one coordinator, and tells whose fault that is', () => {
+    const { admission } = admissionOf()
+    admission.enter('a', 'job_1').leave('acknowledged')
+    const again = () => admission.enter('a', 'job_1')
+    expect(again).toThrow(expect.objectContaining({ code: 'replayed', action: 'penalise' }))
+    expect(admission.enter('b', 'job_1').allowance).toBe(1)
+  })
+
+  it('bounds open jobs, and the bytes of their bodies in all and of one coordinator', () => {
+    const { admission, enter } = admissionOf({
+      openMax: 3,
+      bodyBytesMax: 100,
+      bodyBytesOfOneMax: 60,
+    })
+    const a = enter('a')
+    a.hold(60)
+    expect(() => a.hold(1)).toThrow('of your open jobs')
+    const b = enter('b')
+    b.hold(40)
+    expect(() => b.hold(1)).toThrow(expect.objectContaining({ code: 'overloaded' }))
+    a.leave('nothing-owed')
+    b.hold(20)
+    enter('c')
+    enter('d')
+    expect(() => enter('e')).toThrow('Too many jobs are open here')
+    expect(admission.open).toBe(3)
+  })
+
+  it('forgets the coordinators that were here longest ago, and none that has open jobs', () => {
+    const { admission, enter } = admissionOf({ coordinatorsMax: 2 })
+    const a = enter('a')
+    enter('b').leave('acknowledged')
+    enter('c').leave('acknowledged')
+    expect(admission.coordinators).toBe(2)
+    expect(enter('b').allowance).toBe(1)
+    a.leave('acknowledged')
+    expect(enter('a').allowance).toBe(2)
+  })
+
+  it('bounds the job ids it keeps, of one coordinator and in all', async () => {
+    const { clock, admission, enter } = admissionOf({ seenOfOneMax: 3, seenMax: 4 })
+    for (let job = 0; job < 3; job++) enter('a').leave('acknowledged')
+    expect(() => enter('a')).toThrow('too many jobs lately')
+    await clock.advance(SEEN_MS_MIN)
+    for (let job = 0; job < 2; job++) enter('b').leave('acknowledged')
+    expect(admission.coordinators).toBe(1)
+    expect(enter('a').allowance).toBe(1)
+  })
+})
+
+describe('the job ids that were seen', () => {
+  it('stay for at least as long as they must, and no more than twice as long', () => {
+    const gaps = fc.array(fc.nat(SEEN_MS_MIN + 1000), { minLength: 1, maxLength: 40 })
+    fc.assert(
+      fc.property(gaps, (waits) => {
+        const seen = new SeenJobs(0)
+        const added = new Map<string, number>()
+        let now = 0
+        for (const wait of waits) {
+          now += wait
+          seen.forgetOld(now)
+          for (const [id, at] of added) {
+            if (now - at <= SEEN_MS_MIN) expect(seen.has(id)).toBe(true)
+          }
+          added.set(`job_${added.size}`, now)
+          seen.add(`job_${added.size - 1}`)
+        }
+        seen.forgetOld(now + 2 * SEEN_MS_MIN)
+        expect(seen.size).toBe(0)
+      }),
+    )
+  })
+})
