@@ -1,59 +1,59 @@
 import type { Node, Route, Routed } from '../wire/chunk.ts'
 
-/** What an answer says of the work, in this order, under two prefixes: ours and the source product's. */
-const headFields = ['Node-ID', 'Node-GPU', 'Node-Country', 'Model', 'Tokens-Input'] as const
-/** Not known before the end. */
-const TOKENS_OUTPUT = 'Tokens-Output'
-
-const ours = (field: string): string => `X-Pinaivu-${field}`
-const theirs = (field: string): string => `X-Ryvion-${field}`
-
-// Made once: an answer has a dozen of them.
-const headNames = headFields.map((field) => [
-  ours(field).toLowerCase(),
-  theirs(field).toLowerCase(),
-  theirs(field),
-])
-const [oursAtEnd, theirsAtEnd] = [ours(TOKENS_OUTPUT), theirs(TOKENS_OUTPUT)]
-const ROUTE = 'x-pinaivu-route'
+/** Names of what an answer says of the work, under two prefixes: ours and the source product's. */
+const fields = ['Receipt-CID', 'Node-ID', 'Node-GPU', 'Node-Country', 'Model', 'Tokens-Input']
+const fieldsAtEnd = ['Tokens-Output', 'Verification']
 
 /** What a stream announces to come after its last event. */
-export const trailerNames = `${oursAtEnd}, ${theirsAtEnd}`
+export const trailerNames = 'X-Pinaivu-Tokens-Output, X-Ryvion-Tokens-Output'
 
 /** Headers of ours that a page may read. */
 export const workHeaderNames: readonly string[] = [
   'X-Pinaivu-Route',
-  ...['Receipt-CID', ...headFields, TOKENS_OUTPUT, 'Verification'].flatMap((field) => [
-    ours(field),
-    theirs(field),
-  ]),
+  ...[...fields, ...fieldsAtEnd].flatMap((field) => [`X-Pinaivu-${field}`, `X-Ryvion-${field}`]),
 ]
 
 export type Headers = Record<string, string>
 
 /** For the head of an answer. */
-export function workHeaders(routed: Routed): Headers {
-  const headers: Headers = { [ROUTE]: routeHeader(routed.route) }
-  for (const [at, value] of valuesOf(routed).entries()) {
-    const [our = '', their = ''] = headNames[at] ?? []
-    headers[our] = value
-    headers[their] = value
+export function workHeaders({ node, model, inputTokens, route }: Routed): Headers {
+  const id = headerText(node.id)
+  const gpu = gpuText(node)
+  const country = headerText(node.country ?? '')
+  const name = headerText(model.name)
+  const tokens = String(inputTokens)
+  // Written out: every answer has them, and a loop over names costs more than they do.
+  return {
+    'x-pinaivu-node-id': id,
+    'x-ryvion-node-id': id,
+    'x-pinaivu-node-gpu': gpu,
+    'x-ryvion-node-gpu': gpu,
+    'x-pinaivu-node-country': country,
+    'x-ryvion-node-country': country,
+    'x-pinaivu-model': name,
+    'x-ryvion-model': name,
+    'x-pinaivu-tokens-input': tokens,
+    'x-ryvion-tokens-input': tokens,
+    'x-pinaivu-route': routeHeader(route),
   }
-  return headers
 }
 
-/** For its end: a header of an answer that is sent as a whole, a trailer of a stream. */
+/** For its end: headers of an answer that is sent as a whole, trailers of a stream. */
 export function endHeaders(outputTokens: number): Headers {
-  const count = String(outputTokens)
-  return { [oursAtEnd]: count, [theirsAtEnd]: count }
+  const tokens = String(outputTokens)
+  return { 'x-pinaivu-tokens-output': tokens, 'x-ryvion-tokens-output': tokens }
 }
 
 /** The same inside a JSON body, where the users of an SDK look for `answer.headers[…]`. */
-export function bodyHeaders(routed: Routed, outputTokens: number): Headers {
-  const headers: Headers = {}
-  for (const [at, value] of valuesOf(routed).entries()) headers[headNames[at]?.[2] ?? ''] = value
-  headers[theirsAtEnd] = String(outputTokens)
-  return headers
+export function bodyHeaders({ node, model, inputTokens }: Routed, outputTokens: number): Headers {
+  return {
+    'X-Ryvion-Node-ID': headerText(node.id),
+    'X-Ryvion-Node-GPU': gpuText(node),
+    'X-Ryvion-Node-Country': headerText(node.country ?? ''),
+    'X-Ryvion-Model': headerText(model.name),
+    'X-Ryvion-Tokens-Input': String(inputTokens),
+    'X-Ryvion-Tokens-Output': String(outputTokens),
+  }
 }
 
 /** In the first event of a stream. */
@@ -67,15 +67,7 @@ export interface NodeJson {
   country: string | null
 }
 
-function valuesOf({ node, model, inputTokens }: Routed): string[] {
-  return [
-    headerText(node.id),
-    node.gpu === undefined ? 'cpu' : headerText(node.gpu),
-    headerText(node.country ?? ''),
-    headerText(model.name),
-    String(inputTokens),
-  ]
-}
+const gpuText = ({ gpu }: Node): string => (gpu === undefined ? 'cpu' : headerText(gpu))
 
 /** Longer than any honest name. */
 const TEXT_CHARS_MAX = 256
@@ -101,7 +93,7 @@ export function routeHeader(route: Route): string {
 }
 
 export function routeHeaders(route: Route | undefined): Headers {
-  return route === undefined ? {} : { [ROUTE]: routeHeader(route) }
+  return route === undefined ? {} : { 'x-pinaivu-route': routeHeader(route) }
 }
 
 /** The best candidates, and the attempts that came last: those decided. */
