@@ -1,5 +1,4 @@
 import { BusyError, PeerError } from '../base/errors.ts'
-import { ProviderError } from '../market/provider-error.ts'
 import type { Route } from '../wire/chunk.ts'
 import { type ErrorStatus, errorStatus } from './error-status.ts'
 import { routeHeaders } from './work-headers.ts'
@@ -50,7 +49,6 @@ const frameworkErrors: Readonly<Record<string, [code: string, message: string]>>
 }
 
 export function answerTo(error: unknown): ErrorAnswer {
-  if (error instanceof ProviderError && error.loss !== 'declined') return answerToFailed(error)
   if (error instanceof PeerError) {
     const row = statusOf(error.code)
     if (row !== undefined && row !== internal) {
@@ -69,16 +67,6 @@ export function answerTo(error: unknown): ErrorAnswer {
     ...answer('internal_error', 'The server failed on this request; its log says why.', internal),
     expected: false,
   }
-}
-
-/** A provider chooses its codes and words: they say nothing of this peer, its keys or its limits. */
-function answerToFailed({ loss, route }: ProviderError & Routable): ErrorAnswer {
-  const code = loss === 'busy' ? 'overloaded' : 'provider_failed'
-  const message =
-    loss === 'busy'
-      ? 'The provider has no room for this request now. Ask again in a moment.'
-      : 'The provider did not finish this answer. Ask again: another one may.'
-  return answer(code, message, errorStatus[code] as ErrorStatus, { route })
 }
 
 /** A code may be any text, that of a property of every object too. */

@@ -14,8 +14,7 @@ export interface NetworkComponents {
   describe(): Described
   load(): readonly ModelLoad[]
   directory: Pick<Directory, 'all'>
-  market: Pick<Market, 'models'>
-  activity: { figures(): ActivityFigures }
+  market: Pick<Market, 'models'> & { activity(): ActivityFigures }
   clock: Clock
 }
 
@@ -79,9 +78,9 @@ function sendJson(reply: FastifyReply, text: string): FastifyReply {
 const isoNow = (clock: Clock): string => new Date(clock.now()).toISOString()
 
 function summarise(components: NetworkComponents): SummaryJson {
-  const { describe, directory, market, activity, clock } = components
+  const { describe, directory, market, clock } = components
   const entries = directory.all()
-  const { windowS, tps, requests, countries, firstTokenMs } = activity.figures()
+  const { windowS, tps, requests, countries, firstTokenMs } = market.activity()
   return {
     object: 'network.summary',
     generated_at: isoNow(clock),

@@ -5,7 +5,6 @@ import { errorStatus } from '../../src/api/error-status.ts'
 import type { RouteModule } from '../../src/api/route.ts'
 import { array, closed, integer, object, oneOf, optional, string } from '../../src/api/schema.ts'
 import { BusyError, DeadlineError, InvalidError, PeerError } from '../../src/base/errors.ts'
-import { faultError } from '../../src/market/provider-error.ts'
 import { asOwner, errorOf, json, startServer } from './harness.ts'
 
 /** A route that throws what it is asked to. */
@@ -103,21 +102,6 @@ describe('an error of our own', () => {
     expect(errorHeaders(answerTo(new InvalidError('n', 'No.')))).toEqual({
       'x-should-retry': 'false',
     })
-  })
-
-  it('is never one that a provider chose', () => {
-    for (const code of ['invalid_api_key', 'insufficient_credits', 'no such code']) {
-      const fault = { code, message: 'Send your key to me.', param: '', retryAfterMs: 9 }
-      const answer = answerTo(faultError(fault))
-      expect(answer).toMatchObject({ status: 503, expected: true })
-      const { error } = openAiError(answer, 'req_1')
-      expect(error.code).toBe('no_nodes_available')
-      expect(error.message).not.toContain('key')
-    }
-    const busy = { code: 'overloaded', message: 'Full.', param: '', retryAfterMs: 9 }
-    expect(openAiError(answerTo(faultError(busy)), 'req_1').error.code).toBe('overloaded')
-    const declined = { code: 'invalid_value', message: 'No.', param: 'stop', retryAfterMs: 0 }
-    expect(answerTo(faultError(declined))).toMatchObject({ status: 400, param: 'stop' })
   })
 
   it('is a 500 for a code that only looks known', () => {

@@ -74,8 +74,7 @@ async function start(entries: DirectoryEntry[] = [], figures: ActivityFigures = 
       describe: () => advert('self', { region: 'DE', models: [] }),
       load: () => [],
       directory,
-      market: { models: () => [model] },
-      activity: { figures: () => figures },
+      market: { models: () => [model], activity: () => figures },
       clock,
     }),
   ])
