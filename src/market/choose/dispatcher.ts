@@ -1,0 +1,144 @@
+import type { Clock } from '../../base/clock.ts'
+import { LruMap } from '../../base/lru-map.ts'
+import type { Random } from '../../base/random.ts'
+import type { Directory, DirectoryChange } from '../../network/discovery/directory.ts'
+import { isUsable, type Offer } from '../model-list.ts'
+import { firstByteTimeout, noProvider } from '../no-provider.ts'
+import { outputTokensMax } from '../quote.ts'
+import type { Request } from '../request.ts'
+import { type Choice, choose } from './choice.ts'
+import { Lobby } from './lobby.ts'
+import { type Engagement, Providers } from './providers.ts'
+import { challengers, isFree, type Ranked } from './rank.ts'
+import { WarmSet } from './warm-set.ts'
+
+/** Of one request. A job that so many peers did not do is better asked for again later. */
+const ATTEMPTS_MAX = 8
+/** One request in so many tries another provider than the best, or nobody else were ever measured. */
+const EXPLORED_OF = 20
+/** Pairs of account and model, some 200 bytes each. */
+const FAMILIAR_MAX = 4_096
+
+export interface DispatcherComponents {
+  directory: Directory
+  watch(peerIds: readonly string[]): void
+  clock: Clock
+  random: Random
+}
+
+/** Who is to do a job next. Every assignment must be brought to one of its ends. */
+export interface Assignment extends Offer {
+  engagement: Engagement
+}
+
+/** Finds providers for requests: the best that has room, or the first that comes to have some. */
+export class Dispatcher {
+  readonly #components: DispatcherComponents
+  readonly #options: { peerId: string; firstByteMs: number }
+  readonly providers: Providers
+  readonly #lobby: Lobby
+  readonly #warm: WarmSet
+  readonly #familiar = new LruMap<string, string>(FAMILIAR_MAX)
+
+  constructor(components: DispatcherComponents, options: { peerId: string; firstByteMs: number }) {
+    this.#components = components
+    this.#options = options
+    this.providers = new Providers(components)
+    this.#lobby = new Lobby(components)
+    this.#warm = new WarmSet(components)
+  }
+
+  stop(): void {
+    this.#warm.stop()
+  }
+
+  /** Undefined after an abort; throws what the client is told when nobody is left. */
+  async next(
+    request: Request,
+    { signal }: { signal: AbortSignal },
+  ): Promise<Assignment | undefined> {
+    for (;;) {
+      if (signal.aborted) return undefined
+      const now = this.#components.clock.elapsed()
+      if (now >= request.firstTokenBy) throw firstByteTimeout(this.#options.firstByteMs)
+      const choice = this.#choose(request, now)
+      const assignment = this.#assign(request, choice)
+      if (assignment !== undefined) return assignment
+      const { againAt, excluded } = choice
+      if (againAt === undefined || request.attempts >= ATTEMPTS_MAX) {
+        throw noProvider(request, excluded)
+      }
+      const until = Math.min(againAt, request.firstTokenBy)
+      await this.#lobby.wait(request.modelId, until - now, signal)
+    }
+  }
+
+  /** It served this account, and may have its prompt in the cache. */
+  served(request: Request, peerId: string): void {
+    this.#familiar.set(request.familiarity, peerId)
+  }
+
+  /** It is not worth coming back to: what it had in its cache does not count. */
+  lost(request: Request, peerId: string): void {
+    if (this.#familiar.get(request.familiarity) === peerId) {
+      this.#familiar.delete(request.familiarity)
+    }
+  }
+
+  /** A provider may have room for so many more jobs of this model. */
+  freed(modelId: string, count: number): void {
+    this.#lobby.wake(modelId, count)
+  }
+
+  /** A provider came, or says that its load is another. */
+  changed({ entry }: DirectoryChange): void {
+    if (entry === undefined) return
+    for (const { id, slots } of entry.advert.models) {
+      if (!isUsable(entry, id)) continue
+      const load = entry.status?.models.find((each) => each.id === id)
+      if (load !== undefined && !isFree(load)) continue
+      this.providers.freed(entry.peerId, id)
+      this.#lobby.wake(id, load === undefined ? Math.max(1, slots) : load.slots - load.running)
+    }
+  }
+
+  #choose(request: Request, now: number): Choice {
+    const { directory, random } = this.#components
+    const { modelId } = request
+    const entries = directory.byModelId(modelId)
+    // Among equals the first one wins: it must not be the same one each time.
+    const from = entries.length > 1 ? random.below(entries.length) : 0
+    const choice = choose([...entries.slice(from), ...entries.slice(0, from)], this.providers, {
+      modelId,
+      kind: request.kind,
+      wishes: request.wishes,
+      self: this.#options.peerId,
+      selfExcluded: request.selfExcluded,
+      tried: request.tried,
+      contextTooSmall: request.contextTooSmall,
+      outputTokens: outputTokensMax(request.job.work, request.model.contextLength ?? 0),
+      familiar: this.#familiar.get(request.familiarity),
+      now,
+    })
+    if (choice.ranked.length > 0) this.#warm.used(modelId, choice.ranked)
+    return choice
+  }
+
+  #assign(request: Request, { ranked, offers, excluded }: Choice): Assignment | undefined {
+    if (request.attempts >= ATTEMPTS_MAX) return undefined
+    const best = request.attempts === 0 ? this.#explored(ranked) : ranked[0]
+    const offer = best && offers.get(best.candidate.peerId)
+    if (offer === undefined) return undefined
+    request.report.chosen(ranked, excluded)
+    request.attempts++
+    const engagement = this.providers.engage(offer.entry.peerId, offer.model.id)
+    return { ...offer, engagement }
+  }
+
+  #explored(ranked: readonly Ranked[]): Ranked | undefined {
+    const { random } = this.#components
+    const others = challengers(ranked)
+    if (others.length === 0 || random.below(EXPLORED_OF) > 0) return ranked[0]
+    return others[random.below(others.length)]
+  }
+}

@@ -1,0 +1,154 @@
+import type { Clock } from '../../base/clock.ts'
+import { LruMap } from '../../base/lru-map.ts'
+import type { Random } from '../../base/random.ts'
+import { Breaker } from './breaker.ts'
+import { type JobTimes, Measurement } from './measurements.ts'
+
+/** Pairs of peer and model, some 300 bytes each: more than one coordinator gives work to in hours. */
+const PAIRS_MAX = 4_096
+const PEERS_MAX = 4_096
+/** What a provider grants a coordinator that it does not know. */
+const FIRST_ALLOWANCE = 1
+/** After the first refusal; twice as long after each further one in a row. */
+const BUSY_MS_MIN = 250
+/** A provider that says "ask in an hour" is asked again sooner: it may be wrong, and others wait. */
+const BUSY_MS_MAX = 10_000
+
+/** What this peer knows of a provider with one model from having worked with it. */
+class Pair {
+  readonly measurement = new Measurement()
+  readonly breaker: Breaker
+  /** It refused for want of room, and asked not to be asked again before. */
+  busyUntil = 0
+  /** Refusals of that kind in a row. */
+  refusals = 0
+  /** Jobs of this peer there. */
+  open = 0
+
+  constructor(random: Random) {
+    this.breaker = new Breaker(random)
+  }
+}
+
+/** With all its models. */
+class Account {
+  open = 0
+  /** Jobs that this peer may have open there. */
+  allowance = FIRST_ALLOWANCE
+}
+
+export interface ProvidersComponents {
+  clock: Clock
+  random: Random
+}
+
+/** What this peer knows of providers from having worked with them; in memory, and bounded. */
+export class Providers {
+  readonly #clock: Clock
+  readonly #random: Random
+  readonly #pairs = new LruMap<string, Pair>(PAIRS_MAX)
+  readonly #accounts = new LruMap<string, Account>(PEERS_MAX)
+
+  constructor({ clock, random }: ProvidersComponents) {
+    this.#clock = clock
+    this.#random = random
+  }
+
+  /** Undefined where there is nothing to know yet. */
+  about(peerId: string, modelId: string): Pair | undefined {
+    return this.#pairs.get(keyOf(peerId, modelId))
+  }
+
+  /** It says itself that it has room: whoever waits for that may ask. */
+  freed(peerId: string, modelId: string): void {
+    const pair = this.about(peerId, modelId)
+    if (pair !== undefined) pair.busyUntil = 0
+  }
+
+  /** Jobs that may be opened there besides those that are. */
+  roomAt(peerId: string): number {
+    const { allowance, open } = this.#accounts.get(peerId) ?? new Account()
+    return Math.max(0, allowance - open)
+  }
+
+  /** It finished jobs of this model lately, and more of them than it lost. */
+  isGood(peerId: string, modelId: string): boolean {
+    const pair = this.about(peerId, modelId)
+    const now = this.#clock.elapsed()
+    const measured = pair?.measurement.at(now)
+    if (pair === undefined || measured === undefined) return false
+    return measured.failureRate < 0.5 && pair.breaker.state(now) !== 'open'
+  }
+
+  /** A job goes there; whoever sends it says how it ends. */
+  engage(peerId: string, modelId: string): Engagement {
+    const pair = this.about(peerId, modelId) ?? new Pair(this.#random)
+    this.#pairs.set(keyOf(peerId, modelId), pair)
+    const account = this.#accounts.get(peerId) ?? new Account()
+    this.#accounts.set(peerId, account)
+    return new Engagement(pair, account, this.#clock)
+  }
+}
+
+/** One job at one provider, from the books' side. The first of its ends counts. */
+export class Engagement {
+  readonly #pair: Pair
+  readonly #account: Account
+  readonly #clock: Clock
+  #closed = false
+
+  constructor(pair: Pair, account: Account, clock: Clock) {
+    this.#pair = pair
+    this.#account = account
+    this.#clock = clock
+    pair.open++
+    account.open++
+    pair.breaker.enter(clock.elapsed())
+  }
+
+  /** It took the job, and says how many of them this peer may have open. */
+  accepted(allowance: number): void {
+    this.#pair.refusals = 0
+    this.#account.allowance = Math.max(1, allowance)
+  }
+
+  succeeded(times: JobTimes): void {
+    if (!this.#close()) return
+    this.#pair.breaker.succeeded()
+    this.#pair.measurement.succeeded(times, this.#clock.elapsed())
+  }
+
+  /** `surely`: it was the provider, not the job. */
+  failed(surely: boolean): void {
+    if (!this.#close()) return
+    this.#pair.breaker.failed(this.#clock.elapsed(), surely)
+    this.#pair.measurement.failed(this.#clock.elapsed())
+  }
+
+  /** It has no room for this job now, which is no fault. */
+  refused(code: string, retryAfterMs: number): void {
+    if (!this.#close()) return
+    this.#pair.breaker.left()
+    // Room comes with the end of one of those that are open there.
+    if (code === 'allowance') this.#account.allowance = Math.max(1, this.#account.open)
+    if (code === 'allowance' && this.#account.open > 0) return
+    const ms = Math.max(retryAfterMs, BUSY_MS_MIN * 2 ** Math.min(10, this.#pair.refusals++))
+    this.#pair.busyUntil = this.#clock.elapsed() + Math.min(BUSY_MS_MAX, ms)
+  }
+
+  /** It ended in a way that says nothing of the provider. */
+  left(): void {
+    if (this.#close()) this.#pair.breaker.left()
+  }
+
+  /** False where it has ended before. */
+  #close(): boolean {
+    if (this.#closed) return false
+    this.#closed = true
+    this.#pair.open--
+    this.#account.open--
+    return true
+  }
+}
+
+const keyOf = (peerId: string, modelId: string): string => `${peerId} ${modelId}`

@@ -1,0 +1,145 @@
+import type { Price } from '../../wire/job.ts'
+import type { Measured } from './measurements.ts'
+
+/** A provider that may do a job, and what is known of it with this model. */
+export interface Candidate {
+  peerId: string
+  /** As it says: jobs that it decodes in parallel. */
+  slots: number
+  /** Jobs that it says it decodes, or that this peer has open there, whichever is more. */
+  running: number
+  queued: number
+  /** As it says; 0 when it does not. */
+  tokensPerSecond: number
+  price: Price
+  rttMs: number | undefined
+  /** Undefined for a newcomer. */
+  measured: Measured | undefined
+  /** This peer has a job open there. */
+  busyWithUs: boolean
+  /** It failed lately, and its breaker is open. */
+  shunned: boolean
+  /** It served this account with this model last: it may still have the prompt in its cache. */
+  familiar: boolean
+}
+
+export interface Ranked {
+  candidate: Candidate
+  standing: Standing
+  /** Expected milliseconds of a short answer, with what else counts; the lower the better. */
+  score: number
+}
+
+/**
+ * In this order. Proven providers go first: what others say of themselves costs nothing. One that is
+ * busy waits behind everybody who could begin at once; one that failed lately is the last resort.
+ */
+export const standings = ['proven', 'newcomer', 'busy', 'busy newcomer', 'failed lately'] as const
+export type Standing = (typeof standings)[number]
+
+/** Tokens of an answer that is neither long nor short. */
+const OUTPUT_TOKENS = 200
+/** Believed of a provider that was never measured, on top of the way there and back. */
+const CLAIMED_FIRST_TOKEN_MS = 500
+/** Connection, stream and job each take one. */
+const ROUND_TRIPS = 3
+const UNKNOWN_RTT_MS = 100
+/** What a peer says of its own speed is taken for half as much. */
+const CLAIM_DISCOUNT = 2
+const UNKNOWN_MS_PER_TOKEN = 100
+const UNKNOWN_JOB_MS = 5_000
+/** A provider that loses every third job is as good as one of half the speed. */
+const FAILURE_WEIGHT = 3
+/** The dearest candidate is as good as one that takes a tenth longer and costs nothing. */
+const PRICE_WEIGHT = 0.1
+/** What reading the prompt from a cache is worth, before that is measured. */
+const FAMILIAR_FACTOR = 0.7
+
+/** The best first; equals stay in the order in which they came. */
+export function rank(candidates: readonly Candidate[], outputTokens = OUTPUT_TOKENS): Ranked[] {
+  const dearest = candidates.reduce((most, { price }) => Math.max(most, sumOf(price)), 0)
+  const tokens = Math.min(outputTokens, OUTPUT_TOKENS)
+  return candidates
+    .map((candidate) => {
+      const standing = standingOf(candidate)
+      return { candidate, standing, score: scoreOf(candidate, standing, tokens, dearest) }
+    })
+    .sort(
+      (a, b) => standings.indexOf(a.standing) - standings.indexOf(b.standing) || a.score - b.score,
+    )
+}
+
+/** Those that could be tried once in a while although another is better: they can begin at once. */
+export function challengers(ranked: readonly Ranked[]): Ranked[] {
+  return ranked.slice(1).filter(({ standing }) => standing === 'proven' || standing === 'newcomer')
+}
+
+/** It could begin at once. */
+export function isFree({
+  slots,
+  running,
+  queued,
+}: Pick<Candidate, 'slots' | 'running' | 'queued'>): boolean {
+  return queued === 0 && running < slots
+}
+
+function standingOf(candidate: Candidate): Standing {
+  if (candidate.shunned) return 'failed lately'
+  if (candidate.measured !== undefined) return isFree(candidate) ? 'proven' : 'busy'
+  // A newcomer gets one job at a time until the first has come back.
+  return isFree(candidate) && !candidate.busyWithUs ? 'newcomer' : 'busy newcomer'
+}
+
+function scoreOf(
+  candidate: Candidate,
+  standing: Standing,
+  outputTokens: number,
+  dearest: number,
+): number {
+  const { measured, price } = candidate
+  const failures = 1 + FAILURE_WEIGHT * (measured?.failureRate ?? 0)
+  const cost = dearest === 0 ? 1 : 1 + (PRICE_WEIGHT * sumOf(price)) / dearest
+  // Never a reason to wait in its queue.
+  const familiar = candidate.familiar && standing === 'proven' ? FAMILIAR_FACTOR : 1
+  const ms = firstTokenMs(candidate) + waitMs(candidate) + outputTokens * msPerToken(candidate)
+  return ms * failures * cost * familiar
+}
+
+function firstTokenMs({ measured, rttMs }: Candidate): number {
+  return measured?.firstTokenMs ?? CLAIMED_FIRST_TOKEN_MS + ROUND_TRIPS * (rttMs ?? UNKNOWN_RTT_MS)
+}
+
+/** Answers that are decoded side by side slow each other down. */
+function msPerToken({ measured, tokensPerSecond, slots, running }: Candidate): number {
+  const claimed =
+    tokensPerSecond > 0 ? (CLAIM_DISCOUNT * 1000) / tokensPerSecond : UNKNOWN_MS_PER_TOKEN
+  return (measured?.msPerToken ?? claimed) * (1 + running / slots)
+}
+
+/** Until a slot is free, if none is. */
+function waitMs({ measured, slots, running, queued }: Candidate): number {
+  const ahead = Math.max(0, running + queued - slots + 1)
+  return (ahead * (measured?.jobMs ?? UNKNOWN_JOB_MS)) / slots
+}
+
+/** Why it stands where it does, for people. */
+export function reasonsOf({ candidate, standing }: Ranked): string[] {
+  const { measured, rttMs, slots, running, queued, price } = candidate
+  const speed = `${(1000 / msPerToken({ ...candidate, running: 0 })).toFixed(1)} tokens/s`
+  const known = measured?.msPerToken === undefined ? 'claimed' : 'measured'
+  return [
+    standing,
+    measured === undefined
+      ? `first token not measured${rttMs === undefined ? '' : `, ${Math.round(rttMs)} ms away`}`
+      : `first token ${Math.round(measured.firstTokenMs)} ms`,
+    `${speed} ${known}`,
+    `${Math.max(0, slots - running)} of ${slots} slots free${queued > 0 ? `, ${queued} wait` : ''}`,
+    ...(sumOf(price) > 0 ? [`price ${price.input}/${price.output}`] : []),
+    ...(measured !== undefined && measured.failureRate > 0.01
+      ? [`lost ${Math.round(100 * measured.failureRate)} % of its jobs`]
+      : []),
+    ...(candidate.familiar ? ['had the last request of this account'] : []),
+  ]
+}
+
+const sumOf = ({ input, output }: Price): number => input + output

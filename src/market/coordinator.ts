@@ -1,0 +1,301 @@
+import type { Clock } from '../base/clock.ts'
+import { within } from '../base/deadline.ts'
+import { BusyError, PeerError } from '../base/errors.ts'
+import type { Service } from '../base/lifecycle.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Metrics } from '../base/metrics.ts'
+import type { Random } from '../base/random.ts'
+import type { Engine } from '../engines/engine.ts'
+import { cancelledDone } from '../engines/lanes.ts'
+import type { Identity } from '../identity/identity.ts'
+import type { Directory } from '../network/discovery/directory.ts'
+import type { Discovery } from '../network/discovery/discovery.ts'
+import type { Chunk, Generate, Routed } from '../wire/chunk.ts'
+import type { Job, Price } from '../wire/job.ts'
+import { Activity, type ActivityFigures } from './activity.ts'
+import { unwanted } from './choose/choice.ts'
+import { Dispatcher } from './choose/dispatcher.ts'
+import { type Effort, nodeOf } from './effort.ts'
+import { LocalEffort } from './local-effort.ts'
+import type { Market, MarketModel } from './market.ts'
+import { type MarketMetrics, marketMetrics } from './market-metrics.ts'
+import { ModelList } from './model-list.ts'
+import { unknownModel } from './no-provider.ts'
+import { JobWriter } from './remote/job-writer.ts'
+import type { RemoteComponents } from './remote/remote-run.ts'
+import { RemoteEffort, type RemoteEffortComponents } from './remote-effort.ts'
+import { Request } from './request.ts'
+
+export interface CoordinatorComponents {
+  engine: Engine
+  /** Undefined: this peer asks no other one. */
+  discovery: Pick<Discovery, 'directory' | 'lookUp' | 'suspect' | 'watch' | 'onChange'> | undefined
+  network: RemoteComponents['network']
+  identity: Pick<Identity, 'peerId' | 'sign'>
+  /** 32 bytes, kept: providers know this peer's accounts by what it makes of them. */
+  secret: Uint8Array
+  clock: Clock
+  random: Random
+  logger: Logger
+  metrics: Metrics
+}
+
+export interface CoordinatorOptions {
+  /** The network's name. */
+  network: string
+  region: string | undefined
+  price: Price
+  publish: 'receipts' | 'none'
+  /** Model name → id that it means in the network. */
+  pins: Readonly<Record<string, string>>
+  /** From the request to the first token or vector. */
+  firstByteMs: number
+  /** For a whole answer. */
+  totalMs: number
+}
+
+export const defaultCoordinator = {
+  region: undefined,
+  price: { input: 0, output: 0 },
+  publish: 'receipts',
+  pins: {},
+  firstByteMs: 120_000,
+  totalMs: 3_600_000,
+} satisfies Partial<CoordinatorOptions>
+
+/** A name that nobody is known to serve; `Discovery` itself ends earlier. */
+const LOOK_UP_MS = 2_500
+/** What is left of the time for the first token, for the error to arrive before the caller's own. */
+const MARGIN_MS = 200
+
+/** Sees each job through: on this machine where its model is served here, else at the best peer. */
+export class Coordinator implements Market, Service {
+  readonly #components: CoordinatorComponents
+  readonly #options: CoordinatorOptions
+  readonly #models: ModelList
+  readonly #dispatcher: Dispatcher
+  readonly #writer: JobWriter
+  readonly #activity: Activity
+  readonly #metrics: MarketMetrics
+  readonly #running = new Set<AbortController>()
+  readonly #partings = new Set<Promise<void>>()
+  readonly #remoteComponents: RemoteEffortComponents
+  #unlisten = () => {}
+
+  constructor(
+    components: CoordinatorComponents,
+    options: Pick<CoordinatorOptions, 'network'> & Partial<CoordinatorOptions>,
+  ) {
+    const { discovery, engine, clock, random, identity } = components
+    this.#components = { ...components, logger: components.logger.child('market') }
+    this.#options = { ...defaultCoordinator, ...options }
+    const { peerId } = identity
+    const { price, pins, firstByteMs, publish } = this.#options
+    const directory = discovery?.directory ?? nobody
+    const watch = (peerIds: readonly string[]) => discovery?.watch(peerIds)
+    this.#dispatcher = new Dispatcher({ directory, watch, clock, random }, { peerId, firstByteMs })
+    const isGood = (id: string, modelId: string) => this.#dispatcher.providers.isGood(id, modelId)
+    this.#models = new ModelList({ engine, directory, clock, isGood }, { peerId, price, pins })
+    this.#writer = new JobWriter(components, { network: options.network, publish })
+    this.#activity = new Activity({ clock })
+    this.#metrics = marketMetrics(components.metrics)
+    this.#remoteComponents = {
+      network: components.network,
+      dispatcher: this.#dispatcher,
+      suspect: (id) => discovery?.suspect(id),
+      parting: (parting) => this.#part(parting),
+      clock,
+      logger: this.#components.logger,
+      metrics: this.#metrics,
+    }
+  }
+
+  async start({ signal }: { signal: AbortSignal }): Promise<void> {
+    signal.throwIfAborted()
+    const ending = this.#components.discovery?.onChange((change) => {
+      this.#models.changed(change)
+      this.#dispatcher.changed(change)
+    })
+    this.#unlisten = ending ?? this.#unlisten
+  }
+
+  /** What still runs is cancelled, and providers are told. */
+  async stop(): Promise<void> {
+    this.#unlisten()
+    this.#dispatcher.stop()
+    for (const running of this.#running) running.abort()
+    while (this.#partings.size > 0) await Promise.all(this.#partings)
+  }
+
+  models(): MarketModel[] {
+    return this.#models.list()
+  }
+
+  resolve(name: string): MarketModel | undefined {
+    return this.#models.resolve(name)
+  }
+
+  async find(name: string, { signal }: { signal: AbortSignal }): Promise<MarketModel> {
+    const known = this.resolve(name)
+    if (known !== undefined) return known
+    const { discovery, clock, logger } = this.#components
+    if (discovery !== undefined) {
+      const limit = { ms: LOOK_UP_MS, what: 'Looking up the model', signal }
+      await within(clock, limit, (ending) =>
+        discovery.lookUp(this.#models.idOf(name), { signal: ending }),
+      ).catch((error: unknown) => {
+        signal.throwIfAborted()
+        if (error instanceof BusyError) throw error
+        logger.debug('a look-up failed', { error })
+      })
+    }
+    const found = this.resolve(name)
+    if (found === undefined) throw unknownModel(name)
+    return found
+  }
+
+  /** What this peer's own requests came to lately. */
+  activity(): ActivityFigures {
+    return this.#activity.figures()
+  }
+
+  generate: Generate = (job, { signal }) => this.#generate(job, signal)
+
+  async *#generate(job: Job, caller: AbortSignal): AsyncGenerator<Chunk> {
+    const { signal, leave } = this.#enter(caller)
+    const { clock } = this.#components
+    let failed = false
+    try {
+      const request = await this.#request(job, signal)
+      let effort: Effort | undefined = this.#ownEffort(request)
+      for (;;) {
+        effort ??= await this.#nextEffort(request, signal)
+        if (effort === undefined) {
+          yield cancelledDone(job)
+          return
+        }
+        try {
+          let inputTokens = 0
+          for await (const chunk of await effort.chunks({ signal })) {
+            const { times } = effort
+            if (chunk.type === 'accepted') inputTokens = chunk.inputTokens
+            const begins = !times.begun && isAnswer(chunk)
+            this.#note(effort, chunk)
+            if (begins) yield this.#routed(request, effort, inputTokens)
+            const handedOverAt = clock.elapsed()
+            yield chunk
+            times.held(clock.elapsed() - handedOverAt)
+          }
+          return
+        } catch (error) {
+          effort.failed(error)
+          effort = undefined
+        } finally {
+          effort?.left()
+        }
+      }
+    } catch (error) {
+      // What names a parameter is the caller's own fault.
+      failed = !(error instanceof PeerError && error.param !== undefined)
+      throw error
+    } finally {
+      leave(failed)
+    }
+  }
+
+  /** A request is on until it is left; `stop` ends it. */
+  #enter(caller: AbortSignal): { signal: AbortSignal; leave: (failed: boolean) => void } {
+    const stop = new AbortController()
+    const onAbort = () => stop.abort(caller.reason)
+    if (caller.aborted) onAbort()
+    else caller.addEventListener('abort', onAbort, { once: true })
+    this.#running.add(stop)
+    this.#activity.began()
+    const leave = (failed: boolean) => {
+      caller.removeEventListener('abort', onAbort)
+      this.#running.delete(stop)
+      this.#activity.ended(failed ? 'failed' : 'finished')
+    }
+    return { signal: stop.signal, leave }
+  }
+
+  async #request(job: Job, signal: AbortSignal): Promise<Request> {
+    const beganAt = this.#components.clock.elapsed()
+    const { firstByteMs, totalMs } = this.#options
+    const firstTokenBy = beganAt + firstByteMs - MARGIN_MS
+    const times = { beganAt, firstTokenBy, doneBy: beganAt + totalMs }
+    const model = this.resolve(job.model) ?? (await this.find(job.model, { signal }))
+    const modelId = model.id ?? this.#models.idOf(job.model)
+    const write = (each: Job) => this.#writer.write(each)
+    return new Request({ job, model, modelId, write }, times)
+  }
+
+  /** Undefined where this machine does not serve the model, or must not. */
+  #ownEffort(request: Request): LocalEffort | undefined {
+    const { engine, identity, clock, discovery } = this.#components
+    const { model, modelId, wishes } = request
+    const { peerId } = identity
+    const { region } = this.#options
+    if (model.local === undefined) return undefined
+    const reason = unwanted({ peerId, region, price: undefined }, wishes)
+    if (reason !== undefined) {
+      request.selfExcluded = reason
+      return undefined
+    }
+    const others = discovery?.directory.byModelId(modelId) ?? []
+    const replaceable = others.some((entry) => entry.peerId !== peerId)
+    const node = nodeOf(peerId, engine.hardware().gpus, region)
+    const work = { node, model: model.local, replaceable }
+    return new LocalEffort({ engine, clock, metrics: this.#metrics }, request, work)
+  }
+
+  #part(parting: Promise<void>): void {
+    const known = parting.finally(() => this.#partings.delete(known))
+    this.#partings.add(known)
+  }
+
+  /** Undefined after an abort. */
+  async #nextEffort(request: Request, signal: AbortSignal): Promise<RemoteEffort | undefined> {
+    const assignment = await this.#dispatcher.next(request, { signal })
+    return assignment && new RemoteEffort(this.#remoteComponents, request, assignment)
+  }
+
+  #note(effort: Effort, chunk: Chunk): void {
+    if (chunk.type === 'tokens' || chunk.type === 'vectors') {
+      const count = chunk.type === 'tokens' ? chunk.ids.length : 0
+      effort.times.received(count, this.#components.clock.elapsed())
+      this.#activity.tokens(count, effort.node.country)
+      this.#metrics.tokens.add(count, { where: effort.where })
+    }
+    // Its reader may never ask for what comes after the last chunk.
+    if (chunk.type === 'done') {
+      if (chunk.finish.includes('cancelled')) effort.left()
+      else effort.succeeded()
+    }
+  }
+
+  #routed(request: Request, effort: Effort, inputTokens: number): Routed {
+    const { job, model, report, beganAt } = request
+    const now = this.#components.clock.elapsed()
+    const ms = effort.times.msSince(now)
+    report.attempted(effort.node.id, 'ok', ms)
+    this.#activity.firstToken(now - beganAt)
+    this.#metrics.firstToken.observe((now - beganAt) / 1000, { where: effort.where })
+    // A model that is asked for by its id is shown by its name.
+    const name = job.model === model.id ? effort.model.name : model.name
+    const shown = { ...effort.model, name }
+    return { type: 'routed', node: effort.node, model: shown, inputTokens, route: report.route() }
+  }
+}
+
+/** A peer that asks nobody knows nobody. */
+const nobody: Directory = {
+  all: () => [],
+  get: () => undefined,
+  byModelId: () => [],
+  byModelName: () => [],
+  modelNames: () => new Map(),
+}
+
+const isAnswer = ({ type }: Chunk): boolean =>
+  type === 'tokens' || type === 'vectors' || type === 'done'

@@ -1,0 +1,177 @@
+import type { Clock } from '../base/clock.ts'
+import { LruMap } from '../base/lru-map.ts'
+import type { Engine, ModelKind, ModelStatus } from '../engines/engine.ts'
+import type { Directory, DirectoryChange, DirectoryEntry } from '../network/discovery/directory.ts'
+import type { AdvertModel } from '../wire/advert.ts'
+import type { Price } from '../wire/job.ts'
+import type { MarketModel } from './market.ts'
+
+/** A provider that restarts is back by then; until then its model is not unknown, only away. */
+const REMEMBERED_MS = 10 * 60_000
+/** Names and ids; a stranger's advert brings some tens. */
+const REMEMBERED_MAX = 4_096
+
+export interface ModelListComponents {
+  engine: Pick<Engine, 'status' | 'resolve'>
+  directory: Directory
+  clock: Clock
+  /** Whether own measurements speak for it. */
+  isGood(peerId: string, modelId: string): boolean
+}
+
+export interface ModelListOptions {
+  peerId: string
+  price: Price
+  /** Name → id that it means, whatever others serve under it. */
+  pins: Readonly<Record<string, string>>
+}
+
+/** A model as one peer advertises it, of a kind that is known here. */
+export interface Offer {
+  entry: DirectoryEntry
+  model: AdvertModel
+}
+
+/** What a name means, and what there is: this machine's models, and those of the directory. */
+export class ModelList {
+  readonly #components: ModelListComponents
+  readonly #options: ModelListOptions
+  /** What was advertised until lately, by name and by id; `goneAt` is when the last one left. */
+  readonly #gone = new LruMap<string, { row: MarketModel; goneAt: number }>(REMEMBERED_MAX)
+  readonly #firstSeen = new LruMap<string, number>(REMEMBERED_MAX)
+
+  constructor(components: ModelListComponents, options: ModelListOptions) {
+    this.#components = components
+    this.#options = options
+  }
+
+  resolve(name: string): MarketModel | undefined {
+    const { engine } = this.#components
+    const local = engine.resolve(name) ?? engine.status().find(({ id }) => id === name)
+    if (local !== undefined) return this.#local(local)
+    const id = this.idOf(name)
+    return this.#row(name, id, this.#offers(id)) ?? this.#remembered(name)
+  }
+
+  /** Own first, then the network's by name. */
+  list(): MarketModel[] {
+    const own = this.#components.engine.status().map((status) => this.#local(status))
+    const taken = new Set(own.map(({ name }) => name))
+    const others = [...this.#components.directory.modelNames().keys()]
+      .filter((name) => !taken.has(name))
+      .toSorted()
+      .flatMap((name) => this.resolve(name) ?? [])
+    return [...own, ...others]
+  }
+
+  /** The owner's word, then what most good providers serve by that name; else it is an id. */
+  idOf(name: string): string {
+    const pinned = Object.hasOwn(this.#options.pins, name) ? this.#options.pins[name] : undefined
+    if (pinned !== undefined) return pinned
+    const ids = [...(this.#components.directory.modelNames().get(name) ?? [])]
+    return ids.length > 1 ? this.#mostServed(ids) : (ids[0] ?? name)
+  }
+
+  /** Keeps what left in memory. */
+  changed({ entry, previous }: DirectoryChange): void {
+    if (entry?.advert === previous?.advert) return
+    for (const { name, id } of entry?.advert.models ?? []) this.#see(name, id)
+    for (const model of previous?.advert.models ?? []) {
+      const row = previous && this.#row(model.name, model.id, [{ entry: previous, model }])
+      if (row === undefined) continue
+      const gone = { row: { ...row, nodes: 0, price: undefined }, goneAt: this.#now() }
+      this.#gone.set(row.name, gone)
+      this.#gone.set(model.id, { ...gone, row: { ...gone.row, name: model.id } })
+    }
+  }
+
+  #now(): number {
+    return this.#components.clock.elapsed()
+  }
+
+  #see(...names: string[]): void {
+    for (const name of names) {
+      const seen = this.#firstSeen.get(name) ?? Math.floor(this.#components.clock.now() / 1000)
+      this.#firstSeen.set(name, seen)
+    }
+  }
+
+  #remembered(name: string): MarketModel | undefined {
+    const gone = this.#gone.get(name) ?? this.#gone.get(this.idOf(name))
+    if (gone === undefined || this.#now() - gone.goneAt > REMEMBERED_MS) return undefined
+    return { ...gone.row, name }
+  }
+
+  #mostServed(ids: string[]): string {
+    const { directory, isGood } = this.#components
+    const [best] = ids
+      .map((id) => {
+        const entries = directory.byModelId(id)
+        const good = entries.filter(({ peerId }) => isGood(peerId, id)).length
+        return { id, good, all: entries.length }
+      })
+      .sort((a, b) => b.good - a.good || b.all - a.all || (a.id < b.id ? -1 : 1))
+    return best?.id ?? ''
+  }
+
+  #offers(id: string): Offer[] {
+    return this.#components.directory.byModelId(id).flatMap((entry) => {
+      const model = offered(entry, id)
+      return model === undefined || entry.peerId === this.#options.peerId ? [] : { entry, model }
+    })
+  }
+
+  /** Undefined where nobody offers it. */
+  #row(name: string, id: string, offers: readonly Offer[]): MarketModel | undefined {
+    const [first] = offers
+    if (first === undefined) return undefined
+    return {
+      name,
+      id,
+      kind: first.model.kind as ModelKind,
+      contextLength: Math.max(...offers.map(({ model }) => model.contextLength)),
+      embeddingLength: first.model.embeddingLength,
+      created: this.#firstSeen.get(name) ?? Math.floor(this.#components.clock.now() / 1000),
+      local: undefined,
+      nodes: offers.filter(({ entry }) => isUsable(entry, id)).length,
+      price: cheapest(offers.map(({ model }) => model.price)),
+    }
+  }
+
+  #local(status: ModelStatus): MarketModel {
+    const { name, id, facts, created } = status
+    const offers = id === undefined ? [] : this.#offers(id)
+    const elsewhere = offers.filter(({ entry }) => isUsable(entry, id ?? '')).length
+    return {
+      name,
+      id,
+      kind: facts?.kind,
+      contextLength: facts?.contextLength,
+      embeddingLength: facts?.embeddingLength,
+      created,
+      local: status,
+      nodes: elsewhere + (status.state === 'failed' ? 0 : 1),
+      price: cheapest([this.#options.price, ...offers.map(({ model }) => model.price)]),
+    }
+  }
+}
+
+/** The model of this id as the peer advertises it; undefined for kinds that are unknown here. */
+export function offered({ advert }: DirectoryEntry, id: string): AdvertModel | undefined {
+  const model = advert.models.find((each) => each.id === id)
+  return model?.kind === 'chat' || model?.kind === 'embedding' ? model : undefined
+}
+
+/** Neither about to leave nor still loading, as far as it says. */
+export function isUsable({ status }: DirectoryEntry, id: string): boolean {
+  if (status === undefined) return true
+  return !status.draining && status.models.find((each) => each.id === id)?.ready !== false
+}
+
+function cheapest(prices: readonly Price[]): Price | undefined {
+  const sum = ({ input, output }: Price) => input + output
+  return prices.reduce<Price | undefined>(
+    (least, price) => (least === undefined || sum(price) < sum(least) ? price : least),
+    undefined,
+  )
+}

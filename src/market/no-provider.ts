@@ -1,0 +1,59 @@
+import { BusyError, PeerError } from '../base/errors.ts'
+import type { Choice } from './choose/choice.ts'
+import type { ProviderError } from './remote/provider-error.ts'
+import type { Request } from './request.ts'
+
+/** What the client is told when nobody is left who could do its job. */
+export function noProvider(request: Request, excluded: Choice['excluded']): PeerError {
+  const { model, wishes, lastError, attempts } = request
+  if (lastError?.loss === 'busy') {
+    const message = `Every peer that serves '${model.name}' is busy. Ask again later.`
+    return new BusyError(message, lastError.retryAfterMs || undefined)
+  }
+  if (lastError?.loss === 'declined') return asTold(lastError)
+  if (lastError !== undefined) {
+    const asked = attempts === 1 ? '1 peer was' : `${attempts} peers were`
+    return unavailable(`${asked} asked for '${model.name}', and none could do it. Ask again.`)
+  }
+  if (excluded.price) {
+    return unavailable(`No peer serves '${model.name}' at 'max_price' or below. Offer more.`)
+  }
+  if (excluded.jurisdiction) {
+    const message =
+      `No peer that says it is in ${wishes.jurisdiction} serves '${model.name}' now. ` +
+      'Ask again later, or without a jurisdiction.'
+    return new PeerError('no_nodes_in_jurisdiction', message)
+  }
+  if (excluded.other_nodes_wanted) {
+    return unavailable(`None of the peers that 'node' allows serves '${model.name}' now.`)
+  }
+  return unavailable(`No peer serves '${model.name}' now. Ask again later.`)
+}
+
+/** The request itself is at fault; the provider says where. */
+export function asTold({ code, message, param }: ProviderError): PeerError {
+  return new PeerError(code, message, param === undefined ? {} : { param })
+}
+
+export function firstByteTimeout(firstByteMs: number): PeerError {
+  return new PeerError(
+    'first_byte_timeout',
+    `No token came within ${firstByteMs} ms. The model may be busy or loading: try again.`,
+  )
+}
+
+/** What has been sent can't be taken back: the answer ends here. */
+export function cutShort({ loss }: ProviderError): PeerError {
+  if (loss === 'late') {
+    return new PeerError('deadline_exceeded', 'The answer took too long. Ask for fewer tokens.')
+  }
+  const message = 'The peer that wrote this answer was lost before its end. Ask again.'
+  return new PeerError('provider_failed', message)
+}
+
+const unavailable = (message: string): PeerError => new PeerError('no_nodes_available', message)
+
+export function unknownModel(name: string): PeerError {
+  const message = `The model '${name}' does not exist here. GET /v1/models lists those that do.`
+  return new PeerError('model_not_found', message, { param: 'model' })
+}

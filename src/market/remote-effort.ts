@@ -1,0 +1,154 @@
+import type { Clock } from '../base/clock.ts'
+import type { Logger } from '../base/logger.ts'
+import type { Chunk, Node } from '../wire/chunk.ts'
+import type { Assignment, Dispatcher } from './choose/dispatcher.ts'
+import { type Effort, nodeOf } from './effort.ts'
+import type { MarketMetrics } from './market-metrics.ts'
+import { asTold, cutShort } from './no-provider.ts'
+import { mayExceed } from './quote.ts'
+import { misbehaved } from './remote/answer-check.ts'
+import { AnswerTimes } from './remote/answer-times.ts'
+import { isSure, lost, ProviderError } from './remote/provider-error.ts'
+import { remote } from './remote/remote.ts'
+import type { RemoteComponents } from './remote/remote-run.ts'
+import type { Request } from './request.ts'
+
+export interface RemoteEffortComponents {
+  network: RemoteComponents['network']
+  dispatcher: Pick<Dispatcher, 'freed' | 'served' | 'lost'>
+  suspect(peerId: string): void
+  /** Told of what goes on after an answer's end. */
+  parting(parting: Promise<void>): void
+  clock: Clock
+  logger: Logger
+  metrics: MarketMetrics
+}
+
+/** Another peer at work on a request. */
+export class RemoteEffort implements Effort {
+  readonly where = 'remote'
+  readonly node: Node
+  readonly model: { name: string; id: string }
+  readonly times: AnswerTimes
+  readonly #components: RemoteEffortComponents
+  readonly #request: Request
+  readonly #assignment: Assignment
+  #ended = false
+
+  constructor(components: RemoteEffortComponents, request: Request, assignment: Assignment) {
+    const { entry, model } = assignment
+    this.node = nodeOf(entry.peerId, entry.advert.hardware.gpus, entry.advert.region)
+    this.model = { name: model.name, id: model.id }
+    this.times = new AnswerTimes(components.clock.elapsed())
+    this.#components = components
+    this.#request = request
+    this.#assignment = assignment
+  }
+
+  chunks(options: { signal: AbortSignal }): Promise<AsyncIterable<Chunk>> {
+    const { dispatcher, clock, parting } = this.#components
+    const { entry, model, engagement } = this.#assignment
+    const { job, attempts, wishes, written, firstTokenBy, doneBy } = this.#request
+    const now = clock.elapsed()
+    const { peerId } = entry
+    const cover = written.sign({
+      provider: peerId,
+      model: model.id,
+      attempt: attempts,
+      firstTokenMs: firstTokenBy - now,
+      totalMs: doneBy - now,
+      // What it advertises is what was promised to the client, unless that allows more.
+      maxPrice: wishes.maxPrice ?? model.price,
+    })
+    const attempt = {
+      peerId,
+      addresses: entry.advert.addresses,
+      job: cover,
+      body: written.body,
+      work: job.work,
+      contextLength: model.contextLength,
+      embeddingLength: model.embeddingLength,
+      firstTokenBy,
+      doneBy,
+      onAccepted: (allowance: number) => {
+        engagement.accepted(allowance)
+        dispatcher.freed(model.id, allowance)
+      },
+      onParting: parting,
+    }
+    return remote(this.#components, attempt, options)
+  }
+
+  succeeded(): void {
+    const { dispatcher, clock } = this.#components
+    const { engagement, entry } = this.#assignment
+    engagement.succeeded(this.times.result(clock.elapsed()))
+    dispatcher.served(this.#request, entry.peerId)
+    this.#end('ok')
+  }
+
+  left(): void {
+    this.#assignment.engagement.left()
+    this.#end('cancelled')
+  }
+
+  failed(error: unknown): void {
+    if (!(error instanceof ProviderError)) {
+      this.left()
+      throw error
+    }
+    const loss = this.#checked(error)
+    this.#account(loss)
+    const request = this.#request
+    request.lastError = loss
+    request.report.attempted(this.node.id, outcomeOf(loss), this.#ms())
+    if (this.times.begun) throw cutShort(loss)
+    if (loss.loss !== 'busy') request.tried.add(this.node.id)
+    if (loss.loss !== 'declined') return
+    // Another peer may serve the same model with a longer context.
+    if (loss.code !== 'context_length_exceeded') throw asTold(loss)
+    const { contextLength } = this.#assignment.model
+    request.contextTooSmall = Math.max(request.contextTooSmall, contextLength)
+  }
+
+  /** A provider that calls a short prompt too long would have every request fail. */
+  #checked(error: ProviderError): ProviderError {
+    const { model, entry } = this.#assignment
+    if (error.loss !== 'declined' || error.code !== 'context_length_exceeded') return error
+    if (mayExceed(this.#request.job.work, model.contextLength)) return error
+    const { message } = misbehaved('no such prompt is longer than its context')
+    this.#components.network.fault(entry.peerId, 'penalise', message)
+    return lost('misbehaved', message, error)
+  }
+
+  #account(error: ProviderError): void {
+    const { dispatcher, suspect, logger } = this.#components
+    const { engagement, entry, model } = this.#assignment
+    const { loss, code, message, retryAfterMs } = error
+    const { peerId } = entry
+    if (loss === 'busy') engagement.refused(code, retryAfterMs)
+    else if (loss === 'declined' || loss === 'unwilling') engagement.left()
+    else engagement.failed(isSure(error))
+    if (loss === 'unreachable' || loss === 'silent' || loss === 'broken') suspect(peerId)
+    if (loss !== 'declined') dispatcher.lost(this.#request, peerId)
+    this.#end(loss)
+    const { id: job } = this.#request.job
+    logger.debug('an attempt failed', { job, peerId, model: model.id, loss, code, message })
+  }
+
+  #ms(): number {
+    return this.times.msSince(this.#components.clock.elapsed())
+  }
+
+  #end(outcome: string): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#components.metrics.attempts.add(1, { where: this.where, outcome })
+    this.#components.dispatcher.freed(this.model.id, 1)
+  }
+}
+
+/** As the route says it: `busy`, or `failed: model_failed`. */
+function outcomeOf({ loss, code }: ProviderError): string {
+  return code === 'provider_failed' || code === 'provider_misbehaved' ? loss : `${loss}: ${code}`
+}

@@ -1,0 +1,137 @@
+import { PeerError } from '../../base/errors.ts'
+import { finishesOf } from '../../engines/lanes.ts'
+import type { Done, Finish, TokenLogprob, Tokens, Vectors } from '../../wire/chunk.ts'
+import type { FromProvider } from '../../wire/generate.ts'
+import type { Work } from '../../wire/job.ts'
+import { inputTokensMax, outputTokensMax } from '../quote.ts'
+
+/** UTF-16 units; the longest tokens of known vocabularies are lines of some hundred equal characters. */
+const TEXT_PER_TOKEN_MAX = 1_024
+/** A log-probability that was rounded may come out a little above 0. */
+const LOGPROB_MAX = 0.01
+
+type FrameOf<T extends FromProvider['type']> = Extract<FromProvider, { type: T }>
+
+export interface Expected {
+  work: Work
+  /** As the provider advertises them. */
+  contextLength: number
+  embeddingLength: number
+}
+
+/**
+ * Holds an answer against its job: what comes through here has the right tokens in the right order,
+ * as many as were asked for and are counted. Pure; throws what deserves a penalty.
+ */
+export class AnswerCheck {
+  readonly #work: Work
+  readonly #inputTokensMax: number
+  readonly #outputTokensMax: number
+  readonly #vectorLength: number
+  readonly #texts: { tokens: number; text: number }[]
+  readonly #vectors: boolean[]
+  #inputTokens = 0
+
+  constructor({ work, contextLength, embeddingLength }: Expected) {
+    this.#work = work
+    this.#inputTokensMax = inputTokensMax(work, contextLength)
+    this.#outputTokensMax = outputTokensMax(work, contextLength)
+    this.#texts = Array.from({ length: finishesOf(work) }, () => ({ tokens: 0, text: 0 }))
+    const embeds = work.kind === 'embedding'
+    this.#vectorLength = embeds ? (work.dimensions ?? embeddingLength) : 0
+    this.#vectors = embeds ? work.inputs.map(() => false) : []
+  }
+
+  /** Of the prompt; 0 until the provider has counted them. */
+  get inputTokens(): number {
+    return this.#inputTokens
+  }
+
+  /** Tokens received, for each choice. */
+  get received(): number[] {
+    return this.#texts.map(({ tokens }) => tokens)
+  }
+
+  get outputTokens(): number {
+    return this.#texts.reduce((sum, { tokens }) => sum + tokens, 0)
+  }
+
+  /** What it says of the prompt's length, true for the first time: the same each time, and no more than so many bytes can be. */
+  counted(inputTokens: number): boolean {
+    if (inputTokens === 0 || inputTokens === this.#inputTokens) return false
+    if (this.#inputTokens !== 0) throw misbehaved('it counted the prompt twice, differently')
+    if (inputTokens > this.#inputTokensMax) throw misbehaved('no such prompt has so many tokens')
+    this.#inputTokens = inputTokens
+    return true
+  }
+
+  tokens({ choice, first, ids, text, logprobs, channel }: FrameOf<'tokens'>): Tokens {
+    const known = this.#texts[choice]
+    if (known === undefined) throw misbehaved('there is no such choice')
+    if (channel !== 'content') throw misbehaved('nobody asked for such a channel')
+    if (first !== known.tokens) throw misbehaved('tokens are missing, or came twice')
+    if (ids.length === 0) throw misbehaved('a frame without tokens')
+    known.tokens += ids.length
+    known.text += text.length
+    if (known.tokens > this.#outputTokensMax) throw misbehaved('more tokens than were asked for')
+    if (known.text > known.tokens * TEXT_PER_TOKEN_MAX)
+      throw misbehaved('more text than tokens hold')
+    const wanted = this.#work.kind === 'embedding' ? undefined : this.#work.sampling.logprobs
+    checkLogprobs(logprobs, wanted === undefined ? 0 : ids.length, wanted ?? 0)
+    const chunk: Tokens = { type: 'tokens', choice, index: first, ids, text }
+    return wanted === undefined ? chunk : { ...chunk, logprobs }
+  }
+
+  vectors({ first, length, values }: FrameOf<'vectors'>): Vectors {
+    if (length !== this.#vectorLength || length === 0) throw misbehaved('vectors of another length')
+    const count = values.length / length
+    if (!Number.isInteger(count) || count === 0) throw misbehaved('a part of a vector')
+    const vectors: Float32Array[] = []
+    for (let at = 0; at < count; at++) {
+      // False: it is awaited. Undefined: there is no such input.
+      if (this.#vectors[first + at] !== false) throw misbehaved('nobody asked for that vector')
+      this.#vectors[first + at] = true
+      vectors.push(values.subarray(at * length, (at + 1) * length))
+    }
+    if (!values.every(Number.isFinite)) throw misbehaved('a vector with what is no number')
+    return { type: 'vectors', first, vectors }
+  }
+
+  done({ finish, usage }: FrameOf<'done'>): Done {
+    if (finish.length !== this.#texts.length) throw misbehaved('not one end for each choice')
+    if (!finish.every(isFinish)) throw misbehaved('an end that nobody asked for')
+    if (this.#vectors.includes(false)) throw misbehaved('vectors are missing')
+    this.counted(usage.inputTokens)
+    if (this.#inputTokens === 0) throw misbehaved('it did not count the prompt')
+    if (usage.cachedTokens > usage.inputTokens) throw misbehaved('more tokens cached than read')
+    if (usage.outputTokens !== this.outputTokens)
+      throw misbehaved('it counts tokens it did not send')
+    return { type: 'done', finish, usage }
+  }
+}
+
+function isFinish(finish: string): finish is Finish {
+  return finish === 'stop' || finish === 'length'
+}
+
+function checkLogprobs(logprobs: readonly TokenLogprob[], count: number, topMax: number): void {
+  if (logprobs.length !== count) throw misbehaved('not one log-probability for each token')
+  for (const { logprob, top } of logprobs) {
+    if (!isLogprob(logprob)) throw misbehaved('a log-probability that is none')
+    if (top.length > topMax) throw misbehaved('more alternatives than were asked for')
+    if (!top.every((other) => isLogprob(other.logprob))) {
+      throw misbehaved('a log-probability that is none')
+    }
+  }
+}
+
+/** A token without any chance has minus infinity. */
+function isLogprob(value: number): boolean {
+  return value <= LOGPROB_MAX
+}
+
+export function misbehaved(what: string): PeerError {
+  return new PeerError('provider_misbehaved', `The provider broke the protocol: ${what}.`, {
+    action: 'penalise',
+  })
+}

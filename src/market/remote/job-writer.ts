@@ -1,0 +1,89 @@
+import { createHmac } from 'node:crypto'
+import type { Random } from '../../base/random.ts'
+import type { Identity } from '../../identity/identity.ts'
+import type { Signed, WireJob } from '../../wire/generate.ts'
+import { signJob } from '../../wire/generate-codec.ts'
+import type { Job, Price } from '../../wire/job.ts'
+import { packBody } from '../../wire/job-body.ts'
+
+/** The longest that a job may say; the protocol's own limit. */
+const TIME_MS_MAX = 3_600_000
+
+export interface JobWriterComponents {
+  identity: Pick<Identity, 'peerId' | 'sign'>
+  random: Random
+  /** 32 bytes that nobody else knows: accounts are told to providers only through them. */
+  secret: Uint8Array
+}
+
+export interface JobWriterOptions {
+  network: string
+  /** `none`: nothing of these jobs is to be published, by either side. */
+  publish: 'receipts' | 'none'
+}
+
+/** What differs from attempt to attempt. */
+export interface AttemptTerms {
+  provider: string
+  model: string
+  attempt: number
+  firstTokenMs: number
+  totalMs: number
+  maxPrice: Price | undefined
+}
+
+/** A job's bytes, the same for each provider that is asked, and its signed cover for each. */
+export interface WrittenJob {
+  body: Uint8Array
+  sign(terms: AttemptTerms): Signed
+}
+
+/** Puts jobs into the words of the wire. */
+export class JobWriter {
+  readonly #components: JobWriterComponents
+  readonly #options: JobWriterOptions
+
+  constructor(components: JobWriterComponents, options: JobWriterOptions) {
+    this.#components = components
+    this.#options = options
+  }
+
+  write(job: Job): WrittenJob {
+    const { identity, random, secret } = this.#components
+    const { network, publish } = this.#options
+    const { bytes: body, fields } = packBody(job.work, random.bytes(32))
+    const common = {
+      ...fields,
+      coordinator: identity.peerId,
+      sampler: '',
+      verification: 'none',
+      jurisdiction: job.wishes?.jurisdiction ?? '',
+      publish,
+      receiptPrivacy: 'plain',
+      cacheScope: createHmac('sha256', secret).update(job.cacheScope).digest(),
+      provisional: false,
+      drafters: [],
+      resumeBytes: 0,
+      resumeHash: new Uint8Array(),
+    } satisfies Partial<WireJob>
+    const sign = (terms: AttemptTerms): Signed => {
+      const { provider, model, attempt, maxPrice } = terms
+      const firstTokenMs = inRange(terms.firstTokenMs)
+      const cover: WireJob = {
+        ...common,
+        jobId: `${job.id}.${attempt}`,
+        provider,
+        model,
+        attempt,
+        expiresInMs: firstTokenMs,
+        firstTokenMs,
+        totalMs: inRange(terms.totalMs),
+        ...(maxPrice === undefined ? {} : { maxPrice }),
+      }
+      return signJob(cover, { network, sign: (message) => identity.sign(message) })
+    }
+    return { body, sign }
+  }
+}
+
+const inRange = (ms: number): number => Math.min(TIME_MS_MAX, Math.max(1, Math.round(ms)))

@@ -1,0 +1,273 @@
+import type { Clock } from '../../base/clock.ts'
+import { PeerError } from '../../base/errors.ts'
+import { Watch } from '../../base/watch.ts'
+import type { FrameStream, Network } from '../../network/network.ts'
+import type { Chunk, Done } from '../../wire/chunk.ts'
+import type { FromProvider, Signed, ToProvider } from '../../wire/generate.ts'
+import { decodeFromProvider, encodeToProvider, PIECE_BYTES_MAX } from '../../wire/generate-codec.ts'
+import { AnswerCheck, type Expected, misbehaved } from './answer-check.ts'
+import { faultError, lost, ProviderError } from './provider-error.ts'
+
+/** A provider says at once whether it takes a job. */
+export const ACCEPT_MS = 2_000
+/** What an uplink of 4 Mbit/s carries of a long prompt in a millisecond, on top of that. */
+const BODY_BYTES_PER_MS = 512
+/** Six times as long as a provider may be quiet. */
+export const SILENCE_MS = 3_000
+/** A provider stops within 200 ms; the rest is the way. */
+export const CANCEL_MS = 1_000
+
+export interface RemoteComponents {
+  network: Pick<Network, 'isConnected' | 'connect' | 'open' | 'fault'>
+  clock: Clock
+}
+
+/** One attempt: this job, at this provider. */
+export interface Attempt extends Expected {
+  peerId: string
+  addresses: readonly string[]
+  job: Signed
+  body: Uint8Array
+  /** `clock.elapsed()`, for the first token or vector. */
+  firstTokenBy: number
+  /** Likewise, for the whole answer. */
+  doneBy: number
+  /** Jobs that this peer may have open there. */
+  onAccepted(allowance: number): void
+  /** What goes on after the last chunk, for a second at most; it never fails. */
+  onParting(parting: Promise<void>): void
+}
+
+/** One job on one stream. */
+export class RemoteRun {
+  readonly #network: RemoteComponents['network']
+  readonly #clock: Clock
+  readonly #attempt: Attempt
+  readonly #stream: FrameStream
+  readonly #check: AnswerCheck
+  readonly #watch: Watch
+  readonly #end = new AbortController()
+  /** Of the stream; it outlives a wait that was given up. */
+  #reading: Promise<Uint8Array | undefined> | undefined
+  #state: 'asked' | 'accepted' | 'begun' | 'cancelled' | 'over' = 'asked'
+  /** When the provider must have said that it takes the job, or that it has stopped. */
+  #answerBy: number
+
+  constructor({ network, clock }: RemoteComponents, attempt: Attempt, stream: FrameStream) {
+    this.#network = network
+    this.#clock = clock
+    this.#attempt = attempt
+    this.#stream = stream
+    this.#check = new AnswerCheck(attempt)
+    this.#watch = new Watch(clock)
+    this.#answerBy = clock.elapsed() + ACCEPT_MS + attempt.body.length / BODY_BYTES_PER_MS
+  }
+
+  async *chunks(signal: AbortSignal): AsyncGenerator<Chunk> {
+    const onAbort = () => this.#cancel()
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      this.#send()
+      if (signal.aborted) this.#cancel()
+      for (;;) {
+        const frame = await this.#next()
+        const chunk = frame === undefined ? cancelledAnswer(this.#check) : this.#take(frame)
+        if (chunk === undefined) continue
+        if (chunk.type === 'done') this.#part(frame)
+        yield chunk
+        if (chunk.type === 'done') return
+      }
+    } catch (error) {
+      const cancelled = this.#state === 'cancelled'
+      const blamed = this.#blame(error)
+      if (!isLate(blamed)) this.#drop()
+      if (!cancelled) throw blamed
+      yield cancelledAnswer(this.#check)
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+      // It is at work for a reader that is gone.
+      if (this.#state !== 'over') this.#attempt.onParting(this.#stopIt())
+    }
+  }
+
+  #send(): void {
+    const { job, body } = this.#attempt
+    this.#write({ type: 'job', job })
+    // Whatever keeps the rest of the body from leaving is seen by the one who reads.
+    this.#sendBody(body).catch(() => {})
+  }
+
+  async #sendBody(body: Uint8Array): Promise<void> {
+    const { signal } = this.#end
+    for (let at = 0; at < body.length; at += PIECE_BYTES_MAX) {
+      if (at > 0) await this.#stream.writable({ signal })
+      if (this.#state === 'cancelled') return
+      this.#write({ type: 'body', bytes: body.subarray(at, at + PIECE_BYTES_MAX) })
+    }
+  }
+
+  /** The next frame that this version knows; undefined when a cancelled answer ends without one. */
+  async #next(): Promise<FromProvider | undefined> {
+    for (;;) {
+      const bytes = await this.#read()
+      if (bytes === undefined) return undefined
+      const frame = decodeFromProvider(bytes)
+      if (frame !== undefined) return frame
+    }
+  }
+
+  async #read(): Promise<Uint8Array | undefined> {
+    try {
+      this.#reading ??= this.#stream.read(this.#end)
+      const bytes = await this.#watch.over(this.#reading, this.#deadline(), () => this.#tooLate())
+      this.#reading = undefined
+      if (bytes === undefined) throw lost('broken', 'It ended the stream in the middle.')
+      return bytes
+    } catch (cause) {
+      if (this.#state === 'cancelled') return undefined
+      throw cause instanceof ProviderError ? cause : lost('broken', 'The stream broke.', cause)
+    }
+  }
+
+  #deadline(): number {
+    const { firstTokenBy, doneBy } = this.#attempt
+    if (this.#state === 'cancelled') return this.#answerBy
+    if (this.#state === 'asked') return Math.min(this.#answerBy, firstTokenBy)
+    const heardBy = this.#clock.elapsed() + SILENCE_MS
+    return Math.min(heardBy, this.#state === 'begun' ? doneBy : firstTokenBy)
+  }
+
+  #tooLate(): ProviderError {
+    const { firstTokenBy, doneBy } = this.#attempt
+    if (this.#clock.elapsed() >= (this.#state === 'begun' ? doneBy : firstTokenBy)) {
+      return lost('late', 'It was too slow.')
+    }
+    if (this.#state === 'asked') return lost('silent', 'It did not say whether it takes the job.')
+    return lost('silent', `Nothing was heard of it for ${SILENCE_MS} ms.`)
+  }
+
+  /** Undefined for a sign of life and no more. */
+  #take(frame: FromProvider): Chunk | undefined {
+    if (this.#state === 'cancelled') return isLast(frame) ? cancelledAnswer(this.#check) : undefined
+    if (this.#state === 'asked') return this.#takeVerdict(frame)
+    switch (frame.type) {
+      case 'tokens':
+        this.#state = 'begun'
+        return this.#check.tokens(frame)
+      case 'vectors':
+        this.#state = 'begun'
+        return this.#check.vectors(frame)
+      case 'progress': {
+        const { queued, prefilled, total, inputTokens } = frame
+        if (this.#check.counted(inputTokens)) return { type: 'accepted', inputTokens }
+        return { type: 'progress', queued, prefilled, total }
+      }
+      case 'segment':
+        return undefined
+      case 'done':
+        // As when its operator stops it.
+        if (frame.finish.includes('cancelled')) throw lost('failed', 'It stopped in the middle.')
+        return this.#check.done(frame)
+      case 'failed':
+        throw faultError(frame)
+      default:
+        throw misbehaved(`nobody asked for ${frame.type}`)
+    }
+  }
+
+  #takeVerdict(frame: FromProvider): Chunk | undefined {
+    if (frame.type === 'refuse') throw faultError(frame)
+    if (frame.type !== 'accept') throw misbehaved(`${frame.type} before it accepted`)
+    this.#state = 'accepted'
+    this.#attempt.onAccepted(frame.allowance)
+    const { inputTokens } = frame
+    return this.#check.counted(inputTokens) ? { type: 'accepted', inputTokens } : undefined
+  }
+
+  /** Asks the provider to stop; what it still sends does not count. */
+  #cancel(): void {
+    if (this.#state === 'cancelled' || this.#state === 'over') return
+    this.#state = 'cancelled'
+    this.#answerBy = this.#clock.elapsed() + CANCEL_MS
+    this.#watch.hurry(this.#answerBy)
+    this.#write({ type: 'cancel', received: this.#check.received })
+  }
+
+  /** Nobody reads any more; the provider is told, and given the time to stop. */
+  async #stopIt(): Promise<void> {
+    this.#cancel()
+    try {
+      for (;;) {
+        const frame = await this.#next()
+        if (frame !== undefined && !isLast(frame)) continue
+        this.#part(frame)
+        return
+      }
+    } catch (error) {
+      this.#blame(error)
+      this.#drop()
+    }
+  }
+
+  /** After the provider's last frame says that it arrived, and sees that nothing comes after it. */
+  #part(last: FromProvider | undefined): void {
+    this.#state = 'over'
+    if (last?.type !== 'done') {
+      this.#drop()
+      return
+    }
+    this.#write({ type: 'ack', entry: new Uint8Array(), dispute: '' })
+    this.#attempt.onParting(this.#hearEnd(this.#clock.elapsed() + CANCEL_MS))
+  }
+
+  async #hearEnd(until: number): Promise<void> {
+    try {
+      this.#stream.close().catch(() => {})
+      const reading = this.#stream.read(this.#end)
+      const more = await this.#watch.over(reading, until, () => this.#tooLate())
+      if (more !== undefined) throw misbehaved('frames after the end of its answer')
+      this.#watch.end()
+    } catch (error) {
+      this.#blame(error)
+      this.#drop()
+    }
+  }
+
+  #drop(): void {
+    this.#state = 'over'
+    this.#watch.end()
+    this.#stream.reset(new PeerError('job_over', 'The job is over.'))
+    this.#end.abort()
+  }
+
+  #write(frame: ToProvider): void {
+    try {
+      this.#stream.write(encodeToProvider(frame))
+    } catch {
+      // A stream that ended: the one who reads is told why.
+    }
+  }
+
+  /** What a provider did wrong is held against it, and comes out as its loss. */
+  #blame(error: unknown): unknown {
+    if (error instanceof ProviderError || !(error instanceof PeerError)) return error
+    const { action = 'ignore', message } = error
+    if (action === 'ignore') return lost('failed', message, error)
+    this.#network.fault(this.#attempt.peerId, action, message)
+    return lost('misbehaved', message, error)
+  }
+}
+
+const isLate = (error: unknown): boolean => error instanceof ProviderError && error.loss === 'late'
+
+const isLast = ({ type }: FromProvider): boolean =>
+  type === 'done' || type === 'failed' || type === 'refuse'
+
+/** The last chunk of an answer that was given up, with what had come until then. */
+export function cancelledAnswer({ inputTokens, outputTokens, received }: AnswerCheck): Done {
+  return {
+    type: 'done',
+    finish: received.map(() => 'cancelled'),
+    usage: { inputTokens, cachedTokens: 0, outputTokens },
+  }
+}

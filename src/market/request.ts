@@ -1,0 +1,70 @@
+import type { Job, Wishes } from '../wire/job.ts'
+import type { Exclusion } from './choose/choice.ts'
+import type { MarketModel } from './market.ts'
+import type { WrittenJob } from './remote/job-writer.ts'
+import type { ProviderError } from './remote/provider-error.ts'
+import { RouteReport } from './route-report.ts'
+
+/** By `clock.elapsed()`. */
+export interface Times {
+  beganAt: number
+  firstTokenBy: number
+  doneBy: number
+}
+
+/** One job on its way to an answer: what is known of it beside what the caller said. */
+export class Request {
+  readonly job: Job
+  readonly model: MarketModel
+  /** Under which the network knows it. */
+  readonly modelId: string
+  readonly wishes: Wishes
+  readonly beganAt: number
+  readonly firstTokenBy: number
+  readonly doneBy: number
+  readonly report = new RouteReport()
+  /** Peers that were tried and need not be again. */
+  readonly tried = new Set<string>()
+  /** Contexts of this length and below were too small. */
+  contextTooSmall = 0
+  attempts = 0
+  /** Why this peer does not do it, although it serves the model. */
+  selfExcluded: Exclusion | undefined
+  lastError: ProviderError | undefined
+  readonly #write: (job: Job) => WrittenJob
+  #written: WrittenJob | undefined
+
+  constructor(
+    {
+      job,
+      model,
+      modelId,
+      write,
+    }: { job: Job; model: MarketModel; modelId: string; write: (job: Job) => WrittenJob },
+    { beganAt, firstTokenBy, doneBy }: Times,
+  ) {
+    this.job = job
+    this.model = model
+    this.modelId = modelId
+    this.wishes = job.wishes ?? {}
+    this.beganAt = beganAt
+    this.firstTokenBy = firstTokenBy
+    this.doneBy = doneBy
+    this.#write = write
+  }
+
+  get kind(): 'chat' | 'embedding' {
+    return this.job.work.kind === 'embedding' ? 'embedding' : 'chat'
+  }
+
+  /** Who served this account with this model last may have its prompt in the cache. */
+  get familiarity(): string {
+    return `${this.job.cacheScope} ${this.modelId}`
+  }
+
+  /** For the wire: made when it is needed, and once. */
+  get written(): WrittenJob {
+    this.#written ??= this.#write(this.job)
+    return this.#written
+  }
+}
