@@ -1,6 +1,10 @@
 import { generateKeyPair, publicKeyToProtobuf } from '@libp2p/crypto/keys'
 import { afterEach, expect, test } from 'vitest'
+import { PeerError } from '../../src/base/errors.ts'
 import type { Libp2pHost } from '../../src/network/host/libp2p-host.ts'
+import { storeLimits } from '../../src/network/host/limits.ts'
+import type { RecordCheck } from '../../src/network/network.ts'
+import { rounds } from '../campaign.ts'
 import { eventually, startHosts, stopHosts } from './hosts.ts'
 
 afterEach(stopHosts)
@@ -8,8 +12,15 @@ afterEach(stopHosts)
 const text = new TextEncoder()
 const signal = () => AbortSignal.timeout(5_000)
 
+/** A record is its sequence and the id of the peer that it is of. */
+const check: RecordCheck = (peerId, value) => {
+  const [sequence, author] = new TextDecoder().decode(value).split(' ')
+  if (author !== peerId) throw new PeerError('bad_signature', 'not by that peer')
+  return Number(sequence)
+}
+
 async function twoInTheDht() {
-  const hosts = (await startHosts(2)) as [Libp2pHost, Libp2pHost]
+  const hosts = (await startHosts(2, { records: { note: check } })) as [Libp2pHost, Libp2pHost]
   const sizes = () =>
     hosts.map(
       ({ node }) =>
@@ -50,3 +61,50 @@ test('a public key, which libp2p would keep for anybody, is refused as well', as
   expect(await put(b, key, publicKeyToProtobuf(publicKey))).toContain('QUERY_ERROR')
   expect(await valuesOf(a, key).catch(() => [])).toEqual([])
 })
+
+test('records that are forged, too large or under another spelling of an id are refused', async () => {
+  const [a, b] = await twoInTheDht()
+  const idOf = (host: Libp2pHost) => host.status().peerId
+  const honest = text.encode(`1 ${idOf(a)}`)
+  const keyOf = (peerId: string) => text.encode(`/pinaivu-note/${peerId}`)
+  const asCid = a.node.peerId.toCID().toString()
+  const large = new Uint8Array(storeLimits.valueBytesMax + 1).fill(0x20)
+  large.set(text.encode(`1 ${idOf(b)} `))
+  const refused: [Uint8Array, Uint8Array][] = [
+    [keyOf(idOf(a)), text.encode(`1 ${idOf(b)}`)],
+    [keyOf(idOf(b)), honest],
+    [keyOf(asCid), honest],
+    [keyOf(`${idOf(a)}/`), honest],
+    [keyOf(''), honest],
+    [Uint8Array.from([...keyOf(idOf(a)), 0xff]), honest],
+    [keyOf(idOf(b)), large],
+  ]
+  for (const [key, value] of refused) {
+    // Its own store is the attacker's own affair, and here it may even refuse itself.
+    const events = await put(b, key, value).catch(() => ['QUERY_ERROR'])
+    expect(events).toContain('QUERY_ERROR')
+    expect(await valuesOf(a, key).catch(() => [])).toEqual([])
+  }
+  await a.putRecord('note', honest, { signal: signal() })
+  expect(await b.getRecord('note', idOf(a), { signal: signal() })).toEqual(honest)
+})
+
+test('however many records come for one peer, one is kept, and never an older one', async () => {
+  const [a, b] = await twoInTheDht()
+  const { peerId } = b.status()
+  const key = text.encode(`/pinaivu-note/${peerId}`)
+  const record = (sequence: number) => text.encode(`${sequence} ${peerId}`)
+  const count = rounds(100, 10_000)
+  for (let sequence = 1; sequence <= count; sequence++) await put(b, key, record(sequence))
+  expect(await put(b, key, record(count - 1))).toContain('QUERY_ERROR')
+  const kept: string[] = []
+  const { datastore } = (a.node as unknown as { components: { datastore: Queried } }).components
+  for (const { value } of datastore.query({ prefix: '/dht/record/' })) {
+    kept.push(new TextDecoder().decode(value))
+  }
+  expect(kept).toEqual([expect.stringContaining(`${count} ${peerId}`)])
+})
+
+interface Queried {
+  query(query: { prefix: string }): Iterable<{ value: Uint8Array }>
+}

@@ -29,6 +29,29 @@ test('networks share no protocol, and a peer of another one is sent away', async
   expect(one.node.services.pubsub.getPeers()).toEqual([])
 })
 
+test('a peer of another network is never seen, whoever dials', async () => {
+  const one = await startHost({ network: 'one' })
+  const other = await startHost({ network: 'other' })
+  const events: unknown[] = []
+  for (const host of [one, other]) host.onConnection((event) => events.push(event))
+  const wait = () => ({ signal: AbortSignal.timeout(5_000) })
+  for (const [from, to] of [
+    [one, other],
+    [other, one],
+  ] as const) {
+    const { peerId, addrs } = to.status()
+    await expect(from.connect(peerId, addrs, wait())).rejects.toMatchObject({
+      code: 'not_of_this_network',
+    })
+    await expect(from.open(peerId, 'generate/1', wait())).rejects.toThrow()
+  }
+  await eventually(
+    () => one.node.getConnections().length + other.node.getConnections().length === 0,
+  )
+  expect(events).toEqual([])
+  expect([...one.connected(), ...other.connected()]).toEqual([])
+})
+
 test.each(['', 'Main', 'a b', '../x', 'x'.repeat(41), 'a/b', 'ä', '-a'])(
   'the network name %j is refused',
   async (network) => {
