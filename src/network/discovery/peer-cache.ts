@@ -3,6 +3,7 @@ import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Network } from '../network.ts'
 import type { AdvertExchange } from './advert-exchange.ts'
+import type { DirectoryEntry } from './directory.ts'
 import type { MemoryDirectory } from './memory-directory.ts'
 import { Rounds } from './rounds.ts'
 import { Turns } from './turns.ts'
@@ -49,11 +50,14 @@ export class PeerCache {
   constructor(components: PeerCacheComponents) {
     this.#components = components
     this.#rounds = new Rounds(components.clock, async () => {
+      this.#noteListed()
       await this.#write()
-      return Number.POSITIVE_INFINITY
+      return HEARD_EXACT_MS
     })
-    components.directory.onChange(({ peerId, entry }) => {
-      if (entry !== undefined) this.#heard(peerId, entry.advert.addresses)
+    components.directory.onChange(({ entry, previous }) => {
+      if (entry === undefined || entry.advert === previous?.advert) return
+      this.#note(entry)
+      this.#rounds.soon(WRITE_EVERY_MS)
     })
   }
 
@@ -87,27 +91,27 @@ export class PeerCache {
     )
   }
 
-  /** The last time it is written: how long ago each was heard of is exact then. */
+  /** How long ago each was heard of is exact then. */
   async close(): Promise<void> {
-    const { directory, clock } = this.#components
-    for (const { peerId, advert, heardAt } of directory.all()) {
-      const agoMs = Math.round(clock.elapsed() - heardAt)
-      this.#note(peerId, { addresses: advert.addresses, lastHeardAt: clock.now() - agoMs })
-    }
+    for (const entry of this.#components.directory.all()) this.#note(entry)
     await this.#write()
   }
 
-  #heard(peerId: string, addresses: string[]): void {
-    const { clock } = this.#components
-    const known = this.#known.get(peerId)
-    const same = known?.addresses.join() === addresses.join()
-    if (same && clock.now() - known.lastHeardAt < HEARD_EXACT_MS) return
-    this.#note(peerId, { addresses, lastHeardAt: clock.now() })
-    this.#rounds.soon(WRITE_EVERY_MS)
+  /** Those that are listed were heard of all the time. */
+  #noteListed(): void {
+    const { directory, clock } = this.#components
+    for (const entry of directory.all()) {
+      const known = this.#known.get(entry.peerId)
+      if (known !== undefined && clock.now() - known.lastHeardAt >= HEARD_EXACT_MS) {
+        this.#note(entry)
+      }
+    }
   }
 
-  #note(peerId: string, known: KnownPeer): void {
-    this.#known.set(peerId, known)
+  #note({ peerId, advert, heardAt }: DirectoryEntry): void {
+    const { clock } = this.#components
+    const lastHeardAt = clock.now() - Math.round(clock.elapsed() - heardAt)
+    this.#known.set(peerId, { addresses: advert.addresses, lastHeardAt })
     this.#dirty.add(peerId)
     this.#forgetOldest()
   }

@@ -7,6 +7,7 @@ import { ADVERT_RECORD, advertRecordCheck } from '../../../src/network/discovery
 import { Discovery } from '../../../src/network/discovery/discovery.ts'
 import type { AdvertFacts } from '../../../src/network/discovery/own-advert.ts'
 import type { KnownPeer } from '../../../src/network/discovery/peer-cache.ts'
+import type { StreamHandler } from '../../../src/network/network.ts'
 import type { Advert, AdvertModel } from '../../../src/wire/advert.ts'
 import { decodeAdvertRequest, signAdvert, signDeparture } from '../../../src/wire/advert-codec.ts'
 import { cidModelId } from '../../../src/wire/model-id.ts'
@@ -180,12 +181,18 @@ export class Stage {
   }
 
   /** A peer of the test's own making: it says what it is told to say. */
-  async puppet(settings: { number?: number } = {}): Promise<Puppet> {
+  async puppet(settings: PuppetSettings = {}): Promise<Puppet> {
     const identity = this.identity(settings.number)
-    const puppet = new Puppet(this.hub, identity)
+    const puppet = new Puppet(this.hub, identity, settings.serve ?? {})
     await puppet.network.start({ signal: AbortSignal.timeout(5_000) })
     return puppet
   }
+}
+
+export interface PuppetSettings {
+  number?: number
+  /** What it does with streams of other protocols. */
+  serve?: Record<string, StreamHandler>
 }
 
 export class Puppet {
@@ -198,10 +205,12 @@ export class Puppet {
   /** The departures of others that it was told of. */
   readonly told: Uint8Array[] = []
 
-  constructor(hub: MemoryHub, identity: Identity) {
+  constructor(hub: MemoryHub, identity: Identity, serve: Record<string, StreamHandler>) {
     this.identity = identity
     this.peerId = identity.peerId
     this.network = hub.network(identity.peerId)
+    const limits = { streamsMax: 100, opensPerSecond: 1000 }
+    for (const [name, handler] of Object.entries(serve)) this.network.handle(name, handler, limits)
     this.network.handle(
       'advert/1',
       async (stream) => {
@@ -212,7 +221,7 @@ export class Puppet {
         this.asked++
         if (this.answer !== undefined) stream.write(this.answer)
       },
-      { streamsMax: 100, opensPerSecond: 1000 },
+      limits,
     )
   }
 
