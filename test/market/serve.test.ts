@@ -5,6 +5,7 @@ import type { Tokens } from '../../src/wire/chunk.ts'
 import { FRAME_BYTES_MAX } from '../../src/wire/protocols.ts'
 import { ANSWER_TEXT, vectorOf } from '../api/scripted-engine.ts'
 import { settled } from '../base/fake-clock.ts'
+import { rounds } from '../campaign.ts'
 import { chat, HandEngine, modelId, stage } from './serve-stage.ts'
 
 /** A job whose chunks come from the test. */
@@ -120,7 +121,9 @@ describe('a job', () => {
       expect(Math.max(...line.sizes)).toBeLessThanOrEqual(FRAME_BYTES_MAX)
       await line.ack()
     }
-    await fc.assert(fc.asyncProperty(fc.array(chunk, { maxLength: 20 }), run), { numRuns: 20 })
+    await fc.assert(fc.asyncProperty(fc.array(chunk, { maxLength: 20 }), run), {
+      numRuns: rounds(20, 300),
+    })
   })
 })
 

@@ -20,6 +20,7 @@ export class AnswerWriter {
   #inputTokens = 0
   #progress: Progress = { type: 'progress', queued: 0, prefilled: 0, total: 0 }
   #wroteAt = 0
+  #needsRoom = false
   #blocked = false
   #cancelBeat = () => {}
   #cancelFlush: (() => void) | undefined
@@ -94,8 +95,14 @@ export class AnswerWriter {
     this.#send({ type: this.#accepted ? 'failed' : 'refuse', ...fault })
   }
 
+  /** Something was written since there was room for more. */
+  get needsRoom(): boolean {
+    return this.#needsRoom
+  }
+
   /** Resolves when more may be written. */
   async room(options: Wait): Promise<void> {
+    this.#needsRoom = false
     this.#blocked = true
     await this.#stream.writable(options)
     this.#blocked = false
@@ -144,6 +151,7 @@ export class AnswerWriter {
       this.#stream.reset(error instanceof Error ? error : new Error(String(error)))
     }
     this.#wroteAt = this.#clock.elapsed()
+    this.#needsRoom = true
   }
 }
 

@@ -144,7 +144,7 @@ export class Serving {
         if (done) throw new Error('the engine ended without a last chunk')
         this.#pass(value)
         if (value.type === 'done') return value.usage.outputTokens
-        await this.#room()
+        if (this.#writer.needsRoom) await this.#room()
         next = chunks.next()
       }
     } finally {
