@@ -2,18 +2,26 @@ import type { HttpClient } from './http-client.ts'
 import { CommandError } from './io.ts'
 import { bytesText } from './model-text.ts'
 
-/** A peer of the network, itself included, as `/v8/network/peers` tells of it. All of it is claimed. */
+/** The running peer and those that it knows; of very many, not all. */
+export interface KnownPeers {
+  self: NetworkPeer
+  others: NetworkPeer[]
+  /** Of others that are not in the list. */
+  more: number
+}
+
+/** A peer as `/v8/network/peers` tells of it, as far as commands show that. */
 export interface NetworkPeer {
-  id: string
+  node: string
   self: boolean
-  version: string | null
+  version: string
   roles: string[]
   region: string | null
-  hardware: PeerHardware | null
+  hardware: PeerHardware
   models: NetworkModel[]
   connected: boolean
   rtt_ms: number | null
-  evidence_age_s: number | null
+  evidence_age_s: number
 }
 
 export interface PeerHardware {
@@ -24,13 +32,20 @@ export interface PeerHardware {
 }
 
 export interface NetworkModel {
-  name: string
-  id: string | null
-  price: ModelPrice | null
-  /** Null where it is not known at the moment. */
-  slots: number | null
-  running: number | null
-  queued: number | null
+  /** Its name. */
+  id: string
+  parameters: number
+  quant: string
+  price: ModelPrice
+  slots: number
+  /** Null where the peer tells it to others only. */
+  load: { running: number; queued: number } | null
+}
+
+export interface Load {
+  slots: number
+  running: number
+  queued: number
 }
 
 /** Micro-credits per 1,000 tokens. */
@@ -39,21 +54,26 @@ export interface ModelPrice {
   output: number
 }
 
-export async function readPeers(client: HttpClient, signal: AbortSignal): Promise<NetworkPeer[]> {
+export async function readPeers(client: HttpClient, signal: AbortSignal): Promise<KnownPeers> {
   const answer = await client.json('GET', '/v8/network/peers', { signal, open: true })
-  const data = (answer as { data?: unknown } | null)?.data
-  if (Array.isArray(data) && data.every(isPeer)) return data
+  const { data, total } = (answer ?? {}) as { data?: unknown; total?: unknown }
+  if (Array.isArray(data) && data.every(isPeer)) {
+    const self = data.find((peer) => peer.self)
+    const others = data.filter((peer) => peer !== self)
+    if (self !== undefined) return { self, others, more: Number(total) - data.length }
+  }
   throw new CommandError(`What answers at ${client.url} is no peer of a version this one knows.`)
 }
 
 /** A check of what is relied on; the rest is only shown. */
 function isPeer(value: unknown): value is NetworkPeer {
-  const { id, roles, models } = (value ?? {}) as Partial<NetworkPeer>
+  const { node, roles, models, hardware } = (value ?? {}) as Partial<NetworkPeer>
   return (
-    typeof id === 'string' &&
+    typeof node === 'string' &&
     Array.isArray(roles) &&
+    Array.isArray(hardware?.gpus) &&
     Array.isArray(models) &&
-    models.every((model) => typeof model?.name === 'string')
+    models.every((model) => typeof model?.id === 'string')
   )
 }
 
@@ -63,28 +83,32 @@ const idTail = 8
 export const shortId = (id: string): string => `…${id.slice(-idTail)}`
 
 /** `NVIDIA H200 (139 GiB)`, or the processor where there is no graphics card. */
-export function hardwareText(hardware: PeerHardware | null): string {
-  if (hardware === null) return '-'
-  const { gpus, cpu, cpu_threads: threads, ram_bytes: ram } = hardware
-  if (gpus.length === 0) return `${cpu}, ${threads} threads, ${bytesText(ram)}`
+export function hardwareText({ gpus, cpu, cpu_threads, ram_bytes }: PeerHardware): string {
+  if (gpus.length === 0) return `${cpu}, ${cpu_threads} threads, ${bytesText(ram_bytes)}`
   return gpus.map(({ name, vram_total_bytes: vram }) => `${name} (${bytesText(vram)})`).join(', ')
 }
 
-/** Running and waiting jobs against slots: `3/4`, `4/4 +2`. */
-export function loadText(models: readonly NetworkModel[]): string {
-  const known = models.filter(({ running }) => running !== null)
-  if (known.length === 0) return '-'
-  const sum = (of: 'running' | 'slots' | 'queued') =>
-    known.reduce((total, model) => total + (model[of] ?? 0), 0)
-  const waiting = sum('queued')
-  return `${sum('running')}/${sum('slots')}${waiting === 0 ? '' : ` +${waiting}`}`
+/** Slots and jobs of all models that the peer tells the load of. */
+export function loadOf(models: readonly NetworkModel[]): Load | null {
+  const told = models.flatMap(({ slots, load }) => (load === null ? [] : { slots, ...load }))
+  if (told.length === 0) return null
+  const sum = (of: keyof Load) => told.reduce((total, each) => total + each[of], 0)
+  return { slots: sum('slots'), running: sum('running'), queued: sum('queued') }
 }
 
-export function priceText(prices: readonly (ModelPrice | null)[]): string {
-  const texts = prices.map((price) => (price === null ? '-' : `${price.input}/${price.output}`))
+/** Running jobs against slots, and behind a plus those that wait: `3/4`, `4/4 +2`. */
+export function loadText(load: Load | null): string {
+  if (load === null) return '-'
+  const { slots, running, queued } = load
+  return `${running}/${slots}${queued === 0 ? '' : ` +${queued}`}`
+}
+
+/** `40/120`, or several of them. */
+export function priceText(prices: readonly (ModelPrice | undefined)[]): string {
+  const texts = prices.flatMap((price) => (price ? `${price.input}/${price.output}` : []))
   return [...new Set(texts)].join(', ') || '-'
 }
 
-/** `0.8 ms`, `12 ms`. */
+/** `0.81 ms`, `12 ms`. */
 export const rttText = (ms: number | null): string =>
   ms === null ? '-' : `${Number(ms.toPrecision(2))} ms`

@@ -1,5 +1,6 @@
 import type { HttpClient } from './http-client.ts'
 import { CommandError } from './io.ts'
+import type { ModelPrice } from './network-peers.ts'
 
 /** What `/readyz` says, as far as commands show it. */
 export interface PeerState {
@@ -7,7 +8,13 @@ export interface PeerState {
   version: string
   uptime_s: number
   memory_bytes: number
-  network: { peer_id: string; addrs: string[]; connections: number; listening: boolean }
+  network: {
+    peer_id: string
+    addrs: string[]
+    connections: number
+    listening: boolean
+    directory: { peers: number }
+  }
   models: ModelRow[]
 }
 
@@ -26,6 +33,26 @@ export interface ModelRow {
   tokens_per_second: number | null
   progress: number | null
   error: { code: string; message: string | null } | null
+}
+
+/** A model that can be asked through the peer, as `/v1/models` lists it. */
+export interface ModelOffer {
+  id: string
+  /** Other peers serve it, and this one does not. */
+  network: boolean
+  nodes: number
+  content_id?: string
+  kind?: string
+  context_length?: number
+  price?: ModelPrice
+}
+
+export async function readOffers(client: HttpClient, signal: AbortSignal): Promise<ModelOffer[]> {
+  const { data } = ((await client.json('GET', '/v1/models', { signal })) ?? {}) as {
+    data?: unknown
+  }
+  if (Array.isArray(data) && data.every((each) => typeof each?.id === 'string')) return data
+  throw new CommandError(`What answers at ${client.url} is no peer of a version this one knows.`)
 }
 
 const notReadyStatus = 503 // the same object: it says what is missing
@@ -56,7 +83,14 @@ export async function chooseModel(
   if (wanted !== undefined) return wanted
   const { models } = await readState(client, signal)
   // The kind is known once a model is loaded; one that still loads may well be for chat.
-  const found = models.find(({ kind, state }) => kind !== 'embedding' && state !== 'failed')
-  if (found !== undefined) return found.name
-  throw new CommandError('This peer has no model to chat with. Start it with --model FILE.')
+  const own = models.find(({ kind, state }) => kind !== 'embedding' && state !== 'failed')
+  if (own !== undefined) return own.name
+  const offers = await readOffers(client, signal)
+  const elsewhere = offers.find(
+    ({ network, nodes, kind }) => network && nodes > 0 && kind === 'chat',
+  )
+  if (elsewhere !== undefined) return elsewhere.id
+  throw new CommandError(
+    'This peer has no model to chat with, nor has any that it knows. Start it with --model FILE.',
+  )
 }

@@ -1,8 +1,10 @@
 import type { Command } from './command.ts'
-import { exitCodes, type Io, print, tableWidthOf } from './io.ts'
+import { columnsOf, exitCodes, type Io, print, tableWidthOf } from './io.ts'
 import { durationText } from './model-text.ts'
 import {
   hardwareText,
+  type KnownPeers,
+  loadOf,
   loadText,
   type NetworkPeer,
   priceText,
@@ -11,7 +13,7 @@ import {
   shortId,
 } from './network-peers.ts'
 import { requirePeer } from './running-peer.ts'
-import { type Column, paintFor, safeJson, table } from './text.ts'
+import { type Column, paintFor, safeJson, table, wrap } from './text.ts'
 
 export const peers: Command = {
   name: 'peers',
@@ -29,7 +31,8 @@ export const peers: Command = {
   async run(input, io) {
     const { client } = await requirePeer(input.dataDir, io.signal)
     const known = await readPeers(client, io.signal)
-    print(io.stdout, ...(input.json ? [safeJson(known)] : peerLines(known, io)))
+    const lines = input.json ? [safeJson([known.self, ...known.others])] : peerLines(known, io)
+    print(io.stdout, ...lines)
     return exitCodes.done
   },
 }
@@ -50,39 +53,34 @@ const columns: readonly Column[] = [
   { title: 'HEARD', widthMax: figureWidthMax, align: 'right' },
 ]
 
-export const aloneLine =
+const aloneLine =
   'This peer knows no other. Peers find each other when they are started with --mdns, or with ' +
   '--bootstrap and the address of one, which its "status" shows under Listening.'
 
-function peerLines(known: readonly NetworkPeer[], io: Io): string[] {
-  const others = known.filter(({ self }) => !self)
-  if (others.length === 0) return [aloneLine]
+function peerLines({ self, others, more }: KnownPeers, io: Io): string[] {
+  if (others.length === 0) return wrap(aloneLine, columnsOf(io.stdout))
   const paint = paintFor(io.stdout, io.env)
   // A pipe has room for what can be given to other commands.
   const whole = io.stdout.isTTY !== true
-  const rows = [...known].sort((a, b) => Number(b.self) - Number(a.self))
+  const rows = [self, ...others].map((peer) => cellsOf(peer, whole))
   return [
-    ...table(
-      columns,
-      rows.map((peer) => cellsOf(peer, whole)),
-      tableWidthOf(io.stdout),
-      paint,
-    ),
+    ...table(columns, rows, tableWidthOf(io.stdout), paint),
+    ...(more > 0 ? [`… and ${more} more`] : []),
     '',
     paint('dim', 'Region and hardware are as each peer declares them.'),
   ]
 }
 
 function cellsOf(peer: NetworkPeer, whole: boolean): string[] {
-  const { id, self, models, evidence_age_s: age } = peer
+  const { node, self, models } = peer
   return [
-    whole ? id : shortId(id),
+    whole ? node : shortId(node),
     peer.region ?? '-',
     hardwareText(peer.hardware),
-    models.map(({ name }) => name).join(', ') || '-',
-    loadText(models),
+    models.map(({ id }) => id).join(', ') || '-',
+    loadText(loadOf(models)),
     priceText(models.map(({ price }) => price)),
     self ? 'this peer' : rttText(peer.rtt_ms),
-    self || age === null ? '-' : durationText(age),
+    self ? '-' : durationText(peer.evidence_age_s),
   ]
 }

@@ -2,13 +2,22 @@ import type { Command } from './command.ts'
 import { exitCodes, type Io, print } from './io.ts'
 import { bytesText, durationText } from './model-text.ts'
 import { modelLines } from './models.ts'
-import { type PeerState, readState } from './peer-state.ts'
+import {
+  hardwareText,
+  type KnownPeers,
+  loadOf,
+  loadText,
+  priceText,
+  readPeers,
+} from './network-peers.ts'
+import { type OfferedModel, offeredModels } from './offered-models.ts'
+import { type PeerState, readOffers, readState } from './peer-state.ts'
 import { requirePeer } from './running-peer.ts'
 import { labelled, paintFor, safeJson, safeLine } from './text.ts'
 
 export const status: Command = {
   name: 'status',
-  summary: 'Show the health of the running peer, its addresses, connections and models.',
+  summary: 'Show the health of the running peer, its place in the network and its models.',
   options: [],
   examples: [
     ['pinaivu-peer status', 'At a glance'],
@@ -16,30 +25,47 @@ export const status: Command = {
   ],
   async run(input, io) {
     const { client, info } = await requirePeer(input.dataDir, io.signal)
-    const state = await readState(client, io.signal)
+    const [state, offers, peers] = await Promise.all([
+      readState(client, io.signal),
+      readOffers(client, io.signal),
+      readPeers(client, io.signal),
+    ])
     const facts = { http: client.url, pid: info.pid, data_dir: input.dataDir }
-    if (input.json) print(io.stdout, safeJson({ ...state, ...facts }))
-    else print(io.stdout, ...statusLines(state, facts, io))
+    const { region, roles, hardware } = peers.self
+    const models = offeredModels(offers, state.models, [peers.self, ...peers.others])
+    if (input.json) print(io.stdout, safeJson({ ...state, region, roles, hardware, ...facts }))
+    else print(io.stdout, ...statusLines({ state, peers, models, facts }, io))
     return exitCodes.done
   },
 }
 
-interface Facts {
-  http: string
-  pid: number
-  data_dir: string
+const priceUnit = 'micro-credits per 1,000 tokens read/written'
+
+interface Status {
+  state: PeerState
+  peers: KnownPeers
+  models: readonly OfferedModel[]
+  facts: { http: string; pid: number; data_dir: string }
 }
 
-function statusLines(state: PeerState, facts: Facts, io: Io): string[] {
+function statusLines({ state, peers, models, facts }: Status, io: Io): string[] {
   const paint = paintFor(io.stdout, io.env)
-  const { network, models } = state
+  const { network } = state
+  const { self } = peers
   const health = state.ready ? paint('green', 'ready') : paint('yellow', 'not ready')
   const reason = state.ready ? '' : ': no model can answer yet'
-  const connections = network.connections === 1 ? '1 peer' : `${network.connections} peers`
+  const work: [label: string, values: readonly string[]][] = [
+    ['Load', [loadText(loadOf(self.models))]],
+    ['Price', [`${priceText(self.models.map(({ price }) => price))} ${priceUnit}`]],
+  ]
   const rows: [label: string, values: readonly string[]][] = [
     ['Peer id', [network.peer_id]],
     ['Listening', network.listening ? network.addrs : ['no']],
-    ['Connected', [connections]],
+    ['Region', [self.region === null ? 'not declared' : `${self.region}, as declared`]],
+    ['Roles', [self.roles.join(', ')]],
+    ['Hardware', [hardwareText(self.hardware)]],
+    ...(self.models.length === 0 ? [] : work),
+    ['Network', [networkText(state)]],
     ['Endpoint', [`${facts.http}/v1`]],
     ['Data', [facts.data_dir]],
     ['Process', [`${facts.pid}, ${bytesText(state.memory_bytes)} without the engine`]],
@@ -52,4 +78,11 @@ function statusLines(state: PeerState, facts: Facts, io: Io): string[] {
     '',
     ...modelLines(models, io),
   ]
+}
+
+function networkText({ network }: PeerState): string {
+  const { connections, directory } = network
+  if (directory.peers === 0 && connections === 0)
+    return 'no other peer is known (see "pinaivu-peer peers")'
+  return `${directory.peers} known, ${connections} connected`
 }

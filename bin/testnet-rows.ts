@@ -53,16 +53,17 @@ const stateOf = ([{ state }, figures]: TestnetRow): string =>
 
 const colours: Readonly<Record<string, Colour>> = { down: 'red', silent: 'yellow' }
 
-/** All peers together, in one line. */
+/** All peers together, in one line. What one writes, another only passes on. */
 export function testnetSummary(rows: readonly TestnetRow[]): string {
-  const sum = (of: (figures: PeerFigures) => number) =>
-    rows.reduce((total, [, figures]) => total + (figures === undefined ? 0 : of(figures)), 0)
-  const up = rows.filter((row) => stateOf(row) === 'up').length
+  const known = rows.flatMap(([, figures]) => figures ?? [])
+  const serving = known.filter(({ serves }) => serves.length > 0)
+  const sum = (list: readonly PeerFigures[], of: (figures: PeerFigures) => number) =>
+    list.reduce((total, figures) => total + of(figures), 0)
   const parts = [
-    `${up} of ${rows.length} up`,
-    `${sum(({ running }) => running)} running`,
-    `${sum(({ tokensPerSecond }) => tokensPerSecond).toFixed(1)} tok/s`,
-    `faults: ${sum(({ faults }) => faults)}`,
+    `${rows.filter((row) => stateOf(row) === 'up').length} of ${rows.length} up`,
+    `${sum(serving, ({ running }) => running)} running`,
+    `${sum(serving, ({ tokensPerSecond }) => tokensPerSecond).toFixed(1)} tok/s`,
+    `faults: ${sum(known, ({ faults }) => faults)}`,
   ]
   return parts.join(', ')
 }

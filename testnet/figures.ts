@@ -6,7 +6,7 @@ export interface PeerFigures {
   serves: readonly string[]
   running: number
   queued: number
-  /** Tokens of finished answers, over the last few seconds. */
+  /** Of answers that it wrote itself or passed on from others, over the last few seconds. */
   tokensPerSecond: number
   /** Answers that were asked of it since it started, by clients or by other peers. */
   requests: number
@@ -58,7 +58,9 @@ export class FigureReader {
   }
 }
 
-const isToken = ({ name }: Sample) => name === 'pinaivu_engine_output_tokens_total'
+const isToken = ({ name, labels }: Sample) =>
+  name === 'pinaivu_engine_output_tokens_total' ||
+  (name === 'pinaivu_market_output_tokens_total' && labels.where === 'remote')
 
 const isAnswer = ({ name, labels }: Sample) =>
   name === 'pinaivu_http_requests_total' &&

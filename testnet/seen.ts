@@ -11,7 +11,7 @@ export async function unseen<T extends Provider>(
   signal: AbortSignal,
 ): Promise<T[]> {
   const { data } = (await jsonOf(http, '/v8/network/peers', signal)) as { data?: KnownPeer[] }
-  const known = new Map(data?.map(({ id, models }) => [id, models.map(({ name }) => name)]))
+  const known = new Map(data?.map(({ node, models }) => [node, models.map(({ id }) => id)]))
   return others.filter(({ ready }) => {
     const names = known.get(ready?.peerId ?? '')
     return names === undefined || !ready?.models.every((name) => names.includes(name))
@@ -19,6 +19,6 @@ export async function unseen<T extends Provider>(
 }
 
 interface KnownPeer {
-  id: string
-  models: { name: string }[]
+  node: string
+  models: { id: string }[]
 }

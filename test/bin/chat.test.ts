@@ -7,7 +7,16 @@ import { withPeer } from '../../bin/chat-peer.ts'
 import { parseCommandLine } from '../../bin/command.ts'
 import type { HttpClient } from '../../bin/http-client.ts'
 import type { Config, Peer } from '../../src/index.ts'
-import { type Answer, type Asked, fakePeer, json, peerState, stage } from './stage.ts'
+import {
+  type Answer,
+  type Asked,
+  fakePeer,
+  json,
+  offers,
+  peerState,
+  stage,
+  wholePeer,
+} from './stage.ts'
 
 const chatPath = 'POST /v1/chat/completions'
 
@@ -164,9 +173,24 @@ describe('chat from a pipe', () => {
     expect(io.stderr.text).not.toMatch(/unexpected/)
   })
 
+  it('talks to a model of other peers when this one has none', async () => {
+    const models = [{ ...peerState.models[0], kind: 'embedding' }]
+    const { dataDir, asked } = await fakePeer({
+      ...wholePeer,
+      'GET /readyz': json({ ...peerState, models }),
+      [chatPath]: counting,
+    })
+    const io = stage()
+    expect(await io.run('chat', '--once', 'x', '--data-dir', dataDir)).toBe(0)
+    expect(asked.at(-1)?.body).toMatchObject({ model: 'phi-4' })
+  })
+
   it('says so when there is nothing to chat with', async () => {
     const models = [{ ...peerState.models[0], kind: 'embedding' }]
-    const { dataDir } = await fakePeer({ 'GET /readyz': json({ ...peerState, models }) })
+    const { dataDir } = await fakePeer({
+      'GET /readyz': json({ ...peerState, models }),
+      'GET /v1/models': json({ data: [{ ...offers[1], nodes: 0 }] }),
+    })
     const io = stage()
     expect(await io.run('chat', '--once', 'x', '--data-dir', dataDir)).toBe(1)
     expect(io.stderr.text).toMatch(/has no model to chat with/)

@@ -5,7 +5,16 @@ import { describe, expect, it } from 'vitest'
 import { expiryOf } from '../../bin/keys.ts'
 import { notYet, settingList } from '../../src/settings.ts'
 import { one, two } from './certificates.ts'
-import { fakePeer, json, loadedModel, peerState, stage, temporaryFolder } from './stage.ts'
+import {
+  fakePeer,
+  json,
+  loadedModel,
+  peerState,
+  selfPeer,
+  stage,
+  temporaryFolder,
+  wholePeer,
+} from './stage.ts'
 
 describe('the command line', () => {
   it.each([
@@ -165,17 +174,16 @@ describe('finding the peer', () => {
   })
 
   it('finds the data folder through the environment', async () => {
-    const { dataDir } = await fakePeer({ 'GET /readyz': json(peerState) })
+    const { dataDir } = await fakePeer(wholePeer)
     const io = stage({ env: { PINAIVU_DATA_DIR: dataDir } })
     expect(await io.run('models')).toBe(0)
   })
 
   it('trusts the certificate that the peer recorded, and no other', async () => {
-    const routes = { 'GET /readyz': json(peerState) }
-    const good = await fakePeer(routes, one)
+    const good = await fakePeer(wholePeer, one)
     const io = stage()
     expect(await io.run('models', '--data-dir', good.dataDir)).toBe(0)
-    const bad = await fakePeer(routes, { ...one, trusted: two.cert })
+    const bad = await fakePeer(wholePeer, { ...one, trusted: two.cert })
     expect(await io.run('models', '--data-dir', bad.dataDir)).toBe(1)
     expect(bad.asked).toEqual([])
   })
@@ -190,8 +198,8 @@ describe('finding the peer', () => {
 })
 
 describe('status and models', () => {
-  it('show the peer to a person', async () => {
-    const { dataDir, url } = await fakePeer({ 'GET /readyz': json(peerState) })
+  it('show the peer and its place in the network to a person', async () => {
+    const { dataDir, url } = await fakePeer(wholePeer)
     const io = stage()
     expect(await io.run('status', '--data-dir', dataDir)).toBe(0)
     expect(io.stdout.text).toBe(
@@ -201,13 +209,19 @@ describe('status and models', () => {
         '  Peer id      12D3KooTest',
         '  Listening    /ip4/127.0.0.1/tcp/7463/p2p/12D3KooTest',
         '               /ip4/10.0.0.2/tcp/7463/p2p/12D3KooTest',
-        '  Connected    1 peer',
+        '  Region       DE, as declared',
+        '  Roles        provider, coordinator',
+        '  Hardware     A processor, 2 threads, 8 GiB',
+        '  Load         1/4',
+        '  Price        40/120 micro-credits per 1,000 tokens read/written',
+        '  Network      2 known, 1 connected',
         `  Endpoint     ${url}/v1`,
         `  Data         ${dataDir}`,
         `  Process      ${process.pid}, 100 MiB without the engine`,
         '',
-        'NAME                 STATE  KIND  PARAMETERS  QUANT  CONTEXT  SLOTS  TOK/S',
-        'pinaivu-demo (demo)  ready  chat       12.3M  Q8_0      2048      4  812.3',
+        'NAME                 STATE    KIND  PARAMS  QUANT   CONTEXT  TOK/S    LOAD   PRICE  NODES',
+        'pinaivu-demo (demo)  ready    chat   12.3M  Q8_0       2048  812.3  5/8 +2  40/120      2',
+        'phi-4                network  chat   14.7B  Q4_K_M    16384      -       -  40/120      1',
         '',
       ].join('\n'),
     )
@@ -225,29 +239,68 @@ describe('status and models', () => {
       error: { code: 'model_unreadable', message: 'Not a GGUF file.' },
     }
     const state = { ...peerState, ready: false, models: [waiting, failed] }
-    const { dataDir } = await fakePeer({ 'GET /readyz': json(state, 503) })
+    const data = state.models.map(({ name }) => ({ id: name, network: false, nodes: 0 }))
+    const { dataDir } = await fakePeer({
+      ...wholePeer,
+      'GET /readyz': json(state, 503),
+      'GET /v1/models': json({ data }),
+      'GET /v8/network/peers': json({ data: [{ ...selfPeer, models: [] }], total: 1 }),
+    })
     const io = stage()
     expect(await io.run('status', '--data-dir', dataDir)).toBe(0)
     expect(io.stdout.text).toMatch(/not ready: no model can answer yet/)
     expect(io.stdout.text).toMatch(/pinaivu-demo \(demo\) {2}loading 42% {2}-/)
     expect(io.stdout.text).toMatch(/failed bad␛\[2J: Not a GGUF file\.\n$/)
+    expect(io.stdout.text).not.toMatch(/Load|Price/)
+  })
+
+  it('say what to do when there is no model anywhere, and no peer', async () => {
+    const network = { ...peerState.network, connections: 0, directory: { peers: 0 } }
+    const { dataDir } = await fakePeer({
+      'GET /readyz': json({ ...peerState, network, models: [] }),
+      'GET /v1/models': json({ data: [] }),
+      'GET /v8/network/peers': json({
+        data: [{ ...selfPeer, models: [], region: null }],
+        total: 1,
+      }),
+    })
+    const io = stage()
+    expect(await io.run('status', '--data-dir', dataDir)).toBe(0)
+    expect(io.stdout.text).toMatch(/Region +not declared\n/)
+    expect(io.stdout.text).toMatch(/Network +no other peer is known \(see "pinaivu-peer peers"\)\n/)
+    expect(io.stdout.text).toMatch(/Start\s+it\s+with\s+--model\s+FILE,\s+or\s+join/)
   })
 
   it('print JSON for programs', async () => {
-    const { dataDir, url } = await fakePeer({ 'GET /readyz': json(peerState) })
+    const { dataDir, url } = await fakePeer(wholePeer)
     const io = stage()
     await io.run('status', '--json', '--data-dir', dataDir)
+    const { region, roles, hardware } = selfPeer
     expect(JSON.parse(io.stdout.text)).toEqual({
-      ...peerState,
+      ...{ ...peerState, region, roles, hardware },
       ...{ http: url, pid: process.pid, data_dir: dataDir },
     })
     io.stdout.text = ''
     await io.run('models', 'list', '--json', '--data-dir', dataDir)
-    expect(JSON.parse(io.stdout.text)).toEqual([loadedModel])
+    const price = { input: 40, output: 120 }
+    expect(JSON.parse(io.stdout.text)).toEqual([
+      {
+        ...{ name: 'pinaivu-demo', id: 'cid:bafkdemo', network: false, nodes: 2, price },
+        ...{ state: 'ready', demo: true, kind: 'chat', parameters: 12_345_678, quant: 'Q8_0' },
+        ...{ context_length: 2048, slots: 8, running: 5, queued: 2, tokens_per_second: 812.34 },
+        ...{ progress: null, error: null },
+      },
+      {
+        ...{ name: 'phi-4', id: 'cid:bafkphi', network: true, nodes: 1, price },
+        ...{ state: 'network', demo: false, kind: 'chat', parameters: 14.7e9, quant: 'Q4_K_M' },
+        ...{ context_length: 16_384, slots: null, running: 0, queued: 0 },
+        ...{ tokens_per_second: null, progress: null, error: null },
+      },
+    ])
   })
 
   it('refuse what is no peer', async () => {
-    const { dataDir } = await fakePeer({ 'GET /readyz': json({ ok: true }) })
+    const { dataDir } = await fakePeer({ ...wholePeer, 'GET /readyz': json({ ok: true }) })
     const io = stage()
     expect(await io.run('status', '--data-dir', dataDir)).toBe(1)
     expect(io.stderr.text).toMatch(/is no peer of a version this one knows/)

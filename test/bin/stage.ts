@@ -135,6 +135,7 @@ export function json(value: unknown, status = 200): Answer {
 
 export const loadedModel = {
   name: 'pinaivu-demo',
+  id: 'cid:bafkdemo',
   state: 'ready',
   demo: true,
   kind: 'chat',
@@ -161,6 +162,75 @@ export const peerState = {
     addrs: ['/ip4/127.0.0.1/tcp/7463/p2p/12D3KooTest', '/ip4/10.0.0.2/tcp/7463/p2p/12D3KooTest'],
     connections: 1,
     listening: true,
+    directory: { peers: 2 },
   },
   models: [loadedModel],
+}
+
+const price = { input: 40, output: 120 }
+
+/** The peer itself as the list of peers has it. */
+export const selfPeer = {
+  node: '12D3KooTest',
+  self: true,
+  region: 'DE',
+  roles: ['provider', 'coordinator'],
+  version: '0.1.0',
+  hardware: {
+    gpus: [],
+    ...{ cpu: 'A processor', cpu_threads: 2, ram_bytes: 8 * 1024 ** 3, backend: 'cpu' },
+  },
+  models: [
+    {
+      ...{ id: 'pinaivu-demo', content_id: 'cid:bafkdemo', kind: 'chat', family: 'llama' },
+      ...{ parameters: 12_345_678, quant: 'Q8_0', context_length: 2048, capabilities: ['chat'] },
+      ...{ price, slots: 4 },
+      load: { ready: true, running: 1, queued: 0, tokens_per_second: 812.3 },
+    },
+  ],
+  connected: true,
+  rtt_ms: 0,
+  evidence_age_s: 0,
+}
+
+export const otherPeer = {
+  ...selfPeer,
+  node: '12D3KooWOtherBBBBBBBB',
+  self: false,
+  region: 'FR',
+  hardware: {
+    gpus: [{ name: 'A card', vram_total_bytes: 80 * 1024 ** 3, vram_free_bytes: 0 }],
+    ...{ cpu: 'A processor', cpu_threads: 64, ram_bytes: 512 * 1024 ** 3, backend: 'cuda' },
+  },
+  models: [
+    ...selfPeer.models.map((model) => ({
+      ...model,
+      load: { ...model.load, running: 4, queued: 2 },
+    })),
+    {
+      ...{ id: 'phi-4', content_id: 'cid:bafkphi', kind: 'chat', family: 'phi3' },
+      ...{ parameters: 14_700_000_000, quant: 'Q4_K_M', context_length: 16_384 },
+      ...{ capabilities: ['chat'], price, slots: 8, load: null },
+    },
+  ],
+  rtt_ms: 0.8,
+  evidence_age_s: 3.4,
+}
+
+export const offers = [
+  {
+    ...{ id: 'pinaivu-demo', network: false, nodes: 2, content_id: 'cid:bafkdemo', price },
+    ...{ kind: 'chat', state: 'ready', demo: true },
+  },
+  {
+    ...{ id: 'phi-4', network: true, nodes: 1, content_id: 'cid:bafkphi', price },
+    ...{ kind: 'chat', context_length: 16_384, demo: false },
+  },
+]
+
+/** What a peer answers that runs well and knows one other. */
+export const wholePeer = {
+  'GET /readyz': json(peerState),
+  'GET /v1/models': json({ object: 'list', data: offers }),
+  'GET /v8/network/peers': json({ object: 'list', data: [selfPeer, otherPeer], total: 2 }),
 }

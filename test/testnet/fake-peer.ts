@@ -24,7 +24,7 @@ const name = basename(dataDir)
 const behaviour = process.env[`FAKE_${name.replace('-', '_')}`]
 const models = values['no-demo'] === true ? [] : ['pinaivu-demo', 'pinaivu-demo-embed']
 const id = `12D3KooFake${name}`
-const known = [{ id, models: models.map((model) => ({ name: model })) }]
+const known = [{ node: id, models: models.map((model) => ({ id: model })) }]
 
 writeFileSync(`${dataDir}/pid`, String(process.pid))
 if (behaviour === 'dies') {
