@@ -5,24 +5,30 @@ export const FAKE_EPOCH = 1_800_000_000_000
 
 interface Timer {
   at: number
-  task: () => void
+  task: (() => void) | undefined
 }
 
 /** Time that passes when the test says so, and lets everything happen that is due on the way. */
 export class FakeClock implements Clock {
   #elapsed = 0
   #wallOffset = FAKE_EPOCH
-  #timers: Timer[] = []
+  /** The last is due first; of those due at the same time, the one that was set first. */
+  readonly #timers: Timer[] = []
 
   now = () => this.#wallOffset + this.#elapsed
   elapsed = () => this.#elapsed
 
   after(ms: number, task: () => void): () => void {
-    const timer = { at: this.#elapsed + ms, task }
-    this.#timers.push(timer)
+    const timer: Timer = { at: this.#elapsed + ms, task }
+    let [low, high] = [0, this.#timers.length]
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#timers[middle]?.at ?? 0) > timer.at) low = middle + 1
+      else high = middle
+    }
+    this.#timers.splice(low, 0, timer)
     return () => {
-      const at = this.#timers.indexOf(timer)
-      if (at >= 0) this.#timers.splice(at, 1)
+      timer.task = undefined
     }
   }
 
@@ -53,32 +59,26 @@ export class FakeClock implements Clock {
 
   /** Timers that wait. */
   get pending(): number {
-    return this.#timers.length
+    return this.#timers.filter(({ task }) => task !== undefined).length
   }
 
-  /** Lets `ms` pass, timer by timer; what each of them sets off has happened before the next. */
+  /** Lets `ms` pass, from one timer to the next; what is due at a time has happened before it goes on. */
   async advance(ms: number): Promise<void> {
     const end = this.#elapsed + ms
     await settled()
     for (;;) {
-      const next = this.#next(end)
-      if (next === undefined) break
-      this.#elapsed = Math.max(this.#elapsed, next.at)
-      next.task()
+      const at = this.#nextAt()
+      if (at > end) break
+      this.#elapsed = Math.max(this.#elapsed, at)
+      while (this.#nextAt() <= this.#elapsed) this.#timers.pop()?.task?.()
       await settled()
     }
     this.#elapsed = end
   }
 
-  #next(end: number): Timer | undefined {
-    let first = 0
-    for (let at = 1; at < this.#timers.length; at++) {
-      if ((this.#timers[at]?.at ?? 0) < (this.#timers[first]?.at ?? 0)) first = at
-    }
-    const timer = this.#timers[first]
-    if (timer === undefined || timer.at > end) return undefined
-    this.#timers.splice(first, 1)
-    return timer
+  #nextAt(): number {
+    while (this.#timers.length > 0 && this.#timers.at(-1)?.task === undefined) this.#timers.pop()
+    return this.#timers.at(-1)?.at ?? Number.POSITIVE_INFINITY
   }
 }
 
