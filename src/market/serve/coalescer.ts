@@ -100,8 +100,10 @@ function logprobBytes({ token, bytes, top }: TokenLogprob): number {
 /** The same tokens, in parts that each fit into a frame. */
 function piecesOf(tokens: Tokens): Tokens[] {
   if (tokens.ids.length <= FRAME_TOKENS_MAX && bytesOf(tokens) <= BYTES_MAX) return [tokens]
-  const groups = groupsOf(tokens)
   const texts = partsOf(tokens.text)
+  // Spread over the text, as a frame without a token is one that readers do not expect.
+  const spread = Math.max(1, Math.floor(tokens.ids.length / texts.length))
+  const groups = groupsOf(tokens, Math.min(spread, FRAME_TOKENS_MAX))
   const count = Math.max(groups.length, texts.length)
   let index = tokens.index
   return Array.from({ length: count }, (_, at) => {
@@ -125,14 +127,14 @@ interface Group {
   logprobs: TokenLogprob[]
 }
 
-function groupsOf({ ids, logprobs = [] }: Tokens): Group[] {
+function groupsOf({ ids, logprobs = [] }: Tokens, idsMax: number): Group[] {
   const groups: Group[] = []
   let group: Group | undefined
   let bytes = 0
   for (const [at, id] of ids.entries()) {
     const logprob = logprobs[at]
     const more = logprob === undefined ? 0 : logprobBytes(logprob)
-    const full = group?.ids.length === FRAME_TOKENS_MAX || bytes + more > BYTES_MAX
+    const full = group?.ids.length === idsMax || bytes + more > BYTES_MAX
     if (group === undefined || full) {
       group = { ids: [], logprobs: [] }
       groups.push(group)
