@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import type { Config, ModelStatus, PeerReady } from '../src/index.ts'
+import type { Config, ModelStatus, PeerEvent, PeerReady } from '../src/index.ts'
 import { banner } from './banner.ts'
 import { type Io, print } from './io.ts'
 import { modelFacts } from './model-text.ts'
@@ -13,6 +13,9 @@ export class StartReport {
   readonly #states = new Map<string, ModelStatus>()
   readonly #loadingSince = new Map<string, number>()
   readonly #began = performance.now()
+  /** What became known of other peers before the ready line. */
+  readonly #early: PeerEvent[] = []
+  #joined = false
   #ready = false
 
   constructor(io: Io, config: Config, json: boolean) {
@@ -31,18 +34,29 @@ export class StartReport {
     if (this.#ready) this.#tell(status)
   }
 
+  /** Another peer was found or is gone. In words only the first: there may be thousands. */
+  peer(event: PeerEvent): void {
+    if (!this.#ready) this.#early.push(event)
+    else if (this.#json) print(this.#io.stdout, safeJson({ event: 'peer', ...event }))
+    else if (!this.#joined && event.state === 'found') {
+      this.#joined = true
+      const { stdout, env } = this.#io
+      const joined = paintFor(stdout, env)('green', 'joined')
+      print(stdout, `${joined}  the network: others are found (see "pinaivu-peer peers")`)
+    }
+  }
+
   ready(ready: PeerReady): void {
     this.#ready = true
-    if (this.#json) {
-      print(this.#io.stdout, safeJson({ event: 'ready', ...ready }))
-      for (const status of this.#states.values()) this.#tell(status)
-      return
-    }
     const { stdout, env } = this.#io
-    const paint = paintFor(stdout, env)
-    const options = { showKey: stdout.isTTY === true, paint, states: this.#states }
-    print(stdout, ...banner(ready, this.#config, options))
+    if (this.#json) print(stdout, safeJson({ event: 'ready', ...ready }))
+    else {
+      const paint = paintFor(stdout, env)
+      const options = { showKey: stdout.isTTY === true, paint, states: this.#states }
+      print(stdout, ...banner(ready, this.#config, options))
+    }
     for (const status of this.#states.values()) this.#tell(status)
+    for (const event of this.#early.splice(0)) this.peer(event)
   }
 
   stopping(): void {

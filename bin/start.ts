@@ -42,7 +42,10 @@ export async function runStart(input: Input, io: Io, create: typeof createPeer):
   for (const notice of config.notices) logger.warn(notice)
   const report = new StartReport(io, config, input.json)
   const peer = await create(config, { logger })
-  const unsubscribe = peer.onModel((status) => report.model(status))
+  const unsubscribe = [
+    peer.onModel((status) => report.model(status)),
+    peer.onPeer((event) => report.peer(event)),
+  ]
   try {
     await peer.start({ signal: io.signal })
     for (const status of peer.models()) report.model(status)
@@ -54,7 +57,7 @@ export async function runStart(input: Input, io: Io, create: typeof createPeer):
     // Interrupted before it was up: that is what the user wanted.
     if (!io.signal.aborted) throw error
   } finally {
-    unsubscribe()
+    for (const end of unsubscribe) end()
     await peer.stop()
   }
   return exitCodes.done

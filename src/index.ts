@@ -1,5 +1,6 @@
 import type { Config } from './config.ts'
-import type { Peer, PeerComponents } from './node.ts'
+import type { PeerComponents } from './node.ts'
+import type { Peer } from './peer.ts'
 
 // The public door. Everything that the program, the testnet and embedding programs use comes through it.
 
@@ -15,7 +16,8 @@ export {
 } from './config.ts'
 export { didYouMean } from './did-you-mean.ts'
 export type { ModelFacts, ModelStatus } from './engines/engine.ts'
-export type { Peer, PeerComponents, PeerReady } from './node.ts'
+export type { PeerComponents } from './node.ts'
+export type { Peer, PeerEvent, PeerReady } from './peer.ts'
 export { mayRun, type PeerInfo, readPeerInfo } from './peer-file.ts'
 export type { LogLevel } from './setting-values.ts'
 export { defaultOf, settingList, unknownSetting } from './settings.ts'

@@ -1,4 +1,4 @@
-import { createPrivateKey, type KeyObject, sign as nodeSign } from 'node:crypto'
+import { createHmac, createPrivateKey, type KeyObject, sign as nodeSign } from 'node:crypto'
 import { getPublicKey, hashes } from '@noble/ed25519'
 import { sha512 } from '@noble/hashes/sha2.js'
 import { InvalidError } from '../base/errors.ts'
@@ -12,6 +12,8 @@ export interface Identity {
   readonly peerId: string
   /** 64 bytes, RFC 8032: the same message gives the same signature. */
   sign(message: Uint8Array): Uint8Array
+  /** 32 bytes that only this peer can make, the same each time; one kind for each purpose. */
+  secretFor(purpose: string): Uint8Array
   /** The secret itself, 32 bytes. Only the network host needs it, for its handshakes. */
   privateKeySeed(): Uint8Array
 }
@@ -43,6 +45,10 @@ class SeedIdentity implements Identity {
 
   sign(message: Uint8Array): Uint8Array {
     return new Uint8Array(nodeSign(null, message, this.#key))
+  }
+
+  secretFor(purpose: string): Uint8Array {
+    return new Uint8Array(createHmac('sha256', this.#seed).update(`PNV1|${purpose}`).digest())
   }
 
   privateKeySeed(): Uint8Array {

@@ -299,6 +299,7 @@ describe('chat without a running peer', () => {
       stop: async () => void said.push('stop'),
       models: () => [],
       onModel: () => () => {},
+      onPeer: () => () => {},
       async *generate() {},
       ready: () => ({
         ...{ version: '0.1.0', peerId: 'p', addrs: [], http: url, apiKey: 'sk-pnv-owner' },

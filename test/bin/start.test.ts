@@ -7,7 +7,7 @@ import { parseCommandLine } from '../../bin/command.ts'
 import { createLogger } from '../../bin/logger.ts'
 import { runStart, start } from '../../bin/start.ts'
 import type { ModelState, ModelStatus } from '../../src/engines/engine.ts'
-import type { Config, createPeer, Peer, PeerReady } from '../../src/index.ts'
+import type { Config, createPeer, Peer, PeerEvent, PeerReady } from '../../src/index.ts'
 import { localhost, one } from './certificates.ts'
 import { type Stage, stage, temporaryFolder } from './stage.ts'
 
@@ -32,11 +32,13 @@ const facts = {
 function scripted(overrides: Partial<PeerReady> = {}) {
   const said: string[] = []
   let listener: (status: ModelStatus) => void = () => {}
+  let onPeer: (event: PeerEvent) => void = () => {}
   let config: Config | undefined
   const peer: Peer = {
     async start() {
       said.push('start')
       listener(status('pinaivu-demo', 'loading'))
+      onPeer({ id: '12D3KooEarly', state: 'found' })
     },
     async stop() {
       said.push('stop')
@@ -45,6 +47,10 @@ function scripted(overrides: Partial<PeerReady> = {}) {
     async *generate() {},
     onModel(given) {
       listener = given
+      return () => said.push('unsubscribed')
+    },
+    onPeer(given) {
+      onPeer = given
       return () => said.push('unsubscribed')
     },
     ready: () => ({
@@ -64,7 +70,14 @@ function scripted(overrides: Partial<PeerReady> = {}) {
     config = given
     return peer
   }
-  return { create, peer, said, emit: (s: ModelStatus) => listener(s), config: () => config }
+  return {
+    create,
+    peer,
+    said,
+    emit: (s: ModelStatus) => listener(s),
+    meet: (e: PeerEvent) => onPeer(e),
+    config: () => config,
+  }
 }
 
 function begin(io: Stage, { create }: ReturnType<typeof scripted>, ...args: string[]) {
@@ -81,6 +94,7 @@ describe('start', () => {
     peer.emit(status('pinaivu-demo', 'ready', { facts }))
     const error = { code: 'model_unreadable', message: 'no' }
     peer.emit(status('pinaivu-demo-embed', 'failed', { error }))
+    peer.meet({ id: '12D3KooEarly', state: 'gone' })
     io.interrupt()
     expect(await done).toBe(0)
     const lines = io.stdout.text
@@ -90,10 +104,12 @@ describe('start', () => {
     expect(lines).toEqual([
       { event: 'ready', ...peer.peer.ready() },
       { event: 'model', name: 'pinaivu-demo', state: 'loading', demo: true },
+      { event: 'peer', id: '12D3KooEarly', state: 'found' },
       { event: 'model', name: 'pinaivu-demo', state: 'ready', demo: true, kind: 'chat' },
       { event: 'model', name: 'pinaivu-demo-embed', state: 'failed', demo: true, error },
+      { event: 'peer', id: '12D3KooEarly', state: 'gone' },
     ])
-    expect(peer.said).toEqual(['start', 'unsubscribed', 'stop'])
+    expect(peer.said).toEqual(['start', 'unsubscribed', 'unsubscribed', 'stop'])
     expect(peer.config()?.slots).toBe(3)
   })
 
@@ -131,8 +147,14 @@ describe('start', () => {
     const io = stage()
     const address =
       '/dns/a.example/tcp/7463/p2p/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X'
-    const done = begin(io, scripted(), '--mdns', '--bootstrap', address, '--network', 'lab')
-    await io.stdout.until('Ctrl-C stops')
+    const peer = scripted()
+    const more = ['--network', 'lab', '--region', 'de', '--price', '40/120']
+    const done = begin(io, peer, '--mdns', '--bootstrap', address, ...more)
+    await io.stdout.until('joined')
+    peer.meet({ id: '12D3KooLater', state: 'found' })
+    expect(io.stdout.text.match(/joined {2}the network/g)).toHaveLength(1)
+    expect(io.stdout.text).toContain('Region       DE, as you declare it\n')
+    expect(io.stdout.text).toContain('Price        40/120 micro-credits per 1,000 tokens')
     expect(io.stdout.text).not.toContain(key)
     expect(io.stdout.text).toContain("API key      in /data/eve's/owner.key\n")
     expect(io.stdout.text).toContain('lab; joining through 1 known peer and the local network')
@@ -162,7 +184,7 @@ describe('start', () => {
       throw new Error('port 7462 is taken')
     }
     await expect(begin(stage(), failing)).rejects.toThrow('port 7462 is taken')
-    expect(failing.said).toEqual(['unsubscribed', 'stop'])
+    expect(failing.said).toEqual(['unsubscribed', 'unsubscribed', 'stop'])
     const slow = scripted()
     const starting = new Promise<void>((resolve) => {
       slow.peer.start = async ({ signal }) => {
@@ -176,7 +198,7 @@ describe('start', () => {
     await starting
     io.interrupt()
     expect(await done).toBe(0)
-    expect(slow.said).toEqual(['unsubscribed', 'stop'])
+    expect(slow.said).toEqual(['unsubscribed', 'unsubscribed', 'stop'])
   })
 
   it('says on stderr what is odd in the environment', async () => {

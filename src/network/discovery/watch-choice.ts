@@ -9,7 +9,7 @@ export interface WatchWishes {
 
 /**
  * Whose status this peer follows: first those that are wanted, then those it follows already, then
- * whoever else has a model.
+ * whoever else has a model, then whoever is about to have one.
  */
 export function chooseWatched(
   directory: Directory,
@@ -21,11 +21,11 @@ export function chooseWatched(
     if (directory.get(peerId) !== undefined) chosen.add(peerId)
   }
   const serving = directory.all().filter(({ advert }) => advert.models.length > 0)
-  for (const old of [true, false]) {
-    for (const { peerId } of serving) {
-      if (chosen.size >= limit) return chosen
-      if (watched.has(peerId) === old) chosen.add(peerId)
-    }
+  const loading = directory.all().filter(({ advert }) => advert.roles.includes('provider'))
+  const old = serving.filter(({ peerId }) => watched.has(peerId))
+  for (const { peerId } of [...old, ...serving, ...loading]) {
+    if (chosen.size >= limit) return chosen
+    chosen.add(peerId)
   }
   return chosen
 }

@@ -173,6 +173,14 @@ describe('who is watched', () => {
     expect(choose(['c', 'b', 'a'], ['a'], 2)).toEqual(['c', 'b'])
   })
 
+  test('then whoever will have one: its models are still loading', () => {
+    const young = entry('young', [])
+    const loading = { ...young, advert: { ...young.advert, roles: ['provider'] } }
+    const both = directoryOf(entry('client', []), loading, entry('a', ['m']))
+    const wishes = { wanted: [], watched: new Set<string>(), limit: 9 }
+    expect([...chooseWatched(both, wishes)]).toEqual(['a', 'young'])
+  })
+
   test('nobody who is not listed', () => {
     expect(choose(['gone'], ['gone too'], 9)).toEqual(['a', 'b', 'c'])
   })

@@ -1,0 +1,180 @@
+import type { KeyStore } from './accounts/keys.ts'
+import type { HttpServer } from './api/server.ts'
+import type { Clock } from './base/clock.ts'
+import { messageOf, PeerError } from './base/errors.ts'
+import { type Service, startAll, stopAll } from './base/lifecycle.ts'
+import type { Config } from './config.ts'
+import type { Engine, ModelStatus } from './engines/engine.ts'
+import type { Identity } from './identity/identity.ts'
+import type { Coordinator } from './market/coordinator.ts'
+import type { Provider } from './market/serve/provider.ts'
+import type { Discovery } from './network/discovery/discovery.ts'
+import type { Network } from './network/network.ts'
+import { removePeerInfo, writePeerInfo } from './peer-file.ts'
+import type { Store } from './storage/store.ts'
+import { version } from './version.ts'
+import type { Generate } from './wire/chunk.ts'
+
+/** What a peer is made of, as far as it starts, stops and shows it. */
+export interface Parts {
+  clock: Clock
+  identity: Identity
+  ownerKey: string
+  store: Store
+  keys: KeyStore
+  engine: Engine & Service
+  network: Network
+  discovery: Discovery
+  /** Undefined without the role. */
+  provider: Provider | undefined
+  coordinator: Coordinator
+  http: HttpServer | undefined
+}
+
+const nothing = async (): Promise<void> => {}
+
+/** What is known once everything listens. */
+export interface PeerReady {
+  version: string
+  peerId: string
+  addrs: string[]
+  http: string | null
+  apiKey: string
+  models: string[]
+  roles: string[]
+  dataDir: string
+  ms: number
+}
+
+/** A peer inside this process. */
+export interface Peer extends Service {
+  /** Resolves when everything listens; models go on loading. Once only. */
+  start(options: { signal: AbortSignal }): Promise<void>
+  /** Lets running answers end, then lets go of everything. Also while it starts, and after a failure. */
+  stop(): Promise<void>
+  /** Throws before `start` has resolved. */
+  ready(): PeerReady
+  models(): ModelStatus[]
+  /** Called on every change of a model's state; returns how to end that. */
+  onModel(listener: (status: ModelStatus) => void): () => void
+  /** Called when another peer is found, and when it has gone; returns how to end that. */
+  onPeer(listener: (event: PeerEvent) => void): () => void
+  /** The one verb: a job goes down, chunks come up; from this machine or another peer. */
+  generate: Generate
+}
+
+export interface PeerEvent {
+  id: string
+  state: 'found' | 'gone'
+}
+
+/** Starts its parts, and stops them in an order in which nobody is cut off. */
+export class LocalPeer implements Peer {
+  readonly #parts: Parts
+  readonly #config: Config
+  readonly #beganAt: number
+  #ready: PeerReady | undefined
+  #starting: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+  readonly #end = new AbortController()
+
+  constructor(parts: Parts, config: Config, beganAt: number) {
+    this.#parts = parts
+    this.#config = config
+    this.#beganAt = beganAt
+  }
+
+  async start({ signal }: { signal: AbortSignal }): Promise<void> {
+    // Its parts are used up after a stop, and its data folder is free for another peer.
+    if (this.#starting !== undefined || this.#stopping !== undefined) {
+      throw new PeerError('peer_used', 'A peer is started once. Make another with createPeer.')
+    }
+    this.#starting = this.#start(AbortSignal.any([signal, this.#end.signal]))
+    await this.#starting
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    const { engine, coordinator, http, network, discovery, provider } = this.#parts
+    const { identity, ownerKey, clock } = this.#parts
+    // The engine's process takes longest to come up, so it is asked first; HTTP answers before libp2p.
+    const parts = [engine, coordinator, http, network, provider, discovery]
+    await startAll(
+      parts.filter((part) => part !== undefined),
+      signal,
+    )
+    const { dataDir, roles, tls } = this.#config
+    const { peerId } = identity
+    const address = http === undefined ? null : reachable(http.address())
+    const ready: PeerReady = {
+      version,
+      peerId,
+      addrs: network.status().addrs,
+      http: address,
+      apiKey: ownerKey,
+      models: engine.status().map(({ name }) => name),
+      roles: [...roles],
+      dataDir,
+      ms: Math.round(clock.elapsed() - this.#beganAt),
+    }
+    const certFile = tls?.certFile ?? null
+    const info = { version, peerId, pid: process.pid, http: address, certFile }
+    await writePeerInfo(dataDir, info).catch((cause: unknown) => {
+      const message = `Cannot write peer.json into ${dataDir}: ${messageOf(cause)}.`
+      throw new PeerError('data_dir_unwritable', message, { cause })
+    })
+    this.#ready = ready
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    this.#end.abort()
+    // Whoever asked for the start is told how it ended.
+    await this.#starting?.catch(() => {})
+    const { engine, coordinator, http, network, discovery, provider, keys, store } = this.#parts
+    const closing: Service[] = [
+      { start: nothing, stop: () => store.close() },
+      { start: nothing, stop: () => keys.close() },
+      { start: nothing, stop: () => this.#forgetPeerInfo() },
+    ]
+    // While this peer's own clients get the rest of their answers, no other peer sends new work.
+    provider?.drain()
+    discovery.drain()
+    const parts = [...closing, engine, network, provider, coordinator, http, discovery]
+    await stopAll(parts.filter((part) => part !== undefined))
+  }
+
+  ready(): PeerReady {
+    if (this.#ready === undefined) throw new PeerError('not_started', 'The peer has not started.')
+    return this.#ready
+  }
+
+  models(): ModelStatus[] {
+    return this.#parts.engine.status()
+  }
+
+  onModel(listener: (status: ModelStatus) => void): () => void {
+    return this.#parts.engine.onChange(listener)
+  }
+
+  onPeer(listener: (event: PeerEvent) => void): () => void {
+    return this.#parts.discovery.onChange(({ peerId, entry, previous }) => {
+      if (entry === undefined) listener({ id: peerId, state: 'gone' })
+      else if (previous === undefined) listener({ id: peerId, state: 'found' })
+    })
+  }
+
+  generate: Generate = (job, options) => this.#parts.coordinator.generate(job, options)
+
+  async #forgetPeerInfo(): Promise<void> {
+    if (this.#ready !== undefined) await removePeerInfo(this.#config.dataDir, process.pid)
+  }
+}
+
+/** A server on every address of the machine is shown under one that can be asked. */
+function reachable(url: string): string {
+  return url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:')
+}

@@ -1,0 +1,218 @@
+import { join } from 'node:path'
+import OpenAI from 'openai'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { packageRoot } from '../../src/base/package-root.ts'
+import { ask, type PeerProcess, type Ready, startPeer } from './peer-process.ts'
+
+const demo = join(packageRoot(), 'models/pinaivu-demo-q8_0.gguf')
+const started: PeerProcess[] = []
+
+/** A peer of this file's network; `stopAll` ends it. */
+async function peer(args: string[], through?: PeerProcess): Promise<PeerProcess> {
+  const [door] = through?.ready.addrs ?? []
+  const joined = door === undefined ? [] : ['--bootstrap', door]
+  const made = await startPeer({ args: ['--network', 'e2e', ...joined, ...args] })
+  started.push(made)
+  return made
+}
+
+const gateway = ['--no-demo', '--roles', 'coordinator']
+
+interface SeenPeer {
+  node: string
+  self: boolean
+  region: string | null
+  connected: boolean
+  models: { name: string }[]
+}
+
+async function peersSeenBy({ ready }: PeerProcess): Promise<SeenPeer[]> {
+  const { data } = (await (await ask(ready, '/v8/network/peers')).json()) as { data: SeenPeer[] }
+  return data.filter(({ self }) => !self)
+}
+
+const idsSeenBy = async (viewer: PeerProcess) => (await peersSeenBy(viewer)).map(({ node }) => node)
+
+/** A model is listed once its provider's advert is there, and served once it is loaded. */
+async function untilServed(viewer: PeerProcess, model: string): Promise<void> {
+  await expect
+    .poll(async () => JSON.stringify(await (await ask(viewer.ready, '/v1/models')).json()), {
+      timeout: 20_000,
+    })
+    .toContain(`"${model}"`)
+}
+
+const chat = (ready: Ready, model: string, more: object = {}) =>
+  ask(ready, '/v1/chat/completions', {
+    model,
+    temperature: 0,
+    messages: [{ role: 'user', content: 'What is a peer?' }],
+    ...more,
+  })
+
+async function stopAll(): Promise<void> {
+  await Promise.all(started.splice(0).map((each) => each.stop()))
+}
+
+describe('a model that only another peer has', () => {
+  let provider: PeerProcess
+  let asked: PeerProcess
+  beforeAll(async () => {
+    provider = await peer(['--region', 'DE', '--price', '10/20'])
+    asked = await peer(gateway, provider)
+    await untilServed(asked, 'pinaivu-demo')
+  })
+  afterAll(stopAll)
+
+  it('answers through this one, with an official client, streamed', async () => {
+    const client = new OpenAI({ baseURL: `${asked.ready.http}/v1`, apiKey: asked.ready.apiKey })
+    const { data: stream, response } = await client.chat.completions
+      .create({
+        model: 'pinaivu-demo',
+        temperature: 0,
+        messages: [{ role: 'user', content: 'What is a peer?' }],
+        stream: true,
+      })
+      .withResponse()
+    let text = ''
+    let node: unknown
+    for await (const chunk of stream) {
+      text += chunk.choices[0]?.delta.content ?? ''
+      node ??= (chunk as { node?: unknown }).node
+    }
+    expect(text).toContain('one running process in the network')
+    expect(node).toMatchObject({ id: provider.ready.peerId, country: 'DE' })
+    for (const prefix of ['x-pinaivu', 'x-ryvion']) {
+      expect(response.headers.get(`${prefix}-node-id`)).toBe(provider.ready.peerId)
+      expect(response.headers.get(`${prefix}-node-country`)).toBe('DE')
+      expect(response.headers.get(`${prefix}-node-gpu`)).toBe('cpu')
+      expect(response.headers.get(`${prefix}-model`)).toBe('pinaivu-demo')
+    }
+  })
+
+  it('says as a whole answer too who made it', async () => {
+    const answer = await chat(asked.ready, 'pinaivu-demo')
+    const body = await answer.json()
+    expect(answer.headers.get('x-pinaivu-node-id')).toBe(provider.ready.peerId)
+    expect(Number(answer.headers.get('x-pinaivu-tokens-output'))).toBe(body.usage.completion_tokens)
+    expect(JSON.parse(answer.headers.get('x-pinaivu-route') ?? '')).toMatchObject({
+      attempts: [{ node: provider.ready.peerId, outcome: 'served' }],
+    })
+  })
+
+  it('embeds', async () => {
+    const answer = await ask(asked.ready, '/v1/embeddings', {
+      model: 'pinaivu-demo-embed',
+      input: ['a peer', 'a model'],
+    })
+    expect(answer.headers.get('x-pinaivu-node-id')).toBe(provider.ready.peerId)
+    expect((await answer.json()).data).toHaveLength(2)
+  })
+
+  it('is refused where the client wants it elsewhere, cheaper or by another', async () => {
+    const refusals = [
+      [{ jurisdiction: 'FR' }, 503, 'no_nodes_in_jurisdiction'],
+      [{ max_price: { input: 9, output: 20 } }, 503, 'no_nodes_available'],
+      [{ node: { not: [provider.ready.peerId] } }, 503, 'no_nodes_available'],
+      [{ node: { only: [asked.ready.peerId] } }, 503, 'no_nodes_available'],
+    ] as const
+    for (const [wish, status, code] of refusals) {
+      const answer = await chat(asked.ready, 'pinaivu-demo', wish)
+      expect([answer.status, (await answer.json()).error.code]).toEqual([status, code])
+    }
+    const suits = { jurisdiction: 'EU', max_price: 20, node: { only: [provider.ready.peerId] } }
+    expect((await chat(asked.ready, 'pinaivu-demo', suits)).status).toBe(200)
+  })
+
+  it('is a 404 when nobody ever had it', async () => {
+    const answer = await chat(asked.ready, 'of-nobody')
+    expect([answer.status, (await answer.json()).error.code]).toEqual([404, 'model_not_found'])
+  })
+
+  it('passes on what is wrong with the request', async () => {
+    const content = 'one two three four '.repeat(500)
+    const answer = await chat(asked.ready, 'pinaivu-demo', {
+      messages: [{ role: 'user', content }],
+    })
+    const { error } = await answer.json()
+    expect([answer.status, error.code]).toEqual([400, 'context_length_exceeded'])
+  })
+})
+
+describe('peers', () => {
+  afterEach(stopAll)
+
+  it('find each other by the DHT alone, over three others', async () => {
+    const first = await peer(gateway)
+    const second = await peer(gateway, first)
+    const third = await peer(gateway, second)
+    const last = await peer(['--model', `far-away=${demo}`], third)
+    expect((await chat(first.ready, 'far-away')).headers.get('x-pinaivu-node-id')).toBe(
+      last.ready.peerId,
+    )
+  })
+
+  it('of another network are never seen', async () => {
+    const ours = await peer(gateway)
+    const [door] = ours.ready.addrs
+    const foreign = await startPeer({
+      args: ['--network', 'other', '--bootstrap', door ?? ''],
+    })
+    started.push(foreign)
+    const ally = await peer(['--model', `ours=${demo}`], ours)
+    await untilServed(ours, 'ours')
+    expect(await idsSeenBy(ours)).toEqual([ally.ready.peerId])
+    expect(await idsSeenBy(foreign)).toEqual([])
+  })
+
+  it('that leave are gone from every view within a second', async () => {
+    const viewer = await peer(gateway)
+    const other = await peer(gateway, viewer)
+    const leaving = await peer([], other)
+    const { peerId } = leaving.ready
+    for (const view of [viewer, other]) {
+      await expect.poll(() => idsSeenBy(view), { timeout: 20_000 }).toContain(peerId)
+    }
+    started.splice(started.indexOf(leaving), 1)
+    const stopping = leaving.stop()
+    for (const view of [viewer, other]) {
+      await expect.poll(() => idsSeenBy(view), { timeout: 1_000 + 500 }).not.toContain(peerId)
+    }
+    await stopping
+    const answer = await chat(viewer.ready, 'pinaivu-demo')
+    expect([answer.status, (await answer.json()).error.code]).toEqual([503, 'no_nodes_available'])
+  })
+
+  it('that are killed are gone within 30 seconds', async () => {
+    const viewer = await peer(gateway)
+    const other = await peer(gateway, viewer)
+    const killed = await peer([], other)
+    const { peerId } = killed.ready
+    for (const view of [viewer, other]) {
+      await expect.poll(() => idsSeenBy(view), { timeout: 20_000 }).toContain(peerId)
+    }
+    await killed.kill()
+    for (const view of [viewer, other]) {
+      await expect.poll(() => idsSeenBy(view), { timeout: 30_000 }).not.toContain(peerId)
+    }
+  }, 60_000)
+
+  it('that freeze before the first token cost the client no error', async () => {
+    const asked = await peer(gateway)
+    const frozen = await peer([], asked)
+    const healthy = await peer([], asked)
+    for (const { ready } of [frozen, healthy]) {
+      await expect.poll(() => idsSeenBy(asked), { timeout: 20_000 }).toContain(ready.peerId)
+    }
+    frozen.child.kill('SIGSTOP')
+    try {
+      for (let n = 0; n < 4; n++) {
+        const answer = await chat(asked.ready, 'pinaivu-demo')
+        expect(answer.status).toBe(200)
+        expect(answer.headers.get('x-pinaivu-node-id')).toBe(healthy.ready.peerId)
+      }
+    } finally {
+      frozen.child.kill('SIGCONT')
+    }
+  })
+})
