@@ -53,10 +53,22 @@ describe('tokens', () => {
     expect(held.holds).toBe(false)
   })
 
+  it('that are many at once have their text with the last of them', () => {
+    const { sent, coalescer: held } = coalescer()
+    const ids = Array.from({ length: 40 }, (_, at) => at)
+    held.add({ type: 'tokens', choice: 0, index: 0, ids, text: 'all of it' }, 0)
+    held.flush(0)
+    expect(sent.map(({ ids, text }) => [ids.length, text])).toEqual([
+      [16, ''],
+      [16, ''],
+      [8, 'all of it'],
+    ])
+  })
+
   it('arrive the same and in order, in frames that are small enough, whatever their parts', () => {
     const text = fc.oneof(
       fc.string({ unit: 'grapheme', maxLength: 12 }),
-      fc.constantFrom('', '€'.repeat(9_000), '😀'.repeat(10_000), 'x'.repeat(20_000)),
+      fc.constantFrom('', '€'.repeat(9_000), `x${'😀'.repeat(10_000)}`, 'x'.repeat(20_000)),
     )
     const logprob = fc.constantFrom('a', '€'.repeat(100)).map((name): TokenLogprob => {
       const bytes = [...new TextEncoder().encode(name)]

@@ -74,10 +74,12 @@ describe('a cancelled job', () => {
     expect(line.types()).toEqual(['accept', 'done'])
     expect(line.last('done').finish).toEqual(['cancelled'])
     await line.ack()
-    // Nothing was done for it, so nothing was earned by it.
+    // Nothing was done for it, so nothing is owed, nor was anything earned by it.
+    await (await coordinator.ask()).cancel()
+    await clock.advance(10_000)
     await coordinator.ask()
     expect((await coordinator.ask()).last('refuse').code).toBe('allowance')
-    expect(outcomes).toEqual(['cancelled', 'allowance'])
+    expect(outcomes).toEqual(['cancelled', 'cancelled', 'allowance'])
   })
 
   it('does not wait for an engine that does not hear', async () => {
@@ -154,11 +156,38 @@ describe('a coordinator that is gone', () => {
     const { coordinator, coordinatorOf, engine } = await stage({ slots: 1 }).then(withOne)
     engine.script = silence
     await coordinator.ask()
-    const waiting = await (await coordinatorOf(3)).ask()
+    const third = await coordinatorOf(3)
+    const waiting = await third.ask()
     const behind = await (await coordinatorOf(4)).ask()
     expect(behind.last('progress').queued).toBe(2)
     await waiting.reset()
     expect(behind.last('progress').queued).toBe(1)
+    // Nothing was done for it yet, so nothing is owed.
+    expect((await third.ask()).has('accept')).toBe(true)
+  })
+
+  it('and whose job is still to be read, has none', async () => {
+    const { coordinator, engine, outcomes } = await stage().then(withOne)
+    const line = await coordinator.ask({ pieces: 0 })
+    line.sendBody()
+    await line.reset()
+    expect(engine.jobs).toEqual([])
+    expect(outcomes).toEqual(['gone'])
+  })
+
+  it('is none the less gone when the engine fails of it', async () => {
+    const { coordinator, engine, outcomes, logged } = await stage().then(withOne)
+    engine.script = (_job, signal) => {
+      const next = () =>
+        new Promise<never>((_, reject) => {
+          signal.addEventListener('abort', () => reject(new Error('what now')))
+        })
+      return { [Symbol.asyncIterator]: () => ({ next }) }
+    }
+    const line = await coordinator.ask()
+    await line.reset()
+    expect(outcomes).toEqual(['gone'])
+    expect(logged).toEqual([])
   })
 
   it('must wait, and has half its allowance, as work of its was never acknowledged', async () => {
@@ -249,6 +278,8 @@ describe('a coordinator that does not read', () => {
     await clock.advance(1000)
     expect(line.stream.ended.aborted).toBe(true)
     expect(outcomes).toEqual(['reader_too_slow'])
+    // What was done for it is not paid.
+    expect((await coordinator.ask()).last('refuse').code).toBe('allowance')
     expect(clock.pending).toBe(0)
   })
 
@@ -267,6 +298,8 @@ describe('a coordinator that does not read', () => {
     line.listen()
     await clock.advance(100)
     expect(line.text().length).toBe(1_000_000)
+    // Nothing was said that it would only have had to read later.
+    expect(line.all('progress').length).toBeLessThan(4)
     expect(line.has('done')).toBe(true)
   })
 })

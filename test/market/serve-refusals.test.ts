@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { BusyError, PeerError } from '../../src/base/errors.ts'
 import { identityFromSeed } from '../../src/identity/identity.ts'
 import type { ProviderOptions } from '../../src/market/serve/provider.ts'
+import { SEEN_MS_MIN } from '../../src/market/serve/seen-jobs.ts'
 import { FRAME_BYTES_MAX } from '../../src/wire/protocols.ts'
 import { silence } from '../api/scripted-engine.ts'
 import { settled } from '../base/fake-clock.ts'
@@ -172,6 +173,39 @@ describe('a job that waits', () => {
     await clock.advance(1)
     expect(other.last('failed').message).toBe('The answer took longer than 5000 ms.')
     expect(slow.aborted).toBe(true)
+  })
+})
+
+describe('deadlines', () => {
+  it('count from the arrival of the job, and end for vectors with the first', async () => {
+    const { coordinator, coordinatorOf, clock, engine } = await stage().then(withOne)
+    engine.script = silence
+    const slow = await coordinator.ask({ firstTokenMs: 3000, pieces: 0 })
+    await clock.advance(2000)
+    slow.sendBody()
+    await clock.advance(999)
+    expect(slow.has('failed')).toBe(false)
+    await clock.advance(1)
+    expect(slow.last('failed').code).toBe('deadline_exceeded')
+
+    const hand = new HandEngine()
+    engine.script = hand.script
+    const work = { kind: 'embedding' as const, inputs: ['a', 'b'] }
+    const line = await (await coordinatorOf(3)).ask({ work, firstTokenMs: 3000 })
+    hand.chunks.push({ type: 'vectors', first: 0, vectors: [new Float32Array([1])] })
+    await clock.advance(4000)
+    expect(line.types()).toContain('vectors')
+    expect(line.has('failed')).toBe(false)
+  })
+
+  it('to begin are no longer than job ids are remembered', async () => {
+    const { coordinator, clock, engine } = await stage().then(withOne)
+    const hand = new HandEngine()
+    engine.script = hand.script
+    const hour = 3_600_000
+    const line = await coordinator.ask({ expiresInMs: hour, firstTokenMs: hour, totalMs: hour })
+    await clock.advance(SEEN_MS_MIN)
+    expect(line.last('failed').code).toBe('expired')
   })
 })
 

@@ -94,7 +94,6 @@ export class Serving {
     stream.ended.addEventListener('abort', onEnded)
     stopped.addEventListener('abort', onStopped)
     if (stream.ended.aborted) onEnded()
-    if (stopped.aborted) onStopped()
     this.#setDeadlines()
     const reading = new AbortController()
     void this.#listen(reading.signal)
@@ -238,11 +237,10 @@ export class Serving {
   }
 
   #cancel(received: readonly number[]): void {
-    // Its Cancel and our Done have crossed.
-    if (this.#finished) return
     if (received.some((tokens, choice) => tokens > this.#writer.sent(choice))) {
       throw malformed('Cancel.received', 'is more than was sent')
     }
+    // Where its Cancel and our Done have crossed, there is nothing left to cut.
     this.#cut.abort(new Cancelled(received))
   }
 
