@@ -36,7 +36,8 @@ const LIMITS: HandlerLimits = { streamsMax: 16, opensPerSecond: 32 }
 
 export interface AdvertExchangeComponents {
   network: Network
-  peerId: string
+  /** This peer's own id. */
+  self: string
   verify: Verify
   own: OwnAdvert
   roster: Roster
@@ -117,22 +118,22 @@ export class AdvertExchange {
     )
   }
 
-  /** To a hint without addresses, by those that the peer's own record in the DHT has. */
-  async #connect(peerId: string, hinted: readonly string[], signal: AbortSignal): Promise<void> {
+  async #connect(peerId: string, addresses: readonly string[], signal: AbortSignal): Promise<void> {
     const { network } = this.#components
-    const opening = { ...this.#opening, from: peerId }
-    let addresses = hinted
-    if (addresses.length === 0) {
-      // Where there is no good record, the network may still know the way.
-      addresses = await network
-        .getRecord(ADVERT_RECORD, peerId, { signal })
-        .then((record) => record && openAdvert(record, opening).addresses)
-        .then(
-          (found) => found ?? [],
-          () => [],
-        )
+    try {
+      await network.connect(peerId, addresses.slice(0, ADDRESSES_MAX), { signal })
+    } catch (error) {
+      if (addresses.length > 0 || signal.aborted) throw error
+      await network.connect(peerId, await this.#addressesInDht(peerId, signal), { signal })
     }
-    await network.connect(peerId, addresses.slice(0, ADDRESSES_MAX), { signal })
+  }
+
+  /** By the peer's own record, or else by what others say. */
+  async #addressesInDht(peerId: string, signal: AbortSignal): Promise<string[]> {
+    const { network } = this.#components
+    const record = await network.getRecord(ADVERT_RECORD, peerId, { signal })
+    if (record === undefined) return await network.findPeer(peerId, { signal })
+    return openAdvert(record, { ...this.#opening, from: peerId }).addresses
   }
 
   async #answer(peerId: string, request: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
@@ -164,9 +165,9 @@ export class AdvertExchange {
 
   /** `from` brought it; whose it is stands in it. */
   #departure(signed: Uint8Array, from: string): void {
-    const { roster, network, own, logger, ...components } = this.#components
+    const { roster, network, own, logger, self } = this.#components
     const { peerId, sequence } = this.#counted(() => openDeparture(signed, this.#opening))
-    if (peerId === components.peerId) {
+    if (peerId === self) {
       logger.warn('this peer was said to leave; does another process use its key?', { from })
       own.outgrow(sequence)
       return

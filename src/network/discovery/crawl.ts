@@ -13,11 +13,9 @@ import { Rounds } from './rounds.ts'
 const GAP_MS = 5_000
 /** Right after the first connection the DHT knows of nobody yet. */
 const FIRST_MS = 1_500
-const ROUND_MS = 30_000
-/** While there are more to be met. */
-const NEXT_MS = 5_000
-/** Where nothing changes. */
-const ROUND_MS_MAX = 300_000
+/** While there is somebody to be met; twice as long after each round without. */
+const ROUND_MS_MIN = 5_000
+const ROUND_MS_MAX = 60_000
 const SEARCH_MS = 10_000
 /** Anybody can put any number of names into the DHT. */
 const HINTS_READ_MAX = 512
@@ -25,10 +23,14 @@ const HINTS_READ_MAX = 512
 const MEET_MAX = 8
 /** Not asked again for a while, as most of those names stay nobody. */
 const FAILED_MS = 300_000
+/** One that is connected is somebody: perhaps it was too busy. */
+const SILENT_MS = 30_000
 const FAILED_MAX = 1024
 
 export interface CrawlComponents {
-  network: Pick<Network, 'connected' | 'findProviders' | 'status'>
+  network: Pick<Network, 'connected' | 'isConnected' | 'findProviders'>
+  /** This peer's own id. */
+  self: string
   directory: Directory
   exchange: Pick<AdvertExchange, 'ask'>
   clock: Clock
@@ -41,7 +43,7 @@ export class Crawl {
   readonly #rounds: Rounds
   /** Peer → when it may be tried again. */
   readonly #failed = new LruMap<string, number>(FAILED_MAX)
-  #pauseMs = ROUND_MS
+  #pauseMs = ROUND_MS_MIN
 
   constructor(components: CrawlComponents) {
     this.#components = components
@@ -51,26 +53,25 @@ export class Crawl {
   }
 
   run(signal: AbortSignal): Promise<void> {
-    this.#rounds.soon(ROUND_MS)
+    this.#rounds.soon(ROUND_MS_MIN)
     return this.#rounds.run(signal)
   }
 
   /** There is somebody new to ask. */
   soon(): void {
-    this.#pauseMs = ROUND_MS
+    this.#pauseMs = ROUND_MS_MIN
     this.#rounds.soon(FIRST_MS)
   }
 
   async #round(signal: AbortSignal): Promise<number> {
     const { network, random } = this.#components
-    if (network.connected().length === 0) return ROUND_MS
+    if (network.connected().length === 0) return ROUND_MS_MAX
     const strangers = await this.#strangers(signal)
     const met = await Promise.all(
       draw(strangers, MEET_MAX, random).map((hint) => this.#meet(hint, signal)),
     )
-    if (strangers.length > MEET_MAX) this.#pauseMs = NEXT_MS
-    else if (met.includes(true)) this.#pauseMs = ROUND_MS
-    else this.#pauseMs = Math.min(ROUND_MS_MAX, Math.max(ROUND_MS, this.#pauseMs * 2))
+    const more = strangers.length > MEET_MAX || met.includes(true)
+    this.#pauseMs = more ? ROUND_MS_MIN : Math.min(ROUND_MS_MAX, this.#pauseMs * 2)
     // So that peers that started together do not ask together for ever.
     return this.#pauseMs * (0.8 + random.below(400) / 1000)
   }
@@ -97,8 +98,8 @@ export class Crawl {
   }
 
   #isStranger(peerId: string): boolean {
-    const { network, directory, clock } = this.#components
-    if (peerId === network.status().peerId || directory.get(peerId) !== undefined) return false
+    const { self, directory, clock } = this.#components
+    if (peerId === self || directory.get(peerId) !== undefined) return false
     return (this.#failed.get(peerId) ?? 0) <= clock.elapsed()
   }
 
@@ -107,7 +108,9 @@ export class Crawl {
       await this.#components.exchange.ask(peerId, { addresses, signal })
       return true
     } catch {
-      this.#failed.set(peerId, this.#components.clock.elapsed() + FAILED_MS)
+      const { network, clock } = this.#components
+      const waitMs = network.isConnected(peerId) ? SILENT_MS : FAILED_MS
+      this.#failed.set(peerId, clock.elapsed() + waitMs)
       return false
     }
   }

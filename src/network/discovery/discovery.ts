@@ -76,14 +76,14 @@ export class Discovery implements Service {
   #stopping: Promise<void> | undefined
 
   constructor(components: DiscoveryComponents, options: DiscoveryOptions) {
-    const { identity } = components
+    const self = components.identity.peerId
     const logger = components.logger.child('discovery')
     const directory = this.#directory
     const background = new Background(logger)
     const own = new OwnAdvert({ ...components, logger }, options)
-    const base = { ...components, logger, directory, background, own }
+    const base = { ...components, logger, directory, background, own, self }
     const roster = new Roster({ ...base, stays: (peerId) => this.#watcher.watches(peerId) })
-    const exchange = new AdvertExchange({ ...base, roster, peerId: identity.peerId }, options)
+    const exchange = new AdvertExchange({ ...base, roster }, options)
     const prober = new Prober({ ...base, roster, exchange })
     this.directory = directory
     this.#components = components

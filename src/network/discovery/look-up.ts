@@ -24,7 +24,9 @@ const MISSES_MAX = 1024
 const AT_ONCE_MAX = 16
 
 export interface LookUpComponents {
-  network: Pick<Network, 'connected' | 'findProviders' | 'status'>
+  network: Pick<Network, 'connected' | 'findProviders'>
+  /** This peer's own id. */
+  self: string
   directory: MemoryDirectory
   exchange: Pick<AdvertExchange, 'ask'>
   clock: Clock
@@ -93,9 +95,8 @@ export class LookUp {
   }
 
   async #followHints(nameOrId: string, signal: AbortSignal): Promise<void> {
-    const { network, exchange } = this.#components
+    const { network, exchange, self } = this.#components
     const kind = parseModelId(nameOrId) === undefined ? 'model-name' : 'model-id'
-    const self = network.status().peerId
     const turns = new Turns(HINTS_AT_ONCE)
     const asked = new Map<string, Promise<void>>()
     let read = 0

@@ -113,7 +113,7 @@ export class Prober {
     const { clock, directory, network } = this.#components
     const heardAt = directory.get(peerId)?.heardAt ?? Number.POSITIVE_INFINITY
     // Its connection hangs, as after a change of address. A new one may get through.
-    if (clock.elapsed() - heardAt > HANGING_MS) await network.disconnect(peerId)
+    if (clock.elapsed() - heardAt > HANGING_MS) await network.disconnect(peerId).catch(() => {})
     return await this.#answers(peerId)
   }
 

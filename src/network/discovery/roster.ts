@@ -90,7 +90,7 @@ export class Roster {
     const heardAgoMs = Math.round(clock.elapsed() - entry.heardAt)
     logger.info('peer lost', { peerId, reason, heardAgoMs })
     // A connection that hangs would only be found dead much later, and is in the way of a new one.
-    if (reason !== 'crowded out') void network.disconnect(peerId)
+    if (reason !== 'crowded out') network.disconnect(peerId).catch(() => {})
   }
 
   /** How long the newest evidence of a peer counts, in milliseconds. */

@@ -13,8 +13,8 @@ const HEARTBEAT_MS = 5_000
 const PUSH_EVERY_MS = 50
 /** As many as a reader takes. */
 const MODELS_MAX = 64
-/** One, and another while the first is found dead. */
-const LIMITS: HandlerLimits = { streamsMax: 2, opensPerSecond: 2 }
+/** One, and another while the first is found dead; a reader may change its mind now and then. */
+const LIMITS: HandlerLimits = { streamsMax: 4, opensPerSecond: 8 }
 
 export interface StatusPublisherComponents {
   network: Pick<Network, 'handle'>

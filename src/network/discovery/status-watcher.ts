@@ -24,6 +24,7 @@ const REOPEN_FIRST_MS = 1_000
 const REOPEN_MAX_MS = 15_000
 const PING_EVERY_MS = 15_000
 const PING_MS = 5_000
+const PING_AGAIN_MS = 3_000
 /** Weight of the newest ping: three of them make the half of the figure. */
 const SMOOTHING = 0.2
 /** A peer may name higher sequences than it signs: it is asked for them no oftener than this. */
@@ -130,6 +131,8 @@ export class StatusWatcher {
       network.open(peerId, protocols.status, { signal }),
     )
     try {
+      // The provider alone speaks.
+      await stream.close()
       const reading = { ms: SILENCE_MS, what: 'The next status', signal }
       for (;;) {
         const frame = await within(clock, reading, (signal) => stream.read({ signal }))
@@ -179,14 +182,16 @@ export class StatusWatcher {
     const { network, clock, directory } = this.#components
     for (;;) {
       const limit = { ms: PING_MS, what: 'A ping', signal }
+      let waitMs = PING_EVERY_MS
       try {
         const ms = await within(clock, limit, (signal) => network.ping(peerId, { signal }))
         const before = directory.get(peerId)?.rttMs ?? ms
         directory.update(peerId, { rttMs: before + SMOOTHING * (ms - before) })
       } catch {
-        // Not connected just now, or too busy to answer: what is known of it stays.
+        // Not connected yet, or too busy to answer: what is known of it stays.
+        waitMs = PING_AGAIN_MS
       }
-      await clock.sleep(PING_EVERY_MS, signal)
+      await clock.sleep(waitMs, signal)
     }
   }
 }

@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import { silentLogger } from '../../../src/base/logger.ts'
+import { knownPeerRows, sequenceRows } from '../../../src/network/discovery/peer-cache-rows.ts'
 import type { PeerHint } from '../../../src/network/network.ts'
+import { openMemoryStore } from '../../../src/storage/store.ts'
 import { lookupKey } from '../../../src/wire/model-id.ts'
+import { allRows } from '../../storage/rows.ts'
 import { Disk, model, Stage, type StagePeer } from './stage.ts'
 
 const keyOf = (kind: 'role' | 'model-name' | 'model-id', text: string) =>
@@ -229,7 +233,10 @@ describe('what the DHT says', () => {
     const stage = new Stage()
     const [a, b] = [await stage.peer(), await stage.peer()]
     await stage.connect(a, b)
-    const names = Array.from({ length: 100_000 }, (_, n): [string, string[]] => [`ghost ${n}`, []])
+    const names = Array.from({ length: 100_000 }, (_, n): [string, string[]] => [
+      `ghost ${n}`,
+      ['/ip4/10.0.0.1/tcp/1'],
+    ])
     hintAt(stage, keyOf('role', 'provider'), names)
     let dials = 0
     a.network.connect = async () => {
@@ -336,6 +343,25 @@ describe('known peers', () => {
     expect(a.listed()).toHaveLength(150)
     expect(disk.peers.size).toBe(128)
     expect(disk.writes).toBe(128)
+  })
+
+  test('are rows of the database, with the sequence of the own advert', async () => {
+    const store = await openMemoryStore({ logger: silentLogger })
+    const [peers, sequences] = [
+      store.table('known-peers', knownPeerRows),
+      store.table('own-sequence', sequenceRows),
+    ]
+    const known = { addresses: ['/ip4/10.0.0.1/tcp/1'], lastHeardAt: 5 }
+    await peers.put('a', known)
+    await sequences.put('me', 7)
+    expect(await allRows(peers)).toEqual([['a', known]])
+    expect(await sequences.get('me')).toBe(7)
+    for (const bad of [{}, { addresses: [1], lastHeardAt: 5 }, { addresses: [] }, null]) {
+      const bytes = new TextEncoder().encode(JSON.stringify(bad))
+      expect(() => knownPeerRows.value.decode(bytes)).toThrow()
+    }
+    expect(() => sequenceRows.value.decode(new TextEncoder().encode('-0.5'))).toThrow()
+    await store.close()
   })
 
   test('that cannot be read or written are a warning, no more', async () => {
