@@ -90,7 +90,7 @@ export function bool(number: number): Field<boolean> {
   }
 }
 
-/** Finite: the others have no form in JSON, and compare with nothing. */
+/** Neither NaN nor above all numbers; minus infinity is the logarithm of no chance at all. */
 export function float(number: number, min = Number.NEGATIVE_INFINITY): Field<number> {
   const tag = number * 8 + FLOAT
   return {
@@ -103,9 +103,8 @@ export function float(number: number, min = Number.NEGATIVE_INFINITY): Field<num
     isBlank: (value) => Object.is(value, 0),
     read(reader) {
       const value = reader.float()
-      if (!Number.isFinite(value)) reader.fail('is not a finite number')
-      if (value < min) reader.fail(`is below ${min}`)
-      return value
+      if (value >= min && value < Number.POSITIVE_INFINITY) return value
+      return reader.fail(`is not a number from ${min} on`)
     },
     put(writer, value) {
       writer.varint(tag)
@@ -256,7 +255,7 @@ export function sealed(number: number, shape: Shape<unknown>, bytesMax: number):
 
 export function readNested<T>(reader: Reader, shape: Shape<T>): T {
   const { end } = reader
-  reader.end = reader.length(end) + reader.at
+  reader.end = reader.length(Number.POSITIVE_INFINITY) + reader.at
   const value = shape.read(reader)
   reader.end = end
   return value

@@ -34,7 +34,8 @@ const TOKEN_BYTES_MAX = 512
 const TOKENS_PER_CHOICE_MAX = 1 << 20
 /** A record of the log. */
 const ENTRY_BYTES_MAX = 32 * 1024
-const VECTOR_LENGTH_MAX = 16_384
+/** One vector fits into a frame; the longest of today's models have half as many numbers. */
+export const VECTOR_LENGTH_MAX = 16_000
 
 const hash = { min: 32, max: 32 }
 const hashOrNone = { ...hash, optional: true } as const

@@ -115,7 +115,7 @@ function packed<T>({ number, type, countMax, read, put }: Packed<T>): Field<T[]>
     isBlank: (values) => values.length === 0,
     read(reader, values) {
       const { end } = reader
-      reader.end = reader.length(end) + reader.at
+      reader.end = reader.length(Number.POSITIVE_INFINITY) + reader.at
       while (reader.at < reader.end) {
         if (values.length === countMax) reader.fail(`has more than ${countMax} numbers`)
         values.push(read(reader))

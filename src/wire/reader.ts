@@ -92,7 +92,7 @@ export class Reader {
   skip(wireType: number): void {
     if (wireType === 0) this.#skipVarint()
     else if (wireType === 1) this.#advance(8)
-    else if (wireType === 2) this.#advance(this.length(this.bytes.length))
+    else if (wireType === 2) this.#advance(this.length(Number.POSITIVE_INFINITY))
     else if (wireType === 5) this.#advance(4)
     else this.fail('has a field of a wire type that is not in use')
   }

@@ -1,5 +1,6 @@
 import { type Json, parseCanonicalJson } from './canonical-json.ts'
 import type { JobKind } from './generate.ts'
+import { VECTOR_LENGTH_MAX } from './generate-shape.ts'
 import { limits, type Message, type Role, type Sampling, type Work } from './job.ts'
 import { readArray, readInteger, readNumber, readObject, readString } from './json-reader.ts'
 import { malformed, unsupported } from './malformed.ts'
@@ -10,8 +11,6 @@ const bounds = { depthMax: 16, valuesMax: 32_768 }
 const COUNT_MAX = 2 ** 32 - 1
 /** As in a request to the HTTP endpoint. */
 const TOKEN_ID_MAX = 9_999_999
-/** No model makes longer vectors. */
-const DIMENSIONS_MAX = 16_384
 
 /** The work that a body asks for, checked as strictly as the client's request was. */
 export function decodeWork(kind: JobKind, body: Uint8Array): Work {
@@ -57,7 +56,7 @@ const readers: Partial<Record<JobKind, (body: Json) => Work>> = {
     return {
       kind: 'embedding',
       inputs,
-      dimensions: readInteger(dimensions, 'dimensions', { min: 1, max: DIMENSIONS_MAX }),
+      dimensions: readInteger(dimensions, 'dimensions', { min: 1, max: VECTOR_LENGTH_MAX }),
     }
   },
 }

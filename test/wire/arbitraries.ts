@@ -175,7 +175,8 @@ export const toProvider: fc.Arbitrary<ToProvider> = fc.oneof(
   typed('committed', fc.record({ choice, first: uint32, ids: list(uint32) })),
 )
 
-const scored = { token: text, bytes: list(fc.nat({ max: 255 })), logprob: float }
+const chance = fc.oneof(float, fc.constant(Number.NEGATIVE_INFINITY))
+const scored = { token: text, bytes: list(fc.nat({ max: 255 })), logprob: chance }
 const logprob: fc.Arbitrary<TokenLogprob> = fc.record({ ...scored, top: list(fc.record(scored)) })
 
 const tool = fc.record({ index: uint32, name: shown, callId: shown })
@@ -302,7 +303,7 @@ export const completionWork: fc.Arbitrary<CompletionWork> = fc.record({
 export const embeddingWork: fc.Arbitrary<EmbeddingWork> = fc
   .record({
     inputs: fc.array(fc.string({ unit: 'binary', minLength: 1 }), { minLength: 1, maxLength: 5 }),
-    dimensions: fc.option(fc.integer({ min: 1, max: 16_384 }), { nil: undefined }),
+    dimensions: fc.option(fc.integer({ min: 1, max: 16_000 }), { nil: undefined }),
   })
   .map(({ inputs, dimensions }) => ({
     kind: 'embedding',

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { expect } from 'vitest'
 import { PeerError } from '../../src/base/errors.ts'
+import { varint } from './vectors/raw.ts'
 
 /** What reading throws, which must be one of ours; undefined when it does not throw. */
 export function refusalOf(read: () => unknown): PeerError | undefined {
@@ -37,11 +38,3 @@ export const unknownFields = fc
       fields.flatMap(([number, [wireType, rest]]) => [varint(BigInt(number * 8 + wireType)), rest]),
     ),
   )
-
-export function varint(value: bigint): Uint8Array {
-  const bytes: number[] = []
-  for (let rest = value; ; rest >>= 7n) {
-    if (rest < 128n) return Uint8Array.from([...bytes, Number(rest)])
-    bytes.push(Number(rest & 127n) | 128)
-  }
-}

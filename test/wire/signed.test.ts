@@ -13,7 +13,8 @@ import { openJob, signJob } from '../../src/wire/generate-codec.ts'
 import { jobShape } from '../../src/wire/generate-shape.ts'
 import { decode, encode } from '../../src/wire/shape.ts'
 import { advert, me, other, wireJob } from './arbitraries.ts'
-import { refusalOf, varint } from './hostile.ts'
+import { refusalOf } from './hostile.ts'
+import { varint } from './vectors/raw.ts'
 
 const network = 'tests'
 const signing = { network, sign: (message: Uint8Array) => me.sign(message) }

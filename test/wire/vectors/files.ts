@@ -1,0 +1,75 @@
+import { promptRoot } from '../../../src/wire/job-body.ts'
+import { advertBad, advertGood } from './advert.ts'
+import { bodyBad, bodyGood } from './body.ts'
+import { alice, type Bad, bob, type Good, network } from './cases.ts'
+import { framesBad, framesGood } from './frames.ts'
+import { generateGood } from './generate.ts'
+import { generateBad } from './generate-bad.ts'
+import { packHex } from './packed-hex.ts'
+import { readers } from './readers.ts'
+import { statusBad, statusGood } from './status.ts'
+
+const identity = ({ peerId }: typeof alice, seed: string) => ({ seed, peerId })
+
+/** What is signed, by whom and for whom. */
+const setting = {
+  network,
+  signer: identity(alice, '01*32'),
+  provider: identity(bob, '02*32'),
+}
+
+const about = 'Made by test/wire/make-vectors.ts. What it means: protocols/README.md.'
+
+const nonce = new Uint8Array(32).fill(0xcc)
+
+function goodCase({ name, message, bytes, again }: Good): object {
+  const reader = readers[message]
+  if (reader === undefined) throw new Error(`nobody reads ${message}`)
+  const value = reader.value(bytes)
+  const rewritten = again ?? (value === null ? undefined : bytes)
+  return {
+    name,
+    message,
+    hex: packHex(bytes),
+    value,
+    ...(again === undefined ? {} : { again: packHex(again) }),
+    ...(rewritten === undefined ? { ignored: true } : {}),
+    ...(message.startsWith('body/')
+      ? { nonce: packHex(nonce), prompt_root: packHex(promptRoot(nonce, bytes)) }
+      : {}),
+  }
+}
+
+const badCase = ({ name, message, bytes, error }: Bad): object => ({
+  name,
+  message,
+  hex: packHex(bytes),
+  error,
+})
+
+/** One case a line: what changes shows in a diff. */
+function print(cases: object[]): string {
+  const lines = cases.map((each) => `    ${JSON.stringify(each)}`)
+  const head = Object.entries({ about, ...setting }).map(
+    ([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)}`,
+  )
+  return `{\n${head.join(',\n')},\n  "cases": [\n${lines.join(',\n')}\n  ]\n}\n`
+}
+
+const file = (protocol: string, good: Good[], bad: Bad[]): [path: string, text: string][] => [
+  [`protocols/${protocol}/vectors/good.json`, print(good.map(goodCase))],
+  [`protocols/${protocol}/vectors/bad.json`, print(bad.map(badCase))],
+]
+
+/** Path and content of every vector file of these protocols. */
+export function vectorFiles(): [path: string, text: string][] {
+  return [
+    ...file('advert', advertGood, advertBad),
+    ...file('status', statusGood, statusBad),
+    ...file(
+      'generate',
+      [...generateGood, ...bodyGood, ...framesGood],
+      [...generateBad, ...bodyBad, ...framesBad],
+    ),
+  ]
+}

@@ -1,0 +1,177 @@
+import { messageOf, PeerError } from '../../../src/base/errors.ts'
+import { verify } from '../../../src/identity/verify.ts'
+import { createVerifyNative } from '../../../src/identity/verify-native.ts'
+import { FrameDecoder, joinFrames } from '../../../src/network/host/frame-codec.ts'
+import {
+  decodeAdvertRequest,
+  encodeAdvertRequest,
+  openAdvert,
+  openDeparture,
+  signAdvert,
+  signDeparture,
+} from '../../../src/wire/advert-codec.ts'
+import { advertRequestShape, advertShape, departureShape } from '../../../src/wire/advert-shape.ts'
+import type { JobKind } from '../../../src/wire/generate.ts'
+import {
+  decodeFromProvider,
+  decodeResumes,
+  decodeToProvider,
+  encodeFromProvider,
+  encodeResumes,
+  encodeToProvider,
+  openJob,
+  signJob,
+} from '../../../src/wire/generate-codec.ts'
+import {
+  fromProviderShape,
+  jobShape,
+  resumesShape,
+  toProviderShape,
+} from '../../../src/wire/generate-shape.ts'
+import { decodeWork, encodeWork } from '../../../src/wire/job-body.ts'
+import { malformed } from '../../../src/wire/malformed.ts'
+import { parseModelId } from '../../../src/wire/model-id.ts'
+import { decode, encode, type Oneof, type Shape } from '../../../src/wire/shape.ts'
+import { signedShape } from '../../../src/wire/signed.ts'
+import { decodeStatus, encodeStatus } from '../../../src/wire/status-codec.ts'
+import { statusShape } from '../../../src/wire/status-shape.ts'
+import { alice, bob, network } from './cases.ts'
+import { packHex } from './packed-hex.ts'
+import { protoJson } from './proto-json.ts'
+
+/** What this implementation makes of the bytes of one message. */
+export interface VectorReader {
+  /** As JSON; throws as a peer would. */
+  value(bytes: Uint8Array): unknown
+  /** What it writes of what it has read. */
+  again(bytes: Uint8Array): Uint8Array
+}
+
+const signing = { network, sign: (message: Uint8Array) => alice.sign(message) }
+
+/** Both verifiers must come to the same verdict; the portable one is slow, so it is second. */
+const native = createVerifyNative()
+const both: typeof verify = (...signed) => {
+  const verdict = native(...signed)
+  if (verdict !== verify(...signed)) throw new Error('the verifiers disagree')
+  return verdict
+}
+
+const opening = { network, verify: both }
+const ends = { ...opening, coordinator: alice.peerId, provider: bob.peerId }
+
+const MAX = Number.MAX_SAFE_INTEGER
+const payloadOf = (bytes: Uint8Array) => decode(signedShape, bytes, MAX).payload
+const plainJson = <T>(shape: Shape<T>, bytes: Uint8Array) =>
+  protoJson(shape, decode(shape, bytes, MAX) as object)
+
+function oneofJson(shape: Oneof<never>, bytes: Uint8Array): unknown {
+  const frame = shape.decode(bytes) as { type: string; value: object } | undefined
+  if (frame === undefined) return null
+  const { [frame.type]: member } = shape.fields as Record<string, (typeof shape.fields)[never]>
+  const wrapped = { name: shape.name, fields: { [frame.type]: member as never } }
+  return protoJson(wrapped, { [frame.type]: frame.value })
+}
+
+function reader<T>(
+  open: (bytes: Uint8Array) => T,
+  write: (value: NonNullable<T>) => Uint8Array,
+  json: (bytes: Uint8Array) => unknown,
+): VectorReader {
+  return {
+    value(bytes) {
+      open(bytes)
+      return json(bytes)
+    },
+    again(bytes) {
+      const value = open(bytes)
+      return value == null ? new Uint8Array() : write(value)
+    },
+  }
+}
+
+const signed = <T>(
+  open: (bytes: Uint8Array) => T,
+  write: (value: NonNullable<T>) => Uint8Array,
+  shape: Shape<never>,
+) => reader(open, write, (bytes) => plainJson(shape as Shape<unknown>, payloadOf(bytes)))
+
+const body = (kind: JobKind): VectorReader =>
+  reader((bytes) => decodeWork(kind, bytes), encodeWork, toJson)
+
+const toText = (bytes: Uint8Array) => Buffer.from(bytes).toString()
+const toJson = (bytes: Uint8Array) => JSON.parse(toText(bytes))
+
+function readFrames(bytes: Uint8Array): Uint8Array[] {
+  const decoder = new FrameDecoder()
+  decoder.push(bytes)
+  const frames: Uint8Array[] = []
+  for (let frame = decoder.next(); frame !== undefined; frame = decoder.next()) frames.push(frame)
+  if (decoder.isWithinFrame) throw new PeerError('bad_frame', 'The stream ends in a frame.')
+  return frames
+}
+
+function modelIdJson(bytes: Uint8Array): unknown {
+  const parsed = parseModelId(toText(bytes))
+  if (parsed === undefined) throw malformed('ModelId', 'is none')
+  return parsed.type === 'cid' ? { ...parsed, sha256: packHex(parsed.sha256) } : parsed
+}
+
+function lookupJson(bytes: Uint8Array): unknown {
+  const [, kind, text] = /^PNV1\|([a-z-]+)\|(.*)$/su.exec(toText(bytes)) ?? []
+  return { kind, text }
+}
+
+export const readers: Record<string, VectorReader> = {
+  Request: reader(decodeAdvertRequest, encodeAdvertRequest, (bytes) =>
+    oneofJson(advertRequestShape as never, bytes),
+  ),
+  SignedAdvert: signed(
+    (bytes) => openAdvert(bytes, opening),
+    (value) => signAdvert(value, signing),
+    advertShape as never,
+  ),
+  SignedDeparture: signed(
+    (bytes) => openDeparture(bytes, opening),
+    (value) => signDeparture(value, signing),
+    departureShape as never,
+  ),
+  Status: reader(decodeStatus, encodeStatus, (bytes) => plainJson(statusShape, bytes)),
+  ToProvider: reader(decodeToProvider, encodeToProvider, (bytes) =>
+    oneofJson(toProviderShape as never, bytes),
+  ),
+  FromProvider: reader(decodeFromProvider, encodeFromProvider, (bytes) =>
+    oneofJson(fromProviderShape as never, bytes),
+  ),
+  SignedJob: signed(
+    (bytes) => openJob(decode(signedShape, bytes, MAX), ends),
+    (value) => encode(signedShape, signJob(value, signing)),
+    jobShape as never,
+  ),
+  Resumes: reader(decodeResumes, encodeResumes, (bytes) => plainJson(resumesShape, bytes)),
+  'body/chat': body('chat'),
+  'body/completion': body('completion'),
+  'body/embedding': body('embedding'),
+  'body/image': body('image'),
+  frames: reader(readFrames, joinFrames, (bytes) => readFrames(bytes).map(packHex)),
+  ModelId: reader(
+    toText,
+    (text) => Buffer.from(text),
+    modelIdJson,
+  ),
+  LookupKey: reader(
+    toText,
+    (text) => Buffer.from(text),
+    lookupJson,
+  ),
+}
+
+/** The code of the refusal; undefined when there is none. */
+export function codeOf(message: string, bytes: Uint8Array): string | undefined {
+  try {
+    readers[message]?.value(bytes)
+    return undefined
+  } catch (error) {
+    return error instanceof PeerError ? error.code : messageOf(error)
+  }
+}
