@@ -16,10 +16,12 @@ export interface BannerOptions {
 export function banner(ready: PeerReady, config: Config, options: BannerOptions): string[] {
   const { paint, states } = options
   const keyFile = join(ready.dataDir, 'owner.key')
-  const rows: [label: string, values: readonly string[]][] = [
+  const rows: Row[] = [
     ['Peer id', [ready.peerId]],
     ['Listening', ready.addrs.length > 0 ? ready.addrs : ['on no address']],
     ['Network', [networkText(config)]],
+    ...(config.region === undefined ? [] : [row('Region', `${config.region}, as you declare it`)]),
+    ...(sells(ready, config) ? [row('Price', priceLine(config))] : []),
     ['Data', [ready.dataDir]],
   ]
   if (ready.http === null) rows.push(['Endpoint', ['none (--no-http)']])
@@ -43,8 +45,22 @@ export function banner(ready: PeerReady, config: Config, options: BannerOptions)
   ]
 }
 
-function networkText({ network, bootstrap, mdns }: Config): string {
-  if (bootstrap.length === 0 && !mdns) {
+type Row = [label: string, values: readonly string[]]
+const row = (label: string, value: string): Row => [label, [value]]
+
+const isAlone = ({ bootstrap, mdns }: Config): boolean => bootstrap.length === 0 && !mdns
+
+const sells = ({ models }: PeerReady, config: Config): boolean =>
+  models.length > 0 && config.roles.includes('provider') && !isAlone(config)
+
+const priceLine = ({ price: { input, output } }: Config): string =>
+  input + output === 0
+    ? 'other peers are answered for nothing (--price)'
+    : `${input}/${output} micro-credits per 1,000 tokens read/written, asked of other peers`
+
+function networkText(config: Config): string {
+  const { network, bootstrap, mdns } = config
+  if (isAlone(config)) {
     return `${network}; this peer is alone (join others with --bootstrap or --mdns)`
   }
   const through = bootstrap.length === 1 ? '1 known peer' : `${bootstrap.length} known peers`

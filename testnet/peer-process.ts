@@ -9,7 +9,7 @@ import { lastLines } from './last-lines.ts'
 import { argsOf, type PeerPlan } from './plan.ts'
 
 /** One line that a peer prints. */
-export type PeerEvent = { event: string } & Readonly<Record<string, unknown>>
+export type PrintedEvent = { event: string } & Readonly<Record<string, unknown>>
 export type ReadyLine = PeerReady & { event: 'ready'; http: string }
 
 export interface PeerPlace {
@@ -50,7 +50,7 @@ export type PeerState = 'waiting' | 'starting' | 'up' | 'stopping' | 'down'
 export class PeerProcess {
   readonly #plan: PeerPlan
   readonly #times: PeerTimes
-  readonly #onEvent: (event: PeerEvent, peer: PeerProcess) => void
+  readonly #onEvent: (event: PrintedEvent, peer: PeerProcess) => void
   readonly #up = Promise.withResolvers<ReadyLine>()
   readonly #gone = Promise.withResolvers<void>()
   #state: PeerState = 'waiting'
@@ -66,7 +66,7 @@ export class PeerProcess {
   constructor(
     plan: PeerPlan,
     times: PeerTimes,
-    onEvent: (event: PeerEvent, peer: PeerProcess) => void,
+    onEvent: (event: PrintedEvent, peer: PeerProcess) => void,
   ) {
     this.#plan = plan
     this.#times = times
@@ -185,11 +185,11 @@ export class PeerProcess {
   }
 }
 
-function eventOf(line: string): PeerEvent | undefined {
+function eventOf(line: string): PrintedEvent | undefined {
   try {
     const value: unknown = JSON.parse(line)
     const { event } = value as { event?: unknown }
-    return typeof event === 'string' ? (value as PeerEvent) : undefined
+    return typeof event === 'string' ? (value as PrintedEvent) : undefined
   } catch {
     return undefined
   }

@@ -7,11 +7,11 @@ import { PeerError } from '../src/index.ts'
 import type { PeerFigures } from './figures.ts'
 import {
   defaultPeerTimes,
-  type PeerEvent,
   type PeerPlace,
   PeerProcess,
   type PeerState,
   type PeerTimes,
+  type PrintedEvent,
   type ReadyLine,
 } from './peer-process.ts'
 import { planPeers, requireMemory } from './plan.ts'
@@ -33,7 +33,7 @@ export interface TestnetOptions extends Pick<PeerPlace, 'programPath'>, Partial<
 }
 
 /** What a peer said, or that it is `down`; `from` is its name in the testnet. */
-export type TestnetEvent = PeerEvent & { from: string }
+export type TestnetEvent = PrintedEvent & { from: string }
 
 export interface TestnetPeer {
   readonly name: string
@@ -157,7 +157,7 @@ export class Testnet {
     }
   }
 
-  #onEvent(event: PeerEvent, from: PeerProcess): void {
+  #onEvent(event: PrintedEvent, from: PeerProcess): void {
     this.#heard.abort()
     this.#heard = new AbortController()
     this.#options.onEvent?.({ ...event, from: from.name })
@@ -178,7 +178,7 @@ export class Testnet {
 }
 
 /** What keeps a testnet from coming up, in a few words. */
-function fatal({ event, ...facts }: PeerEvent): string | undefined {
+function fatal({ event, ...facts }: PrintedEvent): string | undefined {
   if (event === 'down') return `ended (${facts.reason}).`
   if (event !== 'model' || facts.state !== 'failed') return undefined
   const { message = 'no reason is known' } = (facts.error ?? {}) as { message?: string }
