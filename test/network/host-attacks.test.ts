@@ -188,7 +188,7 @@ test('a flood of streams is cut at the rate, and an honest peer is served', asyn
   const served = await honest(victim)
   // Time stands still for the victim: the burst is all that there is.
   const through = await flood(raw, rounds(800, 10_000))
-  expect(through).toBeLessThanOrEqual(2 * conductLimits.opensPerSecond)
+  expect(through).toBeLessThanOrEqual(conductLimits.opens.burst)
   await served()
   await clock.advance(1_000)
   await served()
@@ -196,10 +196,10 @@ test('a flood of streams is cut at the rate, and an honest peer is served', asyn
 
 test('one that floods on is banned, also with streams of a protocol that nobody speaks', async () => {
   const { victim, attacker, clock, raw } = await attacked()
-  const { opensPerSecond, pointsMax } = conductLimits
-  await flood(raw, 2 * opensPerSecond, '/nobody/speaks/this')
+  const { opens, pointsMax } = conductLimits
+  await flood(raw, opens.burst, '/nobody/speaks/this')
   for (let second = 0; second <= pointsMax; second++) {
-    await flood(raw, opensPerSecond + 50, '/nobody/speaks/this')
+    await flood(raw, opens.perSecond + 50, '/nobody/speaks/this')
     await clock.advance(1_000)
   }
   await eventually(() => !victim.isConnected(idOf(attacker)))

@@ -4,7 +4,7 @@ import type { PeerAction } from '../../src/base/errors.ts'
 import { banRows } from '../../src/network/host/ban-rows.ts'
 import { type Ban, Bans } from '../../src/network/host/bans.ts'
 import { conductLimits as limits } from '../../src/network/host/limits.ts'
-import { Opens } from '../../src/network/host/opens.ts'
+import { Rates } from '../../src/network/host/rates.ts'
 import { FakeClock } from '../base/fake-clock.ts'
 import { banStore, eventually, newHost, startHost, stopHosts } from './hosts.ts'
 
@@ -77,16 +77,16 @@ test('a kept ban holds, but not longer than any ban lasts', async () => {
   expect(bans.isBanned('b')).toBe(false)
 })
 
-test('opens are let through at the rate, with the burst, whatever the pattern', async () => {
+test('what comes is let through at the rate, with the burst, whatever the pattern', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat({ max: 700 }), { maxLength: 60 }), async (pauses) => {
       const clock = new FakeClock()
-      const opens = new Opens(clock)
+      const rates = new Rates(clock)
       let through = 0
       let reports = 0
       for (const pause of pauses) {
         clock.stall(pause)
-        const { ok, report } = opens.take('a', 5, 10)
+        const { ok, report } = rates.take('a', { perSecond: 5, burst: 10 })
         if (ok) through++
         if (report) reports++
       }

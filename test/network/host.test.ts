@@ -182,6 +182,17 @@ test('a start that is given up leaves nothing behind', async () => {
   expect(sockets()).toBeLessThanOrEqual(before)
 })
 
+test('a peer that is kept weighs more than any that the DHT likes, until it is kept no more', async () => {
+  const [a, b] = (await startHosts(2)) as [Libp2pHost, Libp2pHost]
+  const { peerId } = b.status()
+  const { remotePeer } = at(a.node.getConnections(), 0)
+  const tag = async () => (await a.node.peerStore.get(remotePeer)).tags.get('pinaivu-keep')?.value
+  a.keep(peerId, true)
+  await expect.poll(tag).toBeGreaterThan(100)
+  a.keep(peerId, false)
+  await expect.poll(tag).toBeUndefined()
+})
+
 test('mDNS opens a socket only when asked for', async () => {
   const udp = () => process.getActiveResourcesInfo().filter((name) => name.startsWith('UDP')).length
   const before = udp()

@@ -83,13 +83,17 @@ export async function startHost(
 }
 
 /** As many hosts as asked for, all joined through the first. */
-export async function startHosts(count: number, options: Partial<HostOptions> = {}) {
+export async function startHosts(
+  count: number,
+  options: Partial<HostOptions> = {},
+  withinMs?: number,
+) {
   const first = await startHost(options)
   const bootstrap = first.status().addrs
   const others = await Promise.all(
     Array.from({ length: count - 1 }, () => startHost({ ...options, bootstrap })),
   )
-  await eventually(() => first.status().connections === count - 1)
+  await eventually(() => first.status().connections === count - 1, withinMs)
   return [first, ...others]
 }
 

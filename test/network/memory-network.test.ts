@@ -1,37 +1,13 @@
 import { expect, test } from 'vitest'
-import { systemClock } from '../../src/base/clock.ts'
+import { FakeClock } from '../base/fake-clock.ts'
 import { memoryHub } from './memory-hub.ts'
 
 const wait = () => ({ signal: AbortSignal.timeout(5_000) })
 const limits = { streamsMax: 4, opensPerSecond: 100 }
 const bytes = (text: string) => new TextEncoder().encode(text)
 
-/** A clock that stands still, but for `pass`. */
-function handClock() {
-  let now = 0
-  let due: { at: number; task: () => void }[] = []
-  return {
-    ...systemClock,
-    now: () => now,
-    elapsed: () => now,
-    after(ms: number, task: () => void) {
-      const entry = { at: now + ms, task }
-      due.push(entry)
-      return () => {
-        due = due.filter((other) => other !== entry)
-      }
-    },
-    pass(ms: number) {
-      now += ms
-      const ready = due.filter(({ at }) => at <= now)
-      due = due.filter(({ at }) => at > now)
-      for (const { task } of ready) task()
-    },
-  }
-}
-
 async function pair() {
-  const clock = handClock()
+  const clock = new FakeClock()
   const hub = memoryHub({ clock })
   const [a, b] = [hub.network('a'), hub.network('b')]
   b.handle(
@@ -57,7 +33,7 @@ test('a frozen peer takes bytes and says nothing, until it is taken for dead', a
   stream.write(bytes('anybody?'))
   await expect(stream.read({ signal: AbortSignal.timeout(20) })).rejects.toThrow()
   expect(a.isConnected('b')).toBe(true)
-  clock.pass(20_000)
+  await clock.advance(20_000)
   expect(a.isConnected('b')).toBe(false)
   await expect(stream.read(wait())).rejects.toMatchObject({ code: 'connection_lost' })
 })

@@ -105,8 +105,9 @@ export class Connections {
 
   /** At once, and whatever runs on it fails. */
   cutOff(peerId: string, reason: Error): void {
-    for (const connection of this.#node.getConnections(parsePeerId(peerId)))
-      connection.abort(reason)
+    for (const connection of this.#node.getConnections()) {
+      if (connection.remotePeer.toString() === peerId) connection.abort(reason)
+    }
   }
 
   keep(peerId: string, wanted: boolean): void {

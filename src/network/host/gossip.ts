@@ -1,5 +1,8 @@
 import { type GossipSub, type GossipSubComponents, gossipsub } from '@chainsafe/libp2p-gossipsub'
+import type { RPC } from '@chainsafe/libp2p-gossipsub/message'
 import { createTopicScoreParams } from '@chainsafe/libp2p-gossipsub/score'
+import type { PeerId } from '@libp2p/interface'
+import type { GossipGate } from './gossip-gate.ts'
 import { GOSSIP_VERSION, withGossipPrefix } from './gossip-ids.ts'
 import { gossipLimits } from './limits.ts'
 
@@ -12,9 +15,10 @@ export interface GossipOptions {
   topics: readonly string[]
   /** What a peer is thought of elsewhere: zero, or less for each of its recent faults. */
   standing(peerId: string): number
+  gate: GossipGate
 }
 
-export function gossip({ prefix, topics, standing }: GossipOptions) {
+export function gossip({ prefix, topics, standing, gate }: GossipOptions) {
   const create = gossipsub({
     globalSignaturePolicy: 'StrictSign',
     // Floodsub has neither scores nor a mesh: who speaks only that is not one of ours.
@@ -51,7 +55,20 @@ export function gossip({ prefix, topics, standing }: GossipOptions) {
     const registrar = withGossipPrefix(components.registrar, prefix)
     const pubsub = create({ ...pick(components), registrar })
     pubsub.protocols = [GOSSIP_VERSION]
+    guard(pubsub as unknown as Receiver, gate)
     return pubsub
+  }
+}
+
+/** What gossipsub calls with each RPC; its class has it as public, its exported type not. */
+interface Receiver {
+  handleReceivedRpc(from: PeerId, rpc: RPC): Promise<void>
+}
+
+function guard(pubsub: Receiver, gate: GossipGate): void {
+  const receive = pubsub.handleReceivedRpc.bind(pubsub)
+  pubsub.handleReceivedRpc = async (from, rpc) => {
+    if (gate.admits(from.toString(), rpc)) await receive(from, rpc)
   }
 }
 

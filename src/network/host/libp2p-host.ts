@@ -182,7 +182,7 @@ export class Libp2pHost implements Network {
   }
 
   async disconnect(peerId: string): Promise<void> {
-    await this.#running().connections.disconnect(peerId)
+    await this.#session?.connections.disconnect(peerId)
   }
 
   async ping(peerId: string, wait: Wait): Promise<number> {
@@ -190,7 +190,7 @@ export class Libp2pHost implements Network {
   }
 
   keep(peerId: string, wanted: boolean): void {
-    this.#running().connections.keep(peerId, wanted)
+    this.#session?.connections.keep(peerId, wanted)
   }
 
   async open(peerId: string, protocol: string, wait: Wait): Promise<FrameStream> {

@@ -12,6 +12,7 @@ import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import { PeerError } from '../../base/errors.ts'
 import { BoundedDatastore } from './bounded-datastore.ts'
 import { gossip } from './gossip.ts'
+import type { GossipGate } from './gossip-gate.ts'
 import { connectionLimits as connections, streamLimits as streams } from './limits.ts'
 import type { Records } from './records.ts'
 
@@ -36,6 +37,7 @@ export interface NodeOptions {
   isBanned(peerId: string): boolean
   /** What gossip thinks of a peer beside its own score: zero, or less for its recent faults. */
   standing(peerId: string): number
+  gossipGate: GossipGate
   /** Given with `--mdns` only: called for each peer that answers on the local network. */
   onLanPeer?: (peer: PeerInfo) => void
 }
@@ -88,6 +90,7 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
         prefix: `/${protocolPrefix}`,
         topics: options.topics,
         standing: options.standing,
+        gate: options.gossipGate,
       }),
     },
   })

@@ -67,10 +67,10 @@ export const frameLimits = {
 /** What a peer may do before it is told off, and for how long it is banned. */
 export const conductLimits = {
   /**
-   * Streams a second over one connection, whatever they speak, after a burst of twice as many.
-   * Opening one costs this machine about a millisecond.
+   * Streams that one peer opens, whatever they speak: opening one costs this machine about a
+   * millisecond.
    */
-  opensPerSecond: 256,
+  opens: { perSecond: 256, burst: 512 },
   /** Peers whose points and opens are remembered; beyond it, who was quiet for longest is forgotten. */
   peersMax: 4096,
   /** One point for each fault; half of them are forgotten after so long. */
@@ -110,6 +110,10 @@ export const gossipLimits = {
   idontwantIdsMax: 512,
   /** One list a topic, and grafts and prunes. */
   controlMessagesMax: 64,
+  /** Messages, or RPCs with none: an author of the log sends four a second, and neighbours relay. */
+  messages: { perSecond: 256, burst: 512 },
+  /** Some dozen full batches of the log a second; what is valid is kept for five seconds. */
+  bytes: { perSecond: 2 * 1024 * 1024, burst: 4 * 1024 * 1024 },
   /** Peer exchange is off: peers are found through the DHT, where a claim is checked by dialling. */
   peerInfosMax: 0,
 } as const

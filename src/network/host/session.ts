@@ -11,6 +11,7 @@ import type { Door } from './addresses.ts'
 import type { Conduct } from './conduct.ts'
 import { Connections } from './connections.ts'
 import { Dht } from './dht.ts'
+import { GossipGate } from './gossip-gate.ts'
 import { keepJoined } from './joiner.ts'
 import { createNode, type HostNode, type NodeOptions } from './libp2p-node.ts'
 import { connectionLimits } from './limits.ts'
@@ -31,7 +32,8 @@ export interface SessionComponents {
   tell(event: ConnectionEvent): void
 }
 
-export interface SessionOptions extends Omit<NodeOptions, 'onLanPeer' | 'isBanned' | 'standing'> {
+export interface SessionOptions
+  extends Omit<NodeOptions, 'onLanPeer' | 'isBanned' | 'standing' | 'gossipGate'> {
   mdns: boolean
   doors: readonly Door[]
   handlers: ReadonlyMap<string, Handling>
@@ -78,6 +80,7 @@ export class Session {
       ...options,
       isBanned: (peerId) => conduct.isBanned(peerId),
       standing: (peerId) => conduct.standing(peerId),
+      gossipGate: new GossipGate(components),
       ...(options.mdns ? { onLanPeer: (peer: PeerInfo) => void session?.meet(peer) } : {}),
     })
     session = new Session(node, components, options)

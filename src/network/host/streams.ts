@@ -9,7 +9,7 @@ import { type Connections, unreachable } from './connections.ts'
 import { Libp2pFrameStream } from './frame-stream.ts'
 import type { HostNode } from './libp2p-node.ts'
 import { conductLimits, connectionLimits, frameLimits, streamLimits } from './limits.ts'
-import { Opens } from './opens.ts'
+import { Rates } from './rates.ts'
 
 export interface Handling {
   handler: StreamHandler
@@ -28,7 +28,7 @@ export interface StreamsComponents {
 export class Streams {
   readonly #components: StreamsComponents
   readonly #prefix: string
-  readonly #opens: Opens
+  readonly #opens: Rates
   /** Protocol and peer → how many of its streams are open here. */
   readonly #served = new Map<string, number>()
 
@@ -36,7 +36,7 @@ export class Streams {
   constructor(components: StreamsComponents, prefix: string) {
     this.#components = components
     this.#prefix = prefix
-    this.#opens = new Opens(components.clock)
+    this.#opens = new Rates(components.clock)
     components.node.addEventListener('connection:open', ({ detail }) => this.#watch(detail))
   }
 
@@ -84,7 +84,10 @@ export class Streams {
     const name = `${protocol} ${peerId}`
     const onFault = (error: PeerError) => conduct.blame(peerId, error)
     const frames = new Libp2pFrameStream({ stream, peerId, clock, onFault })
-    const { ok, report } = this.#opens.take(name, opensPerSecond)
+    const { ok, report } = this.#opens.take(name, {
+      perSecond: opensPerSecond,
+      burst: opensPerSecond,
+    })
     const served = this.#served.get(name) ?? 0
     if (!ok || served >= streamsMax) {
       frames.reset(new PeerError('too_many_streams', `That peer opens too many for ${protocol}.`))
@@ -136,10 +139,9 @@ export class Streams {
   #watch(connection: Connection): void {
     const { muxer } = connection as unknown as { muxer?: EventTarget }
     const { conduct } = this.#components
-    const { opensPerSecond } = conductLimits
     const peerId = connection.remotePeer.toString()
     muxer?.addEventListener('stream', (event) => {
-      const { ok, report } = this.#opens.take(peerId, opensPerSecond, 2 * opensPerSecond)
+      const { ok, report } = this.#opens.take(peerId, conductLimits.opens)
       if (ok) return
       const { detail: stream } = event as CustomEvent<Stream>
       stream.abort(new PeerError('too_many_streams', 'That peer opens streams too fast.'))

@@ -2,6 +2,12 @@ import type { Clock } from '../../base/clock.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import { conductLimits } from './limits.ts'
 
+export interface Rate {
+  perSecond: number
+  /** What may come at once after a quiet time. */
+  burst: number
+}
+
 interface Bucket {
   left: number
   /** `clock.elapsed()` when it was filled up last. */
@@ -10,8 +16,8 @@ interface Bucket {
   reportedAt: number
 }
 
-/** Counts what peers open against a rate, with a burst of one second's worth or more. */
-export class Opens {
+/** Holds what peers do against a rate. */
+export class Rates {
   readonly #clock: Clock
   readonly #buckets = new LruMap<string, Bucket>(conductLimits.peersMax)
 
@@ -19,8 +25,8 @@ export class Opens {
     this.#clock = clock
   }
 
-  /** Whether one more is fine. When not, `report` is true once a second. */
-  take(name: string, perSecond: number, burst = perSecond): { ok: boolean; report: boolean } {
+  /** Whether so much more is fine. When not, `report` is true once a second. */
+  take(name: string, { perSecond, burst }: Rate, amount = 1): { ok: boolean; report: boolean } {
     const now = this.#clock.elapsed()
     let bucket = this.#buckets.get(name)
     if (bucket === undefined) {
@@ -29,8 +35,8 @@ export class Opens {
     }
     bucket.left = Math.min(burst, bucket.left + ((now - bucket.at) / 1000) * perSecond)
     bucket.at = now
-    if (bucket.left >= 1) {
-      bucket.left--
+    if (bucket.left >= amount) {
+      bucket.left -= amount
       return { ok: true, report: false }
     }
     const report = now - bucket.reportedAt >= 1000
