@@ -15,7 +15,7 @@ import { WarmSet } from './warm-set.ts'
 /** Of one request. A job that so many peers did not do is better asked for again later. */
 const ATTEMPTS_MAX = 8
 /** One request in so many tries another provider than the best, or nobody else were ever measured. */
-const EXPLORED_OF = 20
+export const EXPLORED_OF = 20
 /** Pairs of account and model, some 200 bytes each. */
 const FAMILIAR_MAX = 4_096
 

@@ -47,6 +47,9 @@ const UNKNOWN_RTT_MS = 100
 /** What a peer says of its own speed is taken for half as much. */
 const CLAIM_DISCOUNT = 2
 const UNKNOWN_MS_PER_TOKEN = 100
+/** Whatever a peer says: nobody writes a thousand tokens a second, or serves with one in ten. */
+const CLAIMED_MS_MIN = 1
+const CLAIMED_MS_MAX = 10_000
 const UNKNOWN_JOB_MS = 5_000
 /** A provider that loses every third job is as good as one of half the speed. */
 const FAILURE_WEIGHT = 3
@@ -111,9 +114,13 @@ function firstTokenMs({ measured, rttMs }: Candidate): number {
 
 /** Answers that are decoded side by side slow each other down. */
 function msPerToken({ measured, tokensPerSecond, slots, running }: Candidate): number {
-  const claimed =
-    tokensPerSecond > 0 ? (CLAIM_DISCOUNT * 1000) / tokensPerSecond : UNKNOWN_MS_PER_TOKEN
-  return (measured?.msPerToken ?? claimed) * (1 + running / slots)
+  return (measured?.msPerToken ?? claimedMs(tokensPerSecond)) * (1 + running / slots)
+}
+
+function claimedMs(tokensPerSecond: number): number {
+  if (!(tokensPerSecond > 0)) return UNKNOWN_MS_PER_TOKEN
+  const ms = (CLAIM_DISCOUNT * 1000) / tokensPerSecond
+  return Math.min(CLAIMED_MS_MAX, Math.max(CLAIMED_MS_MIN, ms))
 }
 
 /** Until a slot is free, if none is. */

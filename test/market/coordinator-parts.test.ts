@@ -1,0 +1,305 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { seededRandom } from '../../src/base/random.ts'
+import { Activity } from '../../src/market/activity.ts'
+import { Breaker } from '../../src/market/choose/breaker.ts'
+import { Lobby } from '../../src/market/choose/lobby.ts'
+import { Measurement } from '../../src/market/choose/measurements.ts'
+import { Providers } from '../../src/market/choose/providers.ts'
+import { mayExceed, quote } from '../../src/market/quote.ts'
+import type { Work } from '../../src/wire/job.ts'
+import { FakeClock, settled } from '../base/fake-clock.ts'
+import { chat, signal } from './coordinator-stage.ts'
+
+const times = { firstTokenMs: 100, msPerToken: 10, jobMs: 1000 }
+
+describe('a breaker', () => {
+  it('opens at once for a provider that is gone, and for a job that fails twice', () => {
+    const breaker = new Breaker(seededRandom(1))
+    breaker.failed(0, false)
+    expect(breaker.state(0)).toBe('closed')
+    breaker.succeeded()
+    breaker.failed(0, false)
+    expect(breaker.state(0)).toBe('closed')
+    breaker.failed(0, false)
+    expect(breaker.state(0)).toBe('open')
+    const other = new Breaker(seededRandom(1))
+    other.failed(0, true)
+    expect(other.state(499)).toBe('open')
+    expect(other.state(1_001)).toBe('ready')
+  })
+
+  it('lets one through, whose outcome decides', () => {
+    const breaker = new Breaker(seededRandom(1))
+    breaker.failed(0, true)
+    breaker.enter(2_000)
+    expect(breaker.state(2_000)).toBe('open')
+    breaker.left()
+    expect(breaker.state(2_000)).toBe('ready')
+    breaker.enter(2_000)
+    breaker.failed(2_000, false)
+    expect(breaker.state(2_999)).toBe('open')
+    expect(breaker.state(4_001)).toBe('ready')
+    breaker.enter(4_001)
+    breaker.succeeded()
+    expect(breaker.state(4_001)).toBe('closed')
+  })
+
+  it('stays open for longer each time, from a second to five minutes', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1 }), (seed) => {
+        const breaker = new Breaker(seededRandom(seed))
+        for (let n = 0; n < 40; n++) {
+          breaker.failed(0, true)
+          const ms = Math.min(300_000, 1_000 * 2 ** n)
+          expect(breaker.state(ms / 2 - 1)).toBe('open')
+          expect(breaker.state(ms + 1)).toBe('ready')
+        }
+      }),
+    )
+  })
+})
+
+describe('a measurement', () => {
+  it('knows nothing before the first job, and no more after some hours', () => {
+    const measurement = new Measurement()
+    expect(measurement.at(0)).toBeUndefined()
+    measurement.failed(0)
+    expect(measurement.at(0)).toBeUndefined()
+    measurement.succeeded(times, 1_000)
+    expect(measurement.at(1_000)).toMatchObject({ firstTokenMs: 100, msPerToken: 10, jobMs: 1000 })
+    expect(measurement.at(3_600_000)).toBeDefined()
+    expect(measurement.at(4 * 3_600_000)).toBeUndefined()
+  })
+
+  it('follows what changes, and believes fresh evidence after a pause', () => {
+    const measurement = new Measurement()
+    for (let n = 0; n < 50; n++) measurement.succeeded(times, n)
+    measurement.succeeded({ ...times, firstTokenMs: 600 }, 50)
+    expect(measurement.at(50)?.firstTokenMs).toBeCloseTo(200)
+    measurement.succeeded({ ...times, firstTokenMs: 600 }, 6 * 3_600_000)
+    expect(measurement.at(6 * 3_600_000)?.firstTokenMs).toBeGreaterThan(590)
+  })
+
+  it('forgives', () => {
+    const measurement = new Measurement()
+    measurement.succeeded(times, 0)
+    measurement.failed(0)
+    const before = measurement.at(0)?.failureRate ?? 0
+    expect(before).toBe(0.5)
+    expect(measurement.at(3_600_000)?.failureRate).toBeLessThanOrEqual(before)
+  })
+})
+
+describe('the books of providers', () => {
+  const books = () => {
+    const clock = new FakeClock()
+    return { clock, providers: new Providers({ clock, random: seededRandom(1) }) }
+  }
+
+  it('give a stranger one job, and others what they granted', () => {
+    const { providers } = books()
+    expect(providers.roomAt('p')).toBe(1)
+    const first = providers.engage('p', 'm')
+    expect(providers.roomAt('p')).toBe(0)
+    first.accepted(3)
+    expect(providers.roomAt('p')).toBe(2)
+    providers.engage('p', 'other')
+    expect(providers.roomAt('p')).toBe(1)
+    first.succeeded(times)
+    first.succeeded(times)
+    first.left()
+    expect(providers.roomAt('p')).toBe(2)
+    expect(providers.about('p', 'm')?.open).toBe(0)
+  })
+
+  it('take a refused allowance for what it is', () => {
+    const { providers } = books()
+    const first = providers.engage('p', 'm')
+    first.accepted(4)
+    const second = providers.engage('p', 'm')
+    second.refused('allowance', 1000)
+    expect(providers.roomAt('p')).toBe(0)
+    expect(providers.about('p', 'm')?.busyUntil).toBe(0)
+    first.succeeded(times)
+    expect(providers.roomAt('p')).toBe(1)
+    providers.engage('p', 'm').refused('allowance', 1000)
+    expect(providers.about('p', 'm')?.busyUntil).toBe(1000)
+  })
+
+  it('ask a busy one again, ever later, and never as late as it says', () => {
+    const { providers } = books()
+    const waits: number[] = []
+    for (let n = 0; n < 8; n++) {
+      providers.engage('p', 'm').refused('overloaded', 0)
+      waits.push(providers.about('p', 'm')?.busyUntil ?? 0)
+    }
+    expect(waits).toEqual([250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000])
+    providers.engage('q', 'm').refused('overloaded', 3_600_000)
+    expect(providers.about('q', 'm')?.busyUntil).toBe(10_000)
+  })
+
+  it('know who is good', () => {
+    const { providers } = books()
+    expect(providers.isGood('p', 'm')).toBe(false)
+    providers.engage('p', 'm').succeeded(times)
+    expect(providers.isGood('p', 'm')).toBe(true)
+    expect(providers.isGood('p', 'other')).toBe(false)
+    providers.engage('p', 'm').failed(true)
+    expect(providers.isGood('p', 'm')).toBe(false)
+  })
+
+  it('never count below zero, or above what is open', () => {
+    const ends = ['succeeded', 'failed', 'refused', 'left'] as const
+    const steps = fc.array(fc.tuple(fc.nat(3), fc.constantFrom(...ends), fc.boolean()))
+    fc.assert(
+      fc.property(steps, (all) => {
+        const { providers } = books()
+        const open: ReturnType<Providers['engage']>[] = []
+        for (const [pick, end, begin] of all) {
+          if (begin) open.push(providers.engage('p', 'm'))
+          const [one] = open.splice(pick, 1)
+          if (end === 'succeeded') one?.succeeded(times)
+          if (end === 'failed') one?.failed(true)
+          if (end === 'refused') one?.refused('overloaded', 0)
+          if (end === 'left') one?.left()
+          one?.left()
+          expect(providers.about('p', 'm')?.open ?? 0).toBe(open.length)
+        }
+      }),
+    )
+  })
+})
+
+describe('the lobby', () => {
+  const lobby = () => {
+    const clock = new FakeClock()
+    return { clock, lobby: new Lobby({ clock }) }
+  }
+
+  it('lets those go first that came first, of the model in question', async () => {
+    const { lobby: place } = lobby()
+    const gone: string[] = []
+    for (const name of ['a', 'b', 'c']) place.wait('m', 1000, signal).then(() => gone.push(name))
+    place.wait('other', 1000, signal).then(() => gone.push('other'))
+    place.wake('m', 2)
+    await settled()
+    expect(gone).toEqual(['a', 'b'])
+    place.wake('m', 5)
+    place.wake('m', 5)
+    await settled()
+    expect(gone).toEqual(['a', 'b', 'c'])
+  })
+
+  it('keeps nobody beyond the time, or a caller that left', async () => {
+    const { lobby: place, clock } = lobby()
+    const leaving = new AbortController()
+    const waits = [place.wait('m', 1000, signal), place.wait('m', 5000, leaving.signal)]
+    waits.push(place.wait('m', 5000, AbortSignal.abort()))
+    await clock.advance(1000)
+    leaving.abort()
+    await Promise.all(waits)
+    expect(clock.pending).toBe(0)
+  })
+
+  it('has a limit', () => {
+    const { lobby: place } = lobby()
+    for (let n = 0; n < 4096; n++) place.wait('m', 1000, signal)
+    expect(() => place.wait('m', 1000, signal)).toThrow('4096')
+  })
+})
+
+describe('a quote', () => {
+  const price = { input: 1_000, output: 2_000 }
+  const model = { contextLength: 100_000, price }
+
+  it('bounds what a chat can come to', () => {
+    const { inputTokens, outputTokens, credits } = quote(chat({ maxTokens: 10, choices: 3 }), model)
+    expect(inputTokens).toBeGreaterThan(5)
+    expect(inputTokens).toBeLessThan(5_000)
+    expect(outputTokens).toBe(30)
+    expect(credits).toBe(inputTokens + 60)
+  })
+
+  it('takes the rest of the context where nothing is asked for', () => {
+    const { maxTokens: _, ...rest } = (chat() as Extract<Work, { kind: 'chat' }>).sampling
+    const work: Work = { kind: 'completion', prompts: ['a', 'b'], sampling: rest }
+    expect(quote(work, { ...model, contextLength: 512 }).outputTokens).toBe(2 * 511)
+  })
+
+  it('has no output for embeddings', () => {
+    const work: Work = { kind: 'embedding', inputs: ['a', 'bc'] }
+    expect(quote(work, model)).toMatchObject({ outputTokens: 0 })
+  })
+
+  it('is whole, never negative, and rounds up once', () => {
+    const anyPrice = fc.record({ input: fc.maxSafeNat(), output: fc.maxSafeNat() })
+    const context = fc.integer({ min: 1, max: 10_000_000 })
+    fc.assert(
+      fc.property(anyPrice, context, fc.string(), (each, contextLength, text) => {
+        const made = quote(chat({}, text), { contextLength, price: each })
+        expect(Number.isSafeInteger(made.credits)).toBe(true)
+        const exact = (made.inputTokens * each.input + made.outputTokens * each.output) / 1000
+        expect(made.credits).toBeGreaterThanOrEqual(Math.min(exact * 0.999999, 2 ** 53 - 1))
+        expect(made.inputTokens).toBeLessThanOrEqual(contextLength)
+      }),
+    )
+    expect(
+      quote(chat({ maxTokens: 1 }), { contextLength: 1, price: { input: 1, output: 0 } }),
+    ).toEqual({ inputTokens: 1, outputTokens: 1, credits: 1 })
+  })
+
+  it('knows which prompts cannot be too long', () => {
+    expect(mayExceed(chat({}, 'short'), 8_192)).toBe(false)
+    expect(mayExceed(chat({}, 'x'.repeat(9_000)), 8_192)).toBe(true)
+  })
+})
+
+describe('activity', () => {
+  it('looks back on a minute', async () => {
+    const clock = new FakeClock()
+    const activity = new Activity({ clock })
+    expect(activity.figures()).toEqual({
+      windowS: 60,
+      tps: { now: 0, peak: 0 },
+      requests: { inFlight: 0, last60s: 0, failed60s: 0 },
+      countries: [],
+      firstTokenMs: undefined,
+    })
+    for (let second = 0; second < 10; second++) {
+      activity.began()
+      activity.firstToken(100 * (second + 1))
+      activity.tokens(second === 7 ? 50 : 10, 'DE')
+      activity.tokens(5, undefined)
+      activity.ended(second === 3 ? 'failed' : 'finished')
+      await clock.advance(1000)
+    }
+    activity.began()
+    expect(activity.figures()).toEqual({
+      windowS: 60,
+      tps: { now: (5 * 15 + 40) / 5, peak: 55 },
+      requests: { inFlight: 1, last60s: 10, failed60s: 1 },
+      countries: [
+        { country: 'DE', tps: 18 },
+        { country: undefined, tps: 5 },
+      ],
+      firstTokenMs: { p50: 500, p95: 1000 },
+    })
+    await clock.advance(54_000)
+    expect(activity.figures()).toMatchObject({
+      tps: { now: 0, peak: 55 },
+      requests: { inFlight: 1, last60s: 5, failed60s: 0 },
+    })
+    await clock.advance(60_000)
+    expect(activity.figures().requests).toEqual({ inFlight: 1, last60s: 0, failed60s: 0 })
+  })
+
+  it('holds a bounded number of samples', () => {
+    const activity = new Activity({ clock: new FakeClock() })
+    for (let n = 0; n < 10_000; n++) {
+      activity.firstToken(n)
+      activity.tokens(1, `C${n}`)
+    }
+    expect(activity.figures().firstTokenMs).toEqual({ p50: 31, p95: 60 })
+  })
+})

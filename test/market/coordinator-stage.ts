@@ -1,0 +1,372 @@
+import { createHash } from 'node:crypto'
+import { unlessAborted } from '../../src/base/deadline.ts'
+import { silentLogger } from '../../src/base/logger.ts'
+import { noMetrics } from '../../src/base/metrics.ts'
+import { type Random, seededRandom } from '../../src/base/random.ts'
+import { identityFromSeed } from '../../src/identity/identity.ts'
+import { createVerifyNative } from '../../src/identity/verify-native.ts'
+import { EXPLORED_OF } from '../../src/market/choose/dispatcher.ts'
+import { Coordinator, type CoordinatorOptions } from '../../src/market/coordinator.ts'
+import type { DirectoryEntry } from '../../src/network/discovery/directory.ts'
+import { MemoryDirectory } from '../../src/network/discovery/memory-directory.ts'
+import type { FrameStream } from '../../src/network/network.ts'
+import type { Advert, AdvertModel } from '../../src/wire/advert.ts'
+import type { Chunk, Done, Routed } from '../../src/wire/chunk.ts'
+import type { FromProvider, ToProvider, WireJob } from '../../src/wire/generate.ts'
+import { decodeToProvider, encodeFromProvider, openJob } from '../../src/wire/generate-codec.ts'
+import type { Job, Sampling, Work } from '../../src/wire/job.ts'
+import { openBody } from '../../src/wire/job-body.ts'
+import { cidModelId } from '../../src/wire/model-id.ts'
+import type { ModelLoad } from '../../src/wire/status.ts'
+import { ScriptedEngine } from '../api/scripted-engine.ts'
+import { FakeClock, settled } from '../base/fake-clock.ts'
+import { memoryHub } from '../network/memory-hub.ts'
+import type { MemoryNetwork } from '../network/memory-network.ts'
+
+export const NETWORK = 'test'
+export const signal = new AbortController().signal
+
+export const modelId = (name: string) => cidModelId(createHash('sha256').update(name).digest())
+
+const sampling: Sampling = {
+  temperature: 0,
+  topP: 1,
+  seed: 7,
+  choices: 1,
+  maxTokens: 50,
+  stop: [],
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: [],
+}
+
+export const chat = (more: Partial<Sampling> = {}, content = 'hello'): Work => ({
+  kind: 'chat',
+  messages: [{ role: 'user', content }],
+  sampling: { ...sampling, ...more },
+})
+
+let jobs = 0
+
+export const jobOf = (more: Partial<Job> = {}): Job => ({
+  id: `job_${++jobs}`,
+  model: 'net-chat',
+  work: chat(),
+  cacheScope: 'acct_1',
+  ...more,
+})
+
+/** What a scripted provider sees and says of one job. */
+export class Line {
+  readonly job: WireJob
+  readonly work: Work
+  readonly stream: FrameStream
+  /** Frames that came after the job. */
+  readonly heard: ToProvider[] = []
+
+  constructor(job: WireJob, work: Work, stream: FrameStream) {
+    this.job = job
+    this.work = work
+    this.stream = stream
+  }
+
+  say(...frames: FromProvider[]): void {
+    for (const frame of frames) this.stream.write(encodeFromProvider(frame))
+  }
+
+  /** Undefined when the coordinator has ended its part. */
+  async hear(): Promise<ToProvider | undefined> {
+    const bytes = await this.stream.read({ signal })
+    const frame = bytes && decodeToProvider(bytes)
+    if (frame !== undefined) this.heard.push(frame)
+    return frame
+  }
+}
+
+export type Script = (line: Line) => Promise<void>
+
+const noFault = { message: 'No.', param: '', retryAfterMs: 0 }
+
+export const frames = {
+  accept: (inputTokens = 5, allowance = 8): FromProvider => ({
+    type: 'accept',
+    inputTokens,
+    price: { input: 0, output: 0 },
+    allowance,
+    openSignature: new Uint8Array(),
+    resumedAt: [],
+  }),
+  refuse: (code: string, more: Partial<typeof noFault> = {}): FromProvider => ({
+    type: 'refuse',
+    code,
+    ...noFault,
+    ...more,
+  }),
+  failed: (code: string): FromProvider => ({ type: 'failed', code, ...noFault }),
+  progress: (queued = 0): FromProvider => ({
+    type: 'progress',
+    queued,
+    prefilled: 0,
+    total: 5,
+    inputTokens: 5,
+  }),
+  tokens: (first: number, texts: string[], choice = 0): FromProvider => ({
+    type: 'tokens',
+    choice,
+    first,
+    ids: texts.map((_, at) => first + at),
+    text: texts.join(''),
+    logprobs: [],
+    channel: 'content',
+    tool: { index: 0, name: '', callId: '' },
+  }),
+  done: (outputTokens: number, more: Partial<Done> = {}): FromProvider => ({
+    type: 'done',
+    finish: ['stop'],
+    usage: { inputTokens: 5, cachedTokens: 0, outputTokens },
+    entry: new Uint8Array(),
+    drafting: [],
+    ...more,
+  }),
+}
+
+/** Two tokens, and an Ack is waited for. */
+export const honest: Script = async (line) => {
+  line.say(frames.accept(), frames.tokens(0, ['Hello']), frames.tokens(1, [' world']))
+  line.say(frames.done(2))
+  while ((await line.hear()) !== undefined);
+}
+
+export interface ProviderSetup {
+  script?: Script
+  region?: string
+  model?: Partial<AdvertModel>
+  gpu?: string
+}
+
+export class ScriptedProvider {
+  readonly peerId: string
+  readonly network: MemoryNetwork
+  readonly lines: Line[] = []
+  script: Script
+
+  constructor(peerId: string, network: MemoryNetwork, script: Script) {
+    this.peerId = peerId
+    this.network = network
+    this.script = script
+  }
+}
+
+export async function stage(options: Partial<CoordinatorOptions> & { remote?: false } = {}) {
+  const clock = new FakeClock()
+  const hub = memoryHub({ clock })
+  const engine = new ScriptedEngine()
+  for (const status of engine.status()) status.id = modelId(status.name)
+  const identity = identityFromSeed(new Uint8Array(32).fill(99))
+  const network = hub.network(identity.peerId)
+  await network.start({ signal })
+  const directory = new MemoryDirectory()
+  const lookUps: string[] = []
+  const suspected: string[] = []
+  const counted: string[] = []
+  let watched: readonly string[] = []
+  const explores = { now: false }
+  const dice = seededRandom(1)
+  const random: Random = {
+    bytes: (length) => dice.bytes(length),
+    below: (limit) => (limit === EXPLORED_OF ? (explores.now ? 0 : 1) : dice.below(limit)),
+  }
+  const onLookUp = { found: async (_name: string) => {} }
+  const discovery = {
+    directory,
+    lookUp: async (name: string, wait: { signal: AbortSignal }) => {
+      lookUps.push(name)
+      await unlessAborted(onLookUp.found(name), wait.signal)
+    },
+    suspect: (peerId: string) => suspected.push(peerId),
+    watch: (peerIds: readonly string[]) => {
+      watched = peerIds
+    },
+    onChange: directory.onChange.bind(directory),
+  }
+  const coordinator = new Coordinator(
+    {
+      engine,
+      discovery: options.remote === false ? undefined : discovery,
+      network,
+      identity,
+      secret: new Uint8Array(32).fill(3),
+      clock,
+      random,
+      logger: silentLogger,
+      metrics: {
+        ...noMetrics,
+        counter: () => ({ add: (_, labels) => labels?.outcome && counted.push(labels.outcome) }),
+      },
+    },
+    { network: NETWORK, firstByteMs: 20_000, ...options },
+  )
+  await coordinator.start({ signal })
+  let sequence = 0
+  let seeds = 0
+
+  const entryOf = (peerId: string, addresses: string[], setup: ProviderSetup): DirectoryEntry => ({
+    peerId,
+    advert: advertOf(peerId, addresses, ++sequence, setup),
+    status: undefined,
+    heardAt: clock.elapsed(),
+    connected: false,
+    rttMs: undefined,
+  })
+
+  return {
+    clock,
+    hub,
+    engine,
+    identity,
+    network,
+    directory,
+    coordinator,
+    lookUps,
+    onLookUp,
+    suspected,
+    /** Whether the next requests try another than the best. */
+    explores,
+    /** How attempts ended, in order. */
+    counted,
+    watched: () => watched,
+    faults: () => hub.faults.filter(({ by }) => by === identity.peerId),
+
+    /** A peer that serves `net-chat`, listed in the directory. */
+    async provider(setup: ProviderSetup = {}): Promise<ScriptedProvider> {
+      const { peerId } = identityFromSeed(new Uint8Array(32).fill(++seeds))
+      const side = hub.network(peerId)
+      const provider = new ScriptedProvider(peerId, side, setup.script ?? honest)
+      const verify = createVerifyNative()
+      side.handle(
+        'generate/1',
+        async (stream) => {
+          const first = decodeToProvider((await stream.read({ signal })) ?? new Uint8Array())
+          if (first?.type !== 'job') throw new Error('the first frame is no job')
+          const ends = { network: NETWORK, verify, coordinator: stream.peerId, provider: peerId }
+          const job = openJob(first.job, ends)
+          const parts: Uint8Array[] = []
+          for (let bytes = 0; bytes < job.bodyBytes; ) {
+            const part = decodeToProvider((await stream.read({ signal })) ?? new Uint8Array())
+            if (part?.type !== 'body') throw new Error('no body')
+            bytes += part.bytes.length
+            parts.push(part.bytes)
+          }
+          const work = openBody(job, Buffer.concat(parts))
+          const line = new Line(job, work, stream)
+          provider.lines.push(line)
+          await provider.script(line)
+        },
+        { streamsMax: 256, opensPerSecond: 1_000 },
+      )
+      await side.start({ signal })
+      const addresses = side.status().addrs.map((address) => address.replace(/\/p2p\/.*$/, ''))
+      directory.put(entryOf(peerId, addresses, setup))
+      return provider
+    },
+
+    load(peerId: string, load: Partial<ModelLoad>, draining = false): void {
+      const advert = directory.get(peerId)?.advert
+      const id = advert?.models[0]?.id ?? ''
+      const full = {
+        id,
+        ready: true,
+        slots: 4,
+        running: 0,
+        queued: 0,
+        tokensPerSecond: 50,
+        ...load,
+      }
+      const status = { advertSequence: advert?.sequence ?? 0, draining, models: [full] }
+      directory.update(peerId, { status })
+    },
+
+    async collect(job: Partial<Job> = {}, options = { signal }): Promise<Answer> {
+      const chunks: Chunk[] = []
+      for await (const chunk of coordinator.generate(jobOf(job), options)) chunks.push(chunk)
+      return new Answer(chunks)
+    },
+  }
+}
+
+/** Two providers, of which the first is asked first and does what `script` says; the second is honest. */
+export async function two(script: Script) {
+  const all = await stage()
+  const bad = await all.provider()
+  // One that is proven goes before one that nobody knows.
+  await all.collect()
+  await settled()
+  bad.lines.length = 0
+  bad.script = script
+  const good = await all.provider()
+  return { ...all, bad, good }
+}
+
+export class Answer {
+  readonly chunks: readonly Chunk[]
+
+  constructor(chunks: readonly Chunk[]) {
+    this.chunks = chunks
+  }
+
+  get text(): string {
+    return this.chunks.map((chunk) => (chunk.type === 'tokens' ? chunk.text : '')).join('')
+  }
+
+  get routed(): Routed {
+    const routed = this.chunks.filter((chunk) => chunk.type === 'routed')
+    if (routed.length !== 1) throw new Error(`${routed.length} routed chunks`)
+    return routed[0] as Routed
+  }
+
+  get done(): Done {
+    const last = this.chunks.at(-1)
+    if (last?.type !== 'done') throw new Error('no done')
+    return last
+  }
+
+  get outcomes(): string[] {
+    return this.routed.route.attempts.map(({ outcome }) => outcome)
+  }
+}
+
+function advertOf(
+  peerId: string,
+  addresses: string[],
+  sequence: number,
+  { region, model = {}, gpu }: ProviderSetup,
+): Advert {
+  const gpus = gpu === undefined ? [] : [{ name: gpu, vramTotalBytes: 1, vramFreeBytes: 1 }]
+  const { name = 'net-chat' } = model
+  return {
+    peerId,
+    sequence,
+    ttlS: 30,
+    addresses,
+    roles: ['provider'],
+    ...(region === undefined ? {} : { region }),
+    hardware: { gpus, cpu: 'cpu', cpuThreads: 2, ramBytes: 1, backend: 'cpu' },
+    models: [
+      {
+        name,
+        id: modelId(name),
+        kind: 'chat',
+        family: 'llama',
+        parameters: 1000,
+        quant: 'F32',
+        contextLength: 512,
+        embeddingLength: 0,
+        capabilities: [],
+        slots: 4,
+        price: { input: 0, output: 0 },
+        ...model,
+      },
+    ],
+    version: '1',
+  }
+}
