@@ -47,7 +47,7 @@ export class OwnAdvert {
   readonly #components: OwnAdvertComponents
   readonly #network: string
   readonly #rounds: Rounds
-  readonly #listeners = new Set<() => void>()
+  readonly #listeners: (() => void)[] = []
   readonly #opened = Promise.withResolvers<void>()
   #sequence = 0
   #current: SignedAdvert | undefined
@@ -81,9 +81,9 @@ export class OwnAdvert {
     return this.#opened.promise
   }
 
-  /** Of the newest. */
+  /** Of the one that is given to readers. */
   get sequence(): number {
-    return this.#sequence
+    return this.#current?.advert.sequence ?? this.#sequence
   }
 
   /** Signs a new one whenever something has changed. */
@@ -131,10 +131,9 @@ export class OwnAdvert {
     return signDeparture({ peerId, sequence }, { network: this.#network, sign })
   }
 
-  /** Called after each that is signed; returns how to end that. */
-  onSigned(listener: () => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+  /** Called after each that is signed. */
+  onSigned(listener: () => void): void {
+    this.#listeners.push(listener)
   }
 
   async #renew(): Promise<void> {
