@@ -1,5 +1,6 @@
 import { createPublicKey, type KeyObject, verify as nodeVerify } from 'node:crypto'
-import { isPublicKey, isSignature, type Verify } from './verify.ts'
+import type { Verify } from '../wire/signed.ts'
+import { isPublicKey, isSignature } from './verify.ts'
 
 export const defaultVerifyNative = {
   /** About 1 KB each; a peer talks to far fewer peers at a time. */

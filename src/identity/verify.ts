@@ -1,10 +1,9 @@
 import { hash, hashes, Point } from '@noble/ed25519'
 import { sha512 } from '@noble/hashes/sha2.js'
+import type { Verify } from '../wire/signed.ts'
 
 // noble leaves the choice of SHA-512 to its user, once per process; there is only one SHA-512.
 hashes.sha512 = sha512
-
-export type Verify = (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean
 
 /**
  * Whether `signature` is `publicKey`'s over `message`, by the one rule of

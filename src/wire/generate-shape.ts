@@ -22,7 +22,7 @@ export const BODY_BYTES_MAX = 20 * 1024 * 1024
 /** Text and ids of all choices: some 100,000 tokens each of a few of them. */
 export const RESUME_BYTES_MAX = 4 * 1024 * 1024
 /** An hour: nobody waits for longer. */
-const TIME_MS_MAX = 3_600_000
+export const TIME_MS_MAX = 3_600_000
 /** Nobody tries longer for one request. */
 const ATTEMPTS_MAX = 1000
 const DRAFTERS_MAX = 8

@@ -3,8 +3,9 @@ import { sign as nobleSign, verify as nobleVerify, Point } from '@noble/ed25519'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { identityFromSeed } from '../../src/identity/identity.ts'
-import { isPublicKey, type Verify, verify } from '../../src/identity/verify.ts'
+import { isPublicKey, verify } from '../../src/identity/verify.ts'
 import { createVerifyNative } from '../../src/identity/verify-native.ts'
+import type { Verify } from '../../src/wire/signed.ts'
 import { hex, type SignatureCase, signatureCases, smallOrderKeys } from './signature-cases.ts'
 
 const file = new URL('../../protocols/identity/vectors/ed25519.json', import.meta.url)

@@ -3,11 +3,9 @@ import type { Random } from '../../base/random.ts'
 import type { Identity } from '../../identity/identity.ts'
 import type { Signed, WireJob } from '../../wire/generate.ts'
 import { signJob } from '../../wire/generate-codec.ts'
+import { TIME_MS_MAX } from '../../wire/generate-shape.ts'
 import type { Job, Price } from '../../wire/job.ts'
 import { packBody } from '../../wire/job-body.ts'
-
-/** The longest that a job may say; the protocol's own limit. */
-const TIME_MS_MAX = 3_600_000
 
 export interface JobWriterComponents {
   identity: Pick<Identity, 'peerId' | 'sign'>
