@@ -51,6 +51,8 @@ export class OwnAdvert {
   readonly #opened = Promise.withResolvers<void>()
   #sequence = 0
   #current: SignedAdvert | undefined
+  /** What went into it: each new one is asked for by all who watch this peer. */
+  #said = ''
   #departed = false
 
   /** @param options.network The network's name, which every signature binds. */
@@ -138,10 +140,14 @@ export class OwnAdvert {
 
   async #renew(): Promise<void> {
     const { describe, logger } = this.#components
-    if (this.#departed) return
+    const facts = describe()
+    const said = JSON.stringify([facts, this.#addresses()])
+    const outgrown = this.#sequence > this.sequence
+    if (this.#departed || (said === this.#said && !outgrown)) return
     const sequence = await this.#nextSequence()
     try {
-      this.#current = this.#signed(describe(), sequence)
+      this.#current = this.#signed(facts, sequence)
+      this.#said = said
     } catch (error) {
       logger.error('the advert cannot be signed; peers see the last one', {
         error: messageOf(error),

@@ -152,6 +152,16 @@ describe('the own advert', () => {
     expect(sequences.size).toBeLessThanOrEqual(5)
   })
 
+  test('is not signed anew when nothing is different', async () => {
+    const stage = new Stage()
+    const peer = await stage.peer({ models: ['m'] })
+    const before = peer.disk.sequences.get(peer.peerId)
+    peer.facts = structuredClone(peer.facts)
+    peer.discovery.changed()
+    await stage.clock.advance(5_000)
+    expect(peer.disk.sequences.get(peer.peerId)).toBe(before)
+  })
+
   test('never goes back, though the clock was set back between two lives', async () => {
     const stage = new Stage()
     const disk = new Disk()
