@@ -121,6 +121,11 @@ describe('admission', () => {
     expect(() => b.hold(1)).toThrow(expect.objectContaining({ code: 'overloaded' }))
     a.leave('nothing-owed')
     b.hold(20)
+    expect(() => enter('a').hold(41)).toThrow('of all open jobs')
+    b.leave('nothing-owed')
+    const again = enter('b')
+    again.hold(60)
+    again.leave('nothing-owed')
     enter('c')
     enter('d')
     expect(() => enter('e')).toThrow('Too many jobs are open here')
@@ -136,6 +141,25 @@ describe('admission', () => {
     expect(enter('b').allowance).toBe(1)
     a.leave('acknowledged')
     expect(enter('a').allowance).toBe(2)
+  })
+
+  it('goes by who came last, not by who came first', () => {
+    const { enter } = admissionOf({ coordinatorsMax: 2 })
+    for (const peer of ['a', 'b', 'a', 'c']) enter(peer).leave('acknowledged')
+    expect(enter('a').allowance).toBe(3)
+  })
+
+  it('counts job ids no longer than it keeps them', async () => {
+    const { clock, admission, enter } = admissionOf({ seenMax: 4 })
+    const finish = (peer: string) => enter(peer).leave('acknowledged')
+    for (let job = 0; job < 3; job++) finish('a')
+    await clock.advance(2 * SEEN_MS_MIN)
+    for (const peer of ['a', 'b', 'c', 'd']) finish(peer)
+    expect(admission.coordinators).toBe(4)
+    // The one that came first makes room for the next, and that is enough.
+    finish('e')
+    expect(admission.coordinators).toBe(4)
+    expect(enter('b').allowance).toBe(2)
   })
 
   it('bounds the job ids it keeps, of one coordinator and in all', async () => {

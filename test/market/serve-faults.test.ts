@@ -135,6 +135,7 @@ describe('a coordinator that is gone', () => {
     expect(all.outcomes).toEqual(['gone'])
     await all.clock.advance(1000)
     expect(all.clock.pending).toBe(0)
+    await all.provider.stop()
     expect(all.logged).toEqual([])
   })
 

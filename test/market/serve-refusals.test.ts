@@ -3,6 +3,7 @@ import { BusyError, PeerError } from '../../src/base/errors.ts'
 import { identityFromSeed } from '../../src/identity/identity.ts'
 import type { ProviderOptions } from '../../src/market/serve/provider.ts'
 import { SEEN_MS_MIN } from '../../src/market/serve/seen-jobs.ts'
+import { promptRoot } from '../../src/wire/job-body.ts'
 import { FRAME_BYTES_MAX } from '../../src/wire/protocols.ts'
 import { silence } from '../api/scripted-engine.ts'
 import { settled } from '../base/fake-clock.ts'
@@ -101,6 +102,31 @@ describe('a job is refused', () => {
     expect(outcomes).toEqual(['overloaded', 'context_length_exceeded', 'model_failed'])
     // None of these is a fault of the coordinator, nor counts against its allowance.
     expect(faults()).toEqual([])
+  })
+
+  it('for what only a newer version knows, which is no fault', async () => {
+    const text = JSON.stringify({ messages: [{ content: 'hi', role: 'oracle' }], sampling: {} })
+    const body = new TextEncoder().encode(text)
+    const promptNonce = new Uint8Array(32)
+    const fields = {
+      bodyBytes: body.length,
+      promptNonce,
+      promptRoot: promptRoot(promptNonce, body),
+    }
+    const { code, fault } = await refused({ body, ...fields })
+    expect({ code, fault }).toEqual({ code: 'unsupported_value', fault: undefined })
+  })
+
+  it('when the prompts that are here are too large together', async () => {
+    const { coordinator, coordinatorOf, engine } = await stage({
+      admission: { bodyBytesMax: 100_000, bodyBytesOfOneMax: 80_000 },
+    }).then(withOne)
+    engine.script = silence
+    const work = chat('x'.repeat(70_000))
+    expect((await coordinator.ask({ work })).has('accept')).toBe(true)
+    const other = await coordinatorOf(3)
+    expect((await other.ask({ work })).last('refuse').code).toBe('overloaded')
+    expect((await other.ask()).has('accept')).toBe(true)
   })
 
   it('while its coordinator has as many as it may', async () => {

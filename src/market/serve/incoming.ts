@@ -39,7 +39,10 @@ export class Incoming {
     return frame.job
   }
 
-  /** `hold` is told of every part when it is there, and throws where there is no room for it. */
+  /**
+   * At least so many bytes: whoever opens it checks that there are no more. `hold` is told of each
+   * part when it is there, and throws where there is no room for it.
+   */
   async body(length: number, hold: (bytes: number) => void, { signal }: Wait): Promise<Uint8Array> {
     const whole = { ms: BODY_MS, what: 'The body of the job', signal }
     return await within(this.#clock, whole, async (ending) => {
@@ -52,11 +55,10 @@ export class Incoming {
           throw malformed('ToProvider', 'is no part of the body, which is not whole yet')
         }
         arrived += frame.bytes.length
-        if (arrived > length) throw malformed('Job.body_bytes', 'is less than was sent')
         hold(frame.bytes.length)
         parts.push(frame.bytes)
       }
-      return joined(parts, length)
+      return joined(parts, arrived)
     })
   }
 

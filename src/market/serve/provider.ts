@@ -13,7 +13,7 @@ import type { Job, Work } from '../../wire/job.ts'
 import { openBody } from '../../wire/job-body.ts'
 import { protocols } from '../../wire/protocols.ts'
 import type { Verify } from '../../wire/signed.ts'
-import { Admission } from './admission.ts'
+import { Admission, type AdmissionLimits } from './admission.ts'
 import { ALLOWANCE_MAX, type Settlement } from './allowance.ts'
 import { AnswerWriter } from './answer-writer.ts'
 import { Incoming } from './incoming.ts'
@@ -37,6 +37,7 @@ export interface ProviderOptions extends Terms {
   network: string
   /** How long running jobs may go on once a stop has begun. */
   drainMs: number
+  admission?: Partial<AdmissionLimits>
 }
 
 /** All that a coordinator is allowed it may open at once. */
@@ -58,7 +59,7 @@ export class Provider implements Service {
   constructor(components: ProviderComponents, options: ProviderOptions) {
     this.#components = components
     this.#options = options
-    this.#admission = new Admission(components)
+    this.#admission = new Admission(components, options.admission)
     this.#metrics = serveMetrics(components.metrics)
     this.#logger = components.logger.child('serve')
     components.network.handle(protocols.generate, (stream) => this.#handle(stream), streamLimits)
