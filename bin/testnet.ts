@@ -55,22 +55,25 @@ export async function runTestnet(input: Input, io: Io, program: string): Promise
     onEvent: (event) => report.event(net, event),
     ...(typeof dir === 'string' ? { dir: input.dataDir } : {}),
   })
-  const ended = new AbortController()
-  const following = follow(net, report, AbortSignal.any([io.signal, ended.signal]))
+  const started = new AbortController()
+  const starting = follow(net, report, AbortSignal.any([io.signal, started.signal]))
   const began = performance.now()
   try {
     report.starting(net)
     await net.start({ signal: io.signal })
-    report.ready(net, Math.round(performance.now() - began))
-    await following
+    const ms = Math.round(performance.now() - began)
+    started.abort()
+    await starting
+    report.ready(net, ms)
+    await follow(net, report, io.signal)
     report.stopping(net)
   } catch (error) {
     if (error instanceof TestnetPeerError) print(io.stderr, ...error.log.map(safeLine))
     // Interrupted before it was up: that is what the user wanted.
     if (!io.signal.aborted) throw error
   } finally {
-    ended.abort()
-    await following
+    started.abort()
+    await starting
     await net.stop()
   }
   return exitCodes.done
@@ -84,7 +87,9 @@ async function follow(net: Testnet, report: TestnetReport, signal: AbortSignal):
     const rows = net.peers.map(async (peer): Promise<TestnetRow> => {
       return [peer, report.figures === undefined ? undefined : await peer.figures({ signal })]
     })
-    report.figures?.(await Promise.all(rows))
+    const told = await Promise.all(rows)
+    // What the end cut off says nothing of the peers.
+    if (!signal.aborted) report.figures?.(told)
     await sleep(FRAME_MS, undefined, { signal }).catch(() => {})
   }
 }

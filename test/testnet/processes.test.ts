@@ -57,8 +57,9 @@ describe('the plan of a testnet', () => {
 
 describe('a testnet', () => {
   it('starts peers that join through the first two, and stops them', async () => {
-    const events: TestnetEvent[] = []
-    const testnet = await start({}, { peers: 4, onEvent: (event) => events.push(event) })
+    const said = Promise.withResolvers<TestnetEvent>()
+    const onEvent = (event: TestnetEvent) => event.from === 'peer-4' && said.resolve(event)
+    const testnet = await start({}, { peers: 4, onEvent })
     const { first, peers, network, dir = '' } = testnet
     expect(first.apiKey).toBe('sk-pnv-peer-1')
     expect(peers.map(({ state }) => state)).toEqual(['up', 'up', 'up', 'up'])
@@ -70,7 +71,7 @@ describe('a testnet', () => {
     const plan = planPeers(4)[2]
     expect(plan && argsOf(plan, { ...place, bootstrap })).toEqual(three?.args)
     expect(three?.settings).toEqual([])
-    expect(events.map(({ event, from }) => `${from} ${event}`)).toContain('peer-4 model')
+    expect(await said.promise).toMatchObject({ event: 'model', name: 'pinaivu-demo' })
     const pids = peers.map(({ pid }) => pid ?? 0)
     await testnet.stop()
     expect(pids.filter(isRunning)).toEqual([])
@@ -148,7 +149,10 @@ describe('a testnet that does not come up', () => {
 
 describe('the death of a testnet', () => {
   it('takes its peers along', async () => {
-    const parent: ChildProcess = fork(join(import.meta.dirname, 'parent.ts'), [programPath])
+    const parent: ChildProcess = fork(join(import.meta.dirname, 'parent.ts'), [
+      programPath,
+      temporaryFolder(),
+    ])
     const [pids] = (await once(parent, 'message')) as [number[]]
     expect(pids.filter(isRunning)).toHaveLength(3)
     parent.kill('SIGKILL')

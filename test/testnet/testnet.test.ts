@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { ask, type Event, program, type Ready, runProgram } from '../e2e/peer-process.ts'
@@ -36,6 +36,7 @@ async function start(peers: number): Promise<Running> {
     }
   }
   const ready = (await event(() => true)) as unknown as TestnetReady
+  onTestFinished(() => rmSync(ready.dir, { recursive: true, force: true }))
   return { process: child, ready, event }
 }
 
