@@ -90,6 +90,19 @@ describe('the README', () => {
     for (const name of options) expect(`${all}${create}`).toContain(`--${name}`)
   })
 
+  it('names fields of a request that exist', async () => {
+    const wishes = JSON.parse(block('json').replace('12D3Koo…', peer.ready.peerId))
+    const messages = [{ role: 'user', content: 'Hello' }]
+    const body = JSON.stringify({ model: 'pinaivu-demo', messages, ...wishes })
+    const answer = await fetch(`${peer.ready.http}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${env.PEER_KEY}`, 'content-type': 'application/json' },
+      body,
+    })
+    // It is alone, and asked not to do it itself.
+    expect([answer.status, (await answer.json()).error.code]).toEqual([503, 'no_nodes_available'])
+  })
+
   it('promises the curl line of the banner, and that line works', async () => {
     const folder = temporaryFolder()
     const banner = execFile(
