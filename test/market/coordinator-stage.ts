@@ -7,7 +7,6 @@ import { identityFromSeed } from '../../src/identity/identity.ts'
 import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import { EXPLORED_OF } from '../../src/market/choose/dispatcher.ts'
 import { Coordinator, type CoordinatorOptions } from '../../src/market/coordinator.ts'
-import type { DirectoryEntry } from '../../src/network/discovery/directory.ts'
 import { MemoryDirectory } from '../../src/network/discovery/memory-directory.ts'
 import type { FrameStream } from '../../src/network/network.ts'
 import type { Advert, AdvertModel } from '../../src/wire/advert.ts'
@@ -210,14 +209,19 @@ export async function stage(options: Partial<CoordinatorOptions> & { remote?: fa
   let sequence = 0
   let seeds = 0
 
-  const entryOf = (peerId: string, addresses: string[], setup: ProviderSetup): DirectoryEntry => ({
-    peerId,
-    advert: advertOf(peerId, addresses, ++sequence, setup),
-    status: undefined,
-    heardAt: clock.elapsed(),
-    connected: false,
-    rttMs: undefined,
-  })
+  /** Puts a peer that listens into the directory. */
+  const list = (side: MemoryNetwork, setup: ProviderSetup): void => {
+    const { peerId } = side
+    const addresses = side.status().addrs.map((address) => address.replace(/\/p2p\/.*$/, ''))
+    directory.put({
+      peerId,
+      advert: advertOf(peerId, addresses, ++sequence, setup),
+      status: undefined,
+      heardAt: clock.elapsed(),
+      connected: false,
+      rttMs: undefined,
+    })
+  }
 
   return {
     clock,
@@ -226,6 +230,7 @@ export async function stage(options: Partial<CoordinatorOptions> & { remote?: fa
     identity,
     network,
     directory,
+    list,
     coordinator,
     lookUps,
     onLookUp,
@@ -265,8 +270,7 @@ export async function stage(options: Partial<CoordinatorOptions> & { remote?: fa
         { streamsMax: 256, opensPerSecond: 1_000 },
       )
       await side.start({ signal })
-      const addresses = side.status().addrs.map((address) => address.replace(/\/p2p\/.*$/, ''))
-      directory.put(entryOf(peerId, addresses, setup))
+      list(side, setup)
       return provider
     },
 

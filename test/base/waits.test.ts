@@ -1,0 +1,82 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { LruMap } from '../../src/base/lru-map.ts'
+import { Watch } from '../../src/base/watch.ts'
+import { FakeClock, settled } from './fake-clock.ts'
+
+describe('a watch', () => {
+  const never = () => new Promise<void>(() => {})
+  const late = () => new Error('late')
+
+  it('ends a wait at its deadline, and no wait before it', async () => {
+    const clock = new FakeClock()
+    const watch = new Watch(clock)
+    expect(await watch.over(Promise.resolve(1), 10, late)).toBe(1)
+    const refused = expect(watch.over(never(), 100, late)).rejects.toThrow('late')
+    await clock.advance(99)
+    expect(clock.pending).toBe(1)
+    await clock.advance(1)
+    await refused
+    expect(clock.pending).toBe(0)
+  })
+
+  it('can be hurried, and not held back', async () => {
+    const clock = new FakeClock()
+    const watch = new Watch(clock)
+    const refused = expect(watch.over(never(), 1_000, late)).rejects.toThrow('late')
+    watch.hurry(100)
+    watch.hurry(500)
+    await clock.advance(100)
+    await refused
+    expect(clock.elapsed()).toBe(100)
+  })
+
+  it('leaves no timer when it has ended, and can begin again', async () => {
+    const clock = new FakeClock()
+    const watch = new Watch(clock)
+    await watch.over(Promise.resolve(), 1_000, late)
+    watch.end()
+    expect(clock.pending).toBe(0)
+    const refused = expect(watch.over(never(), 2_000, late)).rejects.toThrow('late')
+    await clock.advance(2_000)
+    await refused
+  })
+
+  it('passes a failure on', async () => {
+    const watch = new Watch(new FakeClock())
+    const failed = watch.over(Promise.reject(new Error('broken')), 10, late)
+    await expect(failed).rejects.toThrow('broken')
+    watch.end()
+    await settled()
+  })
+})
+
+describe('an LRU map', () => {
+  it('keeps the last ones that were used, and never more than its limit', () => {
+    const uses = fc.array(fc.tuple(fc.nat(9), fc.boolean()), { maxLength: 60 })
+    fc.assert(
+      fc.property(uses, fc.integer({ min: 1, max: 6 }), (all, limit) => {
+        const map = new LruMap<number, string>(limit)
+        // What an honest one holds: keys in the order of their last use.
+        let expected: number[] = []
+        for (const [key, set] of all) {
+          const known = expected.includes(key)
+          expect(map.get(key)).toBe(known ? `${key}` : undefined)
+          if (known || set) expected = [...expected.filter((each) => each !== key), key]
+          if (set) map.set(key, `${key}`)
+          expected = expected.slice(-limit)
+          expect([...map.entries()].map(([each]) => each)).toEqual(expected)
+          expect(map.size).toBe(expected.length)
+        }
+      }),
+    )
+  })
+
+  it('forgets what it is told to', () => {
+    const map = new LruMap<string, number>(2)
+    map.set('a', 1)
+    expect(map.delete('a')).toBe(true)
+    expect(map.delete('a')).toBe(false)
+    expect(map.get('a')).toBeUndefined()
+  })
+})
