@@ -83,6 +83,12 @@ test('any bytes are frames or a refusal, and the frames are what was sent', () =
   )
 })
 
+test('a piece with nothing in it changes nothing', () => {
+  const large = filled(2_000)
+  const { frames } = decoded([new Uint8Array(0), joinFrames([large]), new Uint8Array(0)])
+  expect(frames).toEqual([large])
+})
+
 test('a frame is a copy: what it was cut from may be written over', () => {
   const bytes = Buffer.from(joinFrames([filled(10)]))
   const { frames } = decoded([bytes])

@@ -188,7 +188,7 @@ test('a peer that is kept weighs more than any that the DHT likes, until it is k
   const { remotePeer } = at(a.node.getConnections(), 0)
   const tag = async () => (await a.node.peerStore.get(remotePeer)).tags.get('pinaivu-keep')?.value
   a.keep(peerId, true)
-  await expect.poll(tag).toBeGreaterThan(100)
+  await expect.poll(tag).toBeGreaterThan(52)
   a.keep(peerId, false)
   await expect.poll(tag).toBeUndefined()
 })

@@ -11,8 +11,8 @@ import { Greeter } from './greeter.ts'
 import type { HostNode } from './libp2p-node.ts'
 import { connectionLimits as limits } from './limits.ts'
 
-/** More than all the tags together that the DHT gives to peers it likes. */
-const KEEP_VALUE = 1000
+/** More than the 52 that the DHT gives to peers it likes; libp2p allows no more. */
+const KEEP_VALUE = 100
 const KEEP_TAG = 'pinaivu-keep'
 /** By this tag the DHT has peers dialled again that have gone. */
 const REDIAL_TAG = 'keep-alive-kad-dht'

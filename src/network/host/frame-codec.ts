@@ -65,6 +65,7 @@ export class FrameDecoder {
   }
 
   push(bytes: Uint8Array): void {
+    if (bytes.length === 0) return
     this.#bytes += bytes.length
     if (bytes.length >= SMALL_BYTES) {
       this.#blocks.push({ bytes, end: bytes.length })
