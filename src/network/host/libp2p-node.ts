@@ -2,7 +2,7 @@ import type { GossipSub } from '@chainsafe/libp2p-gossipsub'
 import { noise } from '@chainsafe/libp2p-noise'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { type Identify, type IdentifyPush, identify, identifyPush } from '@libp2p/identify'
-import type { ConnectionGater, PeerDiscovery, PeerId, PeerInfo } from '@libp2p/interface'
+import type { PeerDiscovery, PeerId, PeerInfo } from '@libp2p/interface'
 import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { type Ping, ping } from '@libp2p/ping'
@@ -11,6 +11,7 @@ import { yamux } from '@libp2p/yamux'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import { PeerError } from '../../base/errors.ts'
 import { BoundedDatastore } from './bounded-datastore.ts'
+import { gater } from './gater.ts'
 import { gossip } from './gossip.ts'
 import type { GossipGate } from './gossip-gate.ts'
 import { connectionLimits as connections, streamLimits as streams } from './limits.ts'
@@ -54,7 +55,8 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
   }
   // Identify, ping and their kin put the slash in front themselves.
   const protocolPrefix = `pinaivu/${options.network}`
-  return await createLibp2p<HostServices>({
+  let node: HostNode | undefined
+  node = await createLibp2p<HostServices>({
     start: false,
     privateKey,
     nodeInfo: {
@@ -64,7 +66,7 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
     },
     addresses: { listen: options.listen },
     datastore: new BoundedDatastore(pinned(peerId)),
-    connectionGater: gater(options.isBanned),
+    connectionGater: gater({ ...options, connections: () => node?.getConnections() ?? [] }),
     transports: [tcp()],
     connectionEncrypters: [noise()],
     streamMuxers: [muxer()],
@@ -94,6 +96,7 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
       }),
     },
   })
+  return node
 }
 
 const connectionManager: NonNullable<Libp2pOptions['connectionManager']> = {
@@ -130,11 +133,6 @@ function pinned(self: PeerId): (name: string) => boolean {
   const own = `/peers/${self.toCID()}`
   const provided = `/${self}`
   return (name) => name === own || (name.startsWith('/dht/provider/') && name.endsWith(provided))
-}
-
-function gater(isBanned: (peerId: string) => boolean): ConnectionGater {
-  const deny = (peer: PeerId) => isBanned(peer.toString())
-  return { denyDialPeer: deny, denyInboundEncryptedConnection: deny }
 }
 
 function dht(network: string, records: Records) {

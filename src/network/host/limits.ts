@@ -4,6 +4,8 @@ export const connectionLimits = {
   connectionsMax: 300,
   /** Two peers that dial each other at once keep both connections; more is one peer taking slots. */
   connectionsPerPeerMax: 3,
+  /** Fifty peers and more may be behind one address; no address may take every place there is. */
+  connectionsPerHostMax: 128,
   /**
    * New connections a second from one address. libp2p's 5 cuts off honest peers: those behind one
    * NAT come back together after an outage, and a testnet of 30 starts on one loopback address.
