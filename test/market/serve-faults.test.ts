@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { PeerError } from '../../src/base/errors.ts'
+import type { Chunk, Generate } from '../../src/wire/chunk.ts'
 import { endless, silence } from '../api/scripted-engine.ts'
 import { settled } from '../base/fake-clock.ts'
 import { chat, HandEngine, type StageOptions, stage } from './serve-stage.ts'
@@ -177,14 +178,16 @@ describe('a coordinator that is gone', () => {
   })
 
   it('is none the less gone when the engine fails of it', async () => {
-    const { coordinator, engine, outcomes, logged } = await stage().then(withOne)
-    engine.script = (_job, signal) => {
-      const next = () =>
+    const generate: Generate = (_job, { signal }) => {
+      const failing = () =>
         new Promise<never>((_, reject) => {
           signal.addEventListener('abort', () => reject(new Error('what now')))
         })
-      return { [Symbol.asyncIterator]: () => ({ next }) }
+      const value: Chunk = { type: 'accepted', inputTokens: 1 }
+      const results: Promise<IteratorResult<Chunk>>[] = [Promise.resolve({ value })]
+      return { [Symbol.asyncIterator]: () => ({ next: () => results.pop() ?? failing() }) }
     }
+    const { coordinator, outcomes, logged } = await stage({ generate }).then(withOne)
     const line = await coordinator.ask()
     await line.reset()
     expect(outcomes).toEqual(['gone'])

@@ -213,6 +213,11 @@ describe('deadlines', () => {
     expect(slow.has('failed')).toBe(false)
     await clock.advance(1)
     expect(slow.last('failed').code).toBe('deadline_exceeded')
+    const whole = await (await coordinatorOf(4)).ask({ totalMs: 3000, pieces: 0 })
+    await clock.advance(2000)
+    whole.sendBody()
+    await clock.advance(1000)
+    expect(whole.last('failed').message).toBe('The answer took longer than 3000 ms.')
 
     const hand = new HandEngine()
     engine.script = hand.script

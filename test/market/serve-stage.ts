@@ -8,7 +8,7 @@ import { type Identity, identityFromSeed } from '../../src/identity/identity.ts'
 import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import { Provider, type ProviderOptions } from '../../src/market/serve/provider.ts'
 import type { FrameStream } from '../../src/network/network.ts'
-import type { Chunk } from '../../src/wire/chunk.ts'
+import type { Chunk, Generate } from '../../src/wire/chunk.ts'
 import type { FromProvider, ToProvider, WireJob } from '../../src/wire/generate.ts'
 import {
   decodeFromProvider,
@@ -48,10 +48,12 @@ export const chat = (content = 'hello', more: Partial<Sampling> = {}): Work => (
 export interface StageOptions extends Partial<ProviderOptions> {
   /** Puts the queue of the real engine before the scripted one. */
   slots?: number
+  /** In place of the scripted engine. */
+  generate?: Generate
 }
 
 /** A provider with a scripted engine in a network of memory, and coordinators that ask it. */
-export async function stage({ slots, ...options }: StageOptions = {}) {
+export async function stage({ slots, generate, ...options }: StageOptions = {}) {
   const clock = new FakeClock()
   const hub = memoryHub({ clock })
   const engine = new ScriptedEngine()
@@ -70,7 +72,7 @@ export async function stage({ slots, ...options }: StageOptions = {}) {
       network,
       engine: {
         status: () => engine.status().map((model) => ({ ...model, id: modelId(model.name) })),
-        generate: queued ?? engine.generate,
+        generate: generate ?? queued ?? engine.generate,
       },
       identity,
       verify: createVerifyNative(),
