@@ -11,7 +11,10 @@ export interface Network {
   isConnected(peerId: string): boolean
   /** Both sides have said who they are by then. Returns how to end that. */
   onConnection(listener: (event: ConnectionEvent) => void): () => void
-  /** Resolves once a peer of this network answers there; `addresses` are tried beside known ones. */
+  /**
+   * Resolves once a peer of this network answers there; `addresses`, with or without its id, are
+   * tried before known ones. The DHT is not asked: that is what `findPeer` is for.
+   */
   connect(peerId: string, addresses: readonly string[], options: Wait): Promise<void>
   disconnect(peerId: string): Promise<void>
   /** Round trip of one ping on the open connection, in milliseconds. */
@@ -19,23 +22,32 @@ export interface Network {
   /** Connections to this peer are the last to be closed when there are too many. */
   keep(peerId: string, wanted: boolean): void
 
-  /** A new stream, over a connection that is there or is made. `protocol` such as `generate/1`. */
+  /**
+   * A new stream, over a connection that is there or is made. `protocol` such as `generate/1`; one
+   * that the other side does not speak fails with `unsupported_protocol`.
+   */
   open(peerId: string, protocol: string, options: Wait): Promise<FrameStream>
-  /** Before `start`. Each stream that another peer opens is given to the handler. */
+  /**
+   * Before `start`. Each stream that another peer opens is given to the handler. When that returns,
+   * our part ends; when it throws, the stream is reset, and an error with an action is a fault.
+   */
   handle(protocol: string, handler: StreamHandler, limits: HandlerLimits): void
   /** Says of a peer what its input deserves; one that does it again and again is banned for a while. */
   fault(peerId: string, action: PeerAction, reason: string): void
 
-  /** Tells the DHT that this peer has what `key` names, now and from then on; any bytes. */
+  /**
+   * Tells the DHT that this peer has what `key` names, any bytes, from then on until a restart.
+   * Everything that needs the DHT fails with `alone` while no peer is connected.
+   */
   provide(key: Uint8Array, options: Wait): Promise<void>
   unprovide(key: Uint8Array): Promise<void>
   /** Who said so, this peer excepted; hints only. */
   findProviders(key: Uint8Array, options: Wait): AsyncIterable<PeerHint>
-  /** Keeps a record of this peer in the DHT. */
+  /** Keeps a record of this peer in the DHT; fails with `not_stored` when nobody has taken it. */
   putRecord(kind: string, value: Uint8Array, options: Wait): Promise<void>
   /** Any record of that peer that the DHT still has: perhaps an old one. */
   getRecord(kind: string, peerId: string, options: Wait): Promise<Uint8Array | undefined>
-  /** Where that peer was seen last, by the peers that are close to it in the DHT. */
+  /** Where that peer was seen last, by those close to it in the DHT; without its id, perhaps none. */
   findPeer(peerId: string, options: Wait): Promise<string[]>
 }
 
@@ -59,6 +71,7 @@ export interface ConnectionEvent {
 
 export interface PeerHint {
   peerId: string
+  /** Multiaddrs without the peer id. */
   addresses: string[]
 }
 
@@ -67,7 +80,10 @@ export interface FrameStream {
   readonly peerId: string
   /** The next frame; undefined once the other side has ended its part. Throws when it was reset. */
   read(options: Wait): Promise<Uint8Array | undefined>
-  /** Sent before this returns, unless the other side does not keep up: then `writable` resolves later. */
+  /**
+   * Never waits: what is written in one go is sent together, right after. The frame is not copied,
+   * so it must not be changed any more. Who writes much waits for `writable` in between.
+   */
   write(frame: Uint8Array): void
   /** Resolves when more may be written without piling up; throws when the stream is gone. */
   writable(options: Wait): Promise<void>
