@@ -1,5 +1,6 @@
+import { multiaddr } from '@multiformats/multiaddr'
 import { afterEach, expect, test } from 'vitest'
-import { eventually, newHost, recorder, startHost, stopHosts } from './hosts.ts'
+import { at, eventually, newHost, recorder, startHost, stopHosts } from './hosts.ts'
 
 afterEach(stopHosts)
 
@@ -50,6 +51,26 @@ test('a peer of another network is never seen, whoever dials', async () => {
   )
   expect(events).toEqual([])
   expect([...one.connected(), ...other.connected()]).toEqual([])
+})
+
+test('one of another network that speaks a protocol of this one is not served, and not banned', async () => {
+  const one = await newHost({ network: 'one' })
+  let served = 0
+  one.handle('echo/1', async () => void served++, { streamsMax: 4, opensPerSecond: 4 })
+  await one.start({ signal: AbortSignal.timeout(5_000) })
+  const other = await startHost({ network: 'other' })
+  const wait = () => ({ signal: AbortSignal.timeout(5_000) })
+  const { addrs } = one.status()
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const connection = await other.node.dial(multiaddr(at(addrs, 0)))
+    await connection.newStream(['/pinaivu/one/echo/1']).catch(() => {})
+    await eventually(() => other.node.getConnections().length === 0)
+  }
+  expect(served).toBe(0)
+  await expect(
+    one.connect(other.status().peerId, other.status().addrs, wait()),
+  ).rejects.toMatchObject({ code: 'not_of_this_network' })
+  expect(one.isConnected(other.status().peerId)).toBe(false)
 })
 
 test.each(['', 'Main', 'a b', '../x', 'x'.repeat(41), 'a/b', 'ä', '-a'])(

@@ -74,7 +74,8 @@ export class Greeter {
   }
 
   #refuse(connection: Connection, code: string, message: string, cause?: unknown): PeerError {
-    const refusal = new PeerError(code, message, { action: 'disconnect', cause })
+    // No action: it is let go here, and a peer of another network did nothing that deserves a ban.
+    const refusal = new PeerError(code, message, { cause })
     // One that was closed from the other side meanwhile is none that we refused.
     if (connection.status === 'open') {
       this.#refused.add(1, { reason: code })
