@@ -165,6 +165,7 @@ export class Coordinator implements Market, Service {
     const { signal, leave } = this.#enter(caller)
     const { clock } = this.#components
     let failed = false
+    let inputTokens: number | undefined
     try {
       const request = await this.#request(job, signal)
       let effort: Effort | undefined = this.#ownEffort(request)
@@ -175,13 +176,16 @@ export class Coordinator implements Market, Service {
           return
         }
         try {
-          let inputTokens = 0
           for await (const chunk of await effort.chunks({ signal })) {
             const { times } = effort
-            if (chunk.type === 'accepted') inputTokens = chunk.inputTokens
+            if (chunk.type === 'accepted') {
+              // The next provider counts the same prompt.
+              if (inputTokens !== undefined) continue
+              inputTokens = chunk.inputTokens
+            }
             const begins = !times.begun && isAnswer(chunk)
             this.#note(effort, chunk)
-            if (begins) yield this.#routed(request, effort, inputTokens)
+            if (begins) yield this.#routed(request, effort, inputTokens ?? 0)
             const handedOverAt = clock.elapsed()
             yield chunk
             times.held(clock.elapsed() - handedOverAt)
@@ -196,7 +200,8 @@ export class Coordinator implements Market, Service {
       }
     } catch (error) {
       // What names a parameter is the caller's own fault.
-      failed = !(error instanceof PeerError && error.param !== undefined)
+      const theirs = caller.aborted || (error instanceof PeerError && error.param !== undefined)
+      failed = !theirs
       throw error
     } finally {
       leave(failed)
@@ -297,5 +302,8 @@ const nobody: Directory = {
   modelNames: () => new Map(),
 }
 
-const isAnswer = ({ type }: Chunk): boolean =>
-  type === 'tokens' || type === 'vectors' || type === 'done'
+/** The first of these says who answers. Who left does not hear it any more. */
+function isAnswer(chunk: Chunk): boolean {
+  if (chunk.type === 'done') return !chunk.finish.includes('cancelled')
+  return chunk.type === 'tokens' || chunk.type === 'vectors'
+}

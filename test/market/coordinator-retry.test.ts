@@ -67,8 +67,9 @@ describe('before the first token, another provider takes over', () => {
     const { collect, clock, bad, good } = await two(script)
     const answer = collect()
     await clock.advance(ms + 100)
-    const { text, routed } = await answer
+    const { text, routed, chunks } = await answer
     expect(text).toBe('Hello world')
+    expect(chunks.filter(({ type }) => type === 'accepted')).toHaveLength(1)
     const [first, second] = routed.route.attempts
     expect(first).toMatchObject({ node: bad.peerId, outcome })
     expect(second).toMatchObject({ node: good.peerId, outcome: 'ok' })

@@ -169,11 +169,14 @@ export async function stage(options: Partial<CoordinatorOptions> & { remote?: fa
   const suspected: string[] = []
   const counted: string[] = []
   let watched: readonly string[] = []
-  const explores = { now: false }
+  const explores: { now: boolean | 'by chance' } = { now: false }
   const dice = seededRandom(1)
   const random: Random = {
     bytes: (length) => dice.bytes(length),
-    below: (limit) => (limit === EXPLORED_OF ? (explores.now ? 0 : 1) : dice.below(limit)),
+    below: (limit) => {
+      if (limit !== EXPLORED_OF || explores.now === 'by chance') return dice.below(limit)
+      return explores.now ? 0 : 1
+    },
   }
   const onLookUp = { found: async (_name: string) => {} }
   const discovery = {

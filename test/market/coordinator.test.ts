@@ -249,6 +249,25 @@ describe('a caller that leaves', () => {
     expect(counted).toEqual(['cancelled'])
   })
 
+  it('disputes what it did not get', async () => {
+    const { coordinator, provider } = await stage()
+    const { lines } = await provider({
+      script: async (line) => {
+        line.say(frames.accept(), frames.tokens(0, ['a']))
+        await line.hear()
+        line.say(frames.done(40, { finish: ['cancelled'] }))
+        await line.hear()
+      },
+    })
+    const leaving = new AbortController()
+    for await (const chunk of coordinator.generate(jobOf(), leaving)) {
+      if (chunk.type === 'tokens') leaving.abort()
+      if (chunk.type === 'done') expect(chunk.usage.outputTokens).toBe(1)
+    }
+    await settled()
+    expect(lines[0]?.heard[1]).toMatchObject({ type: 'ack', dispute: 'count' })
+  })
+
   it('waits for a second at most', async () => {
     const { collect, provider, clock } = await stage()
     const { lines } = await provider({
@@ -339,6 +358,43 @@ describe('many jobs at once', () => {
     await clock.advance(3_000)
     await Promise.all(answers)
     expect(providers.map(({ lines }) => lines.length)).toEqual([4, 4])
+  })
+
+  it('give newcomers a twentieth, however many they are', async () => {
+    const { collect, provider, explores, clock } = await stage()
+    const proven = await provider()
+    await collect()
+    const busy: Script = async (line) => line.say(frames.refuse('overloaded'))
+    const newcomers = []
+    for (let n = 0; n < 30; n++) newcomers.push(await provider({ script: busy }))
+    explores.now = 'by chance'
+    for (let n = 0; n < 600; n++) {
+      await collect()
+      if (n % 50 === 0) await clock.advance(1_000)
+    }
+    expect(proven.lines).toHaveLength(601)
+    const tried = newcomers.flatMap(({ lines }) => lines).length
+    expect(tried).toBeGreaterThan(600 / 40)
+    expect(tried).toBeLessThan(600 / 14)
+  })
+
+  it('are no flood to a provider', async () => {
+    const { collect, provider, clock } = await stage()
+    const { lines } = await provider({
+      script: async (line) => {
+        line.say(frames.accept(5, 10_000), frames.tokens(0, ['a']), frames.done(1))
+      },
+    })
+    await collect()
+    const answers = Array.from({ length: 500 }, () => collect())
+    await settled()
+    expect(lines.length).toBeLessThanOrEqual(200)
+    await clock.advance(1_000)
+    expect(lines.length).toBeGreaterThan(300)
+    expect(lines.length).toBeLessThanOrEqual(400)
+    await clock.advance(2_000)
+    await Promise.all(answers)
+    expect(lines).toHaveLength(501)
   })
 
   it('leave nothing behind', async () => {

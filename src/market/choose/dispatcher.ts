@@ -2,9 +2,9 @@ import type { Clock } from '../../base/clock.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import type { Random } from '../../base/random.ts'
 import type { Directory, DirectoryChange } from '../../network/discovery/directory.ts'
+import type { Work } from '../../wire/job.ts'
 import { isUsable, type Offer } from '../model-list.ts'
 import { firstByteTimeout, noProvider } from '../no-provider.ts'
-import { outputTokensMax } from '../quote.ts'
 import type { Request } from '../request.ts'
 import { type Choice, choose } from './choice.ts'
 import { Lobby } from './lobby.ts'
@@ -116,7 +116,7 @@ export class Dispatcher {
       selfExcluded: request.selfExcluded,
       tried: request.tried,
       contextTooSmall: request.contextTooSmall,
-      outputTokens: outputTokensMax(request.job.work, request.model.contextLength ?? 0),
+      outputTokens: tokensAskedFor(request.job.work),
       familiar: this.#familiar.get(request.familiarity),
       now,
     })
@@ -141,4 +141,10 @@ export class Dispatcher {
     if (others.length === 0 || random.below(EXPLORED_OF) > 0) return ranked[0]
     return others[random.below(others.length)]
   }
+}
+
+/** Of one choice; most answers are shorter than they might be. */
+function tokensAskedFor(work: Work): number {
+  if (work.kind === 'embedding') return 0
+  return work.sampling.maxTokens ?? Number.POSITIVE_INFINITY
 }

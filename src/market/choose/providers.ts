@@ -9,6 +9,8 @@ const PAIRS_MAX = 4_096
 const PEERS_MAX = 4_096
 /** What a provider grants a coordinator that it does not know. */
 const FIRST_ALLOWANCE = 1
+/** Streams a second to one peer, after a burst of as many: it takes 256 for a flood. */
+const OPENS_PER_SECOND = 200
 /** After the first refusal; twice as long after each further one in a row. */
 const BUSY_MS_MIN = 250
 /** A provider that says "ask in an hour" is asked again sooner: it may be wrong, and others wait. */
@@ -35,6 +37,21 @@ class Account {
   open = 0
   /** Jobs that this peer may have open there. */
   allowance = FIRST_ALLOWANCE
+  #opens = OPENS_PER_SECOND
+  #countedAt = 0
+
+  /** Jobs that may be opened now. */
+  room(now: number): number {
+    const opens = this.#opens + ((now - this.#countedAt) * OPENS_PER_SECOND) / 1000
+    this.#opens = Math.min(OPENS_PER_SECOND, opens)
+    this.#countedAt = now
+    return Math.max(0, Math.min(this.allowance - this.open, Math.floor(this.#opens)))
+  }
+
+  enter(): void {
+    this.open++
+    this.#opens--
+  }
 }
 
 export interface ProvidersComponents {
@@ -67,8 +84,8 @@ export class Providers {
 
   /** Jobs that may be opened there besides those that are. */
   roomAt(peerId: string): number {
-    const { allowance, open } = this.#accounts.get(peerId) ?? new Account()
-    return Math.max(0, allowance - open)
+    const account = this.#accounts.get(peerId)
+    return account === undefined ? FIRST_ALLOWANCE : account.room(this.#clock.elapsed())
   }
 
   /** It finished jobs of this model lately, and more of them than it lost. */
@@ -102,7 +119,7 @@ export class Engagement {
     this.#account = account
     this.#clock = clock
     pair.open++
-    account.open++
+    account.enter()
     pair.breaker.enter(clock.elapsed())
   }
 

@@ -55,6 +55,8 @@ const unwillingCodes: ReadonlySet<string> = new Set([
   'wrong_region',
   'unsupported',
   'unsupported_kind',
+  'unsupported_value',
+  'unsupported_field',
 ])
 
 /** What a provider says of why it does not do a job. */

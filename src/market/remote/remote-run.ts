@@ -216,21 +216,29 @@ export class RemoteRun {
       this.#drop()
       return
     }
-    this.#write({ type: 'ack', entry: new Uint8Array(), dispute: '' })
+    const dispute = this.#agrees(last) ? '' : 'count'
+    this.#write({ type: 'ack', entry: new Uint8Array(), dispute })
     this.#attempt.onParting(this.#hearEnd(this.#clock.elapsed() + CANCEL_MS))
   }
 
+  /** What is left of a cancelled answer is what we had; one that was whole already stays whole. */
+  #agrees({ finish, usage }: Extract<FromProvider, { type: 'done' }>): boolean {
+    return !finish.includes('cancelled') || usage.outputTokens === this.#check.outputTokens
+  }
+
   async #hearEnd(until: number): Promise<void> {
-    try {
-      this.#stream.close().catch(() => {})
-      const reading = this.#stream.read(this.#end)
-      const more = await this.#watch.over(reading, until, () => this.#tooLate())
-      if (more !== undefined) throw misbehaved('frames after the end of its answer')
+    this.#stream.close().catch(() => {})
+    const reading = this.#stream.read(this.#end)
+    const more = await this.#watch
+      .over(reading, until, () => this.#tooLate())
+      // It has its Ack or is gone, and owes us nothing more in either case.
+      .catch(() => 'nothing' as const)
+    if (more === undefined) {
       this.#watch.end()
-    } catch (error) {
-      this.#blame(error)
-      this.#drop()
+      return
     }
+    if (more !== 'nothing') this.#blame(misbehaved('frames after the end of its answer'))
+    this.#drop()
   }
 
   #drop(): void {
