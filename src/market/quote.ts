@@ -6,18 +6,25 @@ const TEMPLATE_TOKENS = 2_048
 const FRAME_TOKENS = 32
 
 /** What a job can come to at most, known before any work. */
-export interface Quote {
+export interface Bounds {
   inputTokens: number
   outputTokens: number
-  /** Micro-credits, rounded up once. */
-  credits: number
 }
 
-export function quote(work: Work, model: { contextLength: number; price: Price }): Quote {
-  const { contextLength, price } = model
-  const inputTokens = inputTokensMax(work, contextLength)
-  const outputTokens = lanesMax(work) * outputTokensMax(work, contextLength)
-  return { inputTokens, outputTokens, credits: creditsFor(inputTokens, outputTokens, price) }
+export function boundsOf(work: Work, contextLength: number): Bounds {
+  return {
+    inputTokens: inputTokensMax(work, contextLength),
+    outputTokens: lanesMax(work) * outputTokensMax(work, contextLength),
+  }
+}
+
+/** What a job of this size costs at this price: micro-credits, rounded up once. */
+export function quote({ inputTokens, outputTokens }: Bounds, price: Price): number {
+  const thousandths =
+    BigInt(inputTokens) * BigInt(price.input) + BigInt(outputTokens) * BigInt(price.output)
+  const credits = (thousandths + 999n) / 1000n
+  // No account holds that much: whoever compares finds that it can't be paid.
+  return Number(credits > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : credits)
 }
 
 /** No token is shorter than a byte; a prompt beyond the context is refused. */
@@ -54,12 +61,4 @@ function textsOf(work: Work): number[] {
 function lanesMax(work: Work): number {
   if (work.kind === 'embedding') return 0
   return work.sampling.choices * (work.kind === 'completion' ? work.prompts.length : 1)
-}
-
-function creditsFor(inputTokens: number, outputTokens: number, price: Price): number {
-  const thousandths =
-    BigInt(inputTokens) * BigInt(price.input) + BigInt(outputTokens) * BigInt(price.output)
-  const credits = (thousandths + 999n) / 1000n
-  // No account holds that much: whoever compares finds that it can't be paid.
-  return Number(credits > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : credits)
 }

@@ -1,9 +1,13 @@
 import type { Job, Wishes } from '../wire/job.ts'
 import type { Exclusion } from './choose/choice.ts'
 import type { MarketModel } from './market.ts'
+import { type Bounds, boundsOf } from './quote.ts'
 import type { WrittenJob } from './remote/job-writer.ts'
 import type { ProviderError } from './remote/provider-error.ts'
 import { RouteReport } from './route-report.ts'
+
+/** Of a model that was not loaded here yet. */
+const CONTEXT_LENGTH = 131_072
 
 /** By `clock.elapsed()`. */
 export interface Times {
@@ -32,6 +36,7 @@ export class Request {
   selfExcluded: Exclusion | undefined
   lastError: ProviderError | undefined
   readonly #write: (job: Job) => WrittenJob
+  #bounds: Bounds | undefined
   #written: WrittenJob | undefined
 
   constructor(
@@ -60,6 +65,12 @@ export class Request {
   /** Who served this account with this model last may have its prompt in the cache. */
   get familiarity(): string {
     return `${this.job.cacheScope} ${this.modelId}`
+  }
+
+  /** What it can come to. */
+  get bounds(): Bounds {
+    this.#bounds ??= boundsOf(this.job.work, this.model.contextLength ?? CONTEXT_LENGTH)
+    return this.#bounds
   }
 
   /** For the wire: made when it is needed, and once. */

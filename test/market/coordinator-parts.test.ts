@@ -6,7 +6,7 @@ import { Breaker } from '../../src/market/choose/breaker.ts'
 import { Lobby } from '../../src/market/choose/lobby.ts'
 import { Measurement } from '../../src/market/choose/measurements.ts'
 import { Providers } from '../../src/market/choose/providers.ts'
-import { mayExceed, quote } from '../../src/market/quote.ts'
+import { boundsOf, mayExceed, quote } from '../../src/market/quote.ts'
 import type { Work } from '../../src/wire/job.ts'
 import { FakeClock, settled } from '../base/fake-clock.ts'
 import { chat, signal } from './coordinator-stage.ts'
@@ -210,43 +210,40 @@ describe('the lobby', () => {
 })
 
 describe('a quote', () => {
-  const price = { input: 1_000, output: 2_000 }
-  const model = { contextLength: 100_000, price }
-
   it('bounds what a chat can come to', () => {
-    const { inputTokens, outputTokens, credits } = quote(chat({ maxTokens: 10, choices: 3 }), model)
-    expect(inputTokens).toBeGreaterThan(5)
-    expect(inputTokens).toBeLessThan(5_000)
-    expect(outputTokens).toBe(30)
-    expect(credits).toBe(inputTokens + 60)
+    const bounds = boundsOf(chat({ maxTokens: 10, choices: 3 }), 100_000)
+    expect(bounds.inputTokens).toBeGreaterThan(5)
+    expect(bounds.inputTokens).toBeLessThan(5_000)
+    expect(bounds.outputTokens).toBe(30)
+    expect(quote(bounds, { input: 1_000, output: 2_000 })).toBe(bounds.inputTokens + 60)
   })
 
   it('takes the rest of the context where nothing is asked for', () => {
     const { maxTokens: _, ...rest } = (chat() as Extract<Work, { kind: 'chat' }>).sampling
     const work: Work = { kind: 'completion', prompts: ['a', 'b'], sampling: rest }
-    expect(quote(work, { ...model, contextLength: 512 }).outputTokens).toBe(2 * 511)
+    expect(boundsOf(work, 512).outputTokens).toBe(2 * 511)
   })
 
   it('has no output for embeddings', () => {
-    const work: Work = { kind: 'embedding', inputs: ['a', 'bc'] }
-    expect(quote(work, model)).toMatchObject({ outputTokens: 0 })
+    expect(boundsOf({ kind: 'embedding', inputs: ['a', 'bc'] }, 512).outputTokens).toBe(0)
   })
 
   it('is whole, never negative, and rounds up once', () => {
     const anyPrice = fc.record({ input: fc.maxSafeNat(), output: fc.maxSafeNat() })
     const context = fc.integer({ min: 1, max: 10_000_000 })
     fc.assert(
-      fc.property(anyPrice, context, fc.string(), (each, contextLength, text) => {
-        const made = quote(chat({}, text), { contextLength, price: each })
-        expect(Number.isSafeInteger(made.credits)).toBe(true)
-        const exact = (made.inputTokens * each.input + made.outputTokens * each.output) / 1000
-        expect(made.credits).toBeGreaterThanOrEqual(Math.min(exact * 0.999999, 2 ** 53 - 1))
-        expect(made.inputTokens).toBeLessThanOrEqual(contextLength)
+      fc.property(anyPrice, context, fc.string(), (price, contextLength, text) => {
+        const bounds = boundsOf(chat({}, text), contextLength)
+        const credits = quote(bounds, price)
+        expect(Number.isSafeInteger(credits)).toBe(true)
+        const exact = (bounds.inputTokens * price.input + bounds.outputTokens * price.output) / 1000
+        expect(credits).toBeGreaterThanOrEqual(Math.min(exact * 0.999999, 2 ** 53 - 1))
+        expect(bounds.inputTokens).toBeLessThanOrEqual(contextLength)
       }),
     )
-    expect(
-      quote(chat({ maxTokens: 1 }), { contextLength: 1, price: { input: 1, output: 0 } }),
-    ).toEqual({ inputTokens: 1, outputTokens: 1, credits: 1 })
+    expect(quote({ inputTokens: 1, outputTokens: 1 }, { input: 1, output: 0 })).toBe(1)
+    expect(quote({ inputTokens: 1, outputTokens: 1 }, { input: 500, output: 500 })).toBe(1)
+    expect(quote({ inputTokens: 1, outputTokens: 1 }, { input: 500, output: 501 })).toBe(2)
   })
 
   it('knows which prompts cannot be too long', () => {

@@ -12,6 +12,7 @@ const candidate = (peerId: string, more: Partial<Candidate> = {}): Candidate => 
   queued: 0,
   tokensPerSecond: 50,
   price: { input: 0, output: 0 },
+  credits: 0,
   rttMs: 10,
   measured,
   busyWithUs: false,
@@ -46,16 +47,8 @@ describe('the order of candidates', () => {
       {},
       { familiar: true, measured: { ...measured, msPerToken: 40 } },
     ],
-    [
-      'a cheap one among equals',
-      { price: { input: 1, output: 1 } },
-      { price: { input: 5, output: 5 } },
-    ],
-    [
-      'a fast one that costs more',
-      { price: { input: 9, output: 9 } },
-      { measured: { ...measured, msPerToken: 25 } },
-    ],
+    ['a cheap one among equals', { credits: 2 }, { credits: 10 }],
+    ['a fast one that costs more', { credits: 18 }, { measured: { ...measured, msPerToken: 25 } }],
     ['one that keeps what it begins', {}, { measured: { ...measured, failureRate: 0.3 } }],
     ['a newcomer before one that failed lately', { ...fresh, ...full }, { shunned: true }],
     ['a near newcomer', fresh, { ...fresh, rttMs: 200 }],
@@ -86,7 +79,7 @@ describe('the order of candidates', () => {
 
   it('says why', () => {
     const [first, second] = rank([
-      candidate('a', { familiar: true, running: 1, price: { input: 1, output: 2 } }),
+      candidate('a', { familiar: true, running: 1, price: { input: 1, output: 2 }, credits: 3 }),
       candidate('b', { ...fresh, ...full }),
     ])
     expect(first && reasonsOf(first)).toEqual([
@@ -113,15 +106,14 @@ const anyMeasured = fc.record({
   failureRate: fc.double({ min: 0, max: 1, noNaN: true }),
 })
 
-const anyPrice = fc.record({ input: fc.nat(1e12), output: fc.nat(1e12) })
-
 const anyCandidate = fc.record({
   peerId: fc.uuid(),
   slots: fc.integer({ min: 1, max: 256 }),
   running: fc.nat(512),
   queued: fc.nat(512),
   tokensPerSecond: fc.double({ min: 0, max: 1e9, noNaN: true }),
-  price: anyPrice,
+  price: fc.record({ input: fc.nat(), output: fc.nat() }),
+  credits: fc.maxSafeNat(),
   rttMs: fc.option(fc.double({ min: 0, max: 10_000, noNaN: true }), { nil: undefined }),
   measured: fc.option(anyMeasured, { nil: undefined }),
   busyWithUs: fc.boolean(),
@@ -160,6 +152,7 @@ describe('for any candidates', () => {
   it('neither do speed, luck or a cache', () => {
     neverWorse((each) => ({ ...each, tokensPerSecond: each.tokensPerSecond * 2 }))
     neverWorse((each) => ({ ...each, familiar: true }))
+    neverWorse((each) => ({ ...each, credits: Math.floor(each.credits / 2) }))
     neverWorse((each) => ({ ...each, shunned: false }))
     neverWorse(({ measured: known, ...each }) => ({
       ...each,

@@ -3,6 +3,7 @@ import type { DirectoryEntry } from '../../network/discovery/directory.ts'
 import type { AdvertModel } from '../../wire/advert.ts'
 import type { Price, Wishes } from '../../wire/job.ts'
 import { isUsable, type Offer, offered } from '../model-list.ts'
+import { type Bounds, quote } from '../quote.ts'
 import type { Providers } from './providers.ts'
 import { type Candidate, type Ranked, rank } from './rank.ts'
 
@@ -32,8 +33,10 @@ export interface ChoiceInput {
   tried: ReadonlySet<string>
   /** Contexts of this length and below were too small for its prompt. */
   contextTooSmall: number
-  /** Tokens it may come to. */
+  /** Of one choice, as far as the caller says. */
   outputTokens: number
+  /** What it can come to. */
+  bounds: Bounds
   /** Who served this account with this model last. */
   familiar: string | undefined
   now: number
@@ -116,7 +119,7 @@ function notNow(
 function candidateOf(
   { entry, model }: Offer,
   providers: Pick<Providers, 'about'>,
-  { modelId, familiar, now }: ChoiceInput,
+  { modelId, familiar, bounds, now }: ChoiceInput,
 ): Candidate {
   const { peerId, rttMs, status } = entry
   const load = status?.models.find(({ id }) => id === modelId)
@@ -129,6 +132,7 @@ function candidateOf(
     queued: load?.queued ?? 0,
     tokensPerSecond: load?.tokensPerSecond ?? 0,
     price: model.price,
+    credits: quote(bounds, model.price),
     rttMs,
     measured: pair?.measurement.at(now),
     busyWithUs: open > 0,

@@ -117,6 +117,7 @@ export class Dispatcher {
       tried: request.tried,
       contextTooSmall: request.contextTooSmall,
       outputTokens: tokensAskedFor(request.job.work),
+      bounds: request.bounds,
       familiar: this.#familiar.get(request.familiarity),
       now,
     })

@@ -12,6 +12,8 @@ export interface Candidate {
   /** As it says; 0 when it does not. */
   tokensPerSecond: number
   price: Price
+  /** What the job would cost there at most. */
+  credits: number
   rttMs: number | undefined
   /** Undefined for a newcomer. */
   measured: Measured | undefined
@@ -60,7 +62,7 @@ const FAMILIAR_FACTOR = 0.7
 
 /** The best first; equals stay in the order in which they came. */
 export function rank(candidates: readonly Candidate[], outputTokens = OUTPUT_TOKENS): Ranked[] {
-  const dearest = candidates.reduce((most, { price }) => Math.max(most, sumOf(price)), 0)
+  const dearest = candidates.reduce((most, { credits }) => Math.max(most, credits), 0)
   const tokens = Math.min(outputTokens, OUTPUT_TOKENS)
   return candidates
     .map((candidate) => {
@@ -99,9 +101,9 @@ function scoreOf(
   outputTokens: number,
   dearest: number,
 ): number {
-  const { measured, price } = candidate
+  const { measured, credits } = candidate
   const failures = 1 + FAILURE_WEIGHT * (measured?.failureRate ?? 0)
-  const cost = dearest === 0 ? 1 : 1 + (PRICE_WEIGHT * sumOf(price)) / dearest
+  const cost = dearest === 0 ? 1 : 1 + (PRICE_WEIGHT * credits) / dearest
   // Never a reason to wait in its queue.
   const familiar = candidate.familiar && standing === 'proven' ? FAMILIAR_FACTOR : 1
   const ms = firstTokenMs(candidate) + waitMs(candidate) + outputTokens * msPerToken(candidate)
@@ -131,7 +133,7 @@ function waitMs({ measured, slots, running, queued }: Candidate): number {
 
 /** Why it stands where it does, for people. */
 export function reasonsOf({ candidate, standing }: Ranked): string[] {
-  const { measured, rttMs, slots, running, queued, price } = candidate
+  const { measured, rttMs, slots, running, queued, price, credits } = candidate
   const speed = `${(1000 / msPerToken({ ...candidate, running: 0 })).toFixed(1)} tokens/s`
   const known = measured?.msPerToken === undefined ? 'claimed' : 'measured'
   return [
@@ -141,12 +143,10 @@ export function reasonsOf({ candidate, standing }: Ranked): string[] {
       : `first token ${Math.round(measured.firstTokenMs)} ms`,
     `${speed} ${known}`,
     `${Math.max(0, slots - running)} of ${slots} slots free${queued > 0 ? `, ${queued} wait` : ''}`,
-    ...(sumOf(price) > 0 ? [`price ${price.input}/${price.output}`] : []),
+    ...(credits > 0 ? [`price ${price.input}/${price.output}`] : []),
     ...(measured !== undefined && measured.failureRate > 0.01
       ? [`lost ${Math.round(100 * measured.failureRate)} % of its jobs`]
       : []),
     ...(candidate.familiar ? ['had the last request of this account'] : []),
   ]
 }
-
-const sumOf = ({ input, output }: Price): number => input + output
