@@ -51,20 +51,22 @@ export class RemoteEffort implements Effort {
     const { job, attempts, wishes, written, firstTokenBy, doneBy } = this.#request
     const now = clock.elapsed()
     const { peerId } = entry
+    // What it advertises is what was promised to the client, unless that allows more.
+    const maxPrice = wishes.maxPrice ?? model.price
     const cover = written.sign({
       provider: peerId,
       model: model.id,
       attempt: attempts,
       firstTokenMs: firstTokenBy - now,
       totalMs: doneBy - now,
-      // What it advertises is what was promised to the client, unless that allows more.
-      maxPrice: wishes.maxPrice ?? model.price,
+      maxPrice,
     })
     const attempt = {
       peerId,
       addresses: entry.advert.addresses,
       job: cover,
       body: written.body,
+      maxPrice,
       work: job.work,
       contextLength: model.contextLength,
       embeddingLength: model.embeddingLength,

@@ -19,6 +19,7 @@ describe('a provider that breaks the protocol before the first token', () => {
   const lies: [what: string, script: Script][] = [
     ['sends tokens before it accepts', says(tokens(0, ['a']))],
     ['shows progress before it accepts', says(progress())],
+    ['asks for more than was agreed', says(dear())],
     ['accepts twice', says(accept(), accept())],
     ['sends scores that nobody asked for', says(accept(), scored())],
     ['refuses what it accepted', says(accept(), frames.refuse('overloaded'))],
@@ -47,6 +48,10 @@ describe('a provider that breaks the protocol before the first token', () => {
     expect(bad.lines.length).toBe(1)
   })
 
+  function dear(): FromProvider {
+    const frame = accept() as Extract<FromProvider, { type: 'accept' }>
+    return { ...frame, price: { input: 0, output: 1 } }
+  }
   function scored(): FromProvider {
     const frame = tokens(0, ['a']) as Extract<FromProvider, { type: 'tokens' }>
     return { ...frame, logprobs: [{ token: 'a', bytes: [97], logprob: -1, top: [] }] }

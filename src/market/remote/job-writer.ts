@@ -27,7 +27,7 @@ export interface AttemptTerms {
   attempt: number
   firstTokenMs: number
   totalMs: number
-  maxPrice: Price | undefined
+  maxPrice: Price
 }
 
 /** A job's bytes, the same for each provider that is asked, and its signed cover for each. */
@@ -76,7 +76,7 @@ export class JobWriter {
         expiresInMs: firstTokenMs,
         firstTokenMs,
         totalMs: inRange(terms.totalMs),
-        ...(maxPrice === undefined ? {} : { maxPrice }),
+        maxPrice,
       }
       return signJob(cover, { network, sign: (message) => identity.sign(message) })
     }

@@ -5,6 +5,7 @@ import type { FrameStream, Network } from '../../network/network.ts'
 import type { Chunk, Done } from '../../wire/chunk.ts'
 import type { FromProvider, Signed, ToProvider } from '../../wire/generate.ts'
 import { decodeFromProvider, encodeToProvider, PIECE_BYTES_MAX } from '../../wire/generate-codec.ts'
+import type { Price } from '../../wire/job.ts'
 import { AnswerCheck, type Expected, misbehaved } from './answer-check.ts'
 import { faultError, lost, ProviderError } from './provider-error.ts'
 
@@ -28,6 +29,8 @@ export interface Attempt extends Expected {
   addresses: readonly string[]
   job: Signed
   body: Uint8Array
+  /** What the job says that it may cost, per 1,000 tokens. */
+  maxPrice: Price
   /** `clock.elapsed()`, for the first token or vector. */
   firstTokenBy: number
   /** Likewise, for the whole answer. */
@@ -178,6 +181,10 @@ export class RemoteRun {
   #takeVerdict(frame: FromProvider): Chunk | undefined {
     if (frame.type === 'refuse') throw faultError(frame)
     if (frame.type !== 'accept') throw misbehaved(`${frame.type} before it accepted`)
+    const { maxPrice } = this.#attempt
+    if (frame.price.input > maxPrice.input || frame.price.output > maxPrice.output) {
+      throw misbehaved('it asks for more than the job allows')
+    }
     this.#state = 'accepted'
     this.#attempt.onAccepted(frame.allowance)
     const { inputTokens } = frame
