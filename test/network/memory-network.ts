@@ -108,6 +108,8 @@ export class MemoryNetwork implements Network {
       throw unreachable(peerId)
     }
     await this.#ask(peerId, signal, () => {
+      // A dial that was given up does not connect when the cable is back.
+      signal.throwIfAborted()
       if (!there.#running || there.#banned.has(this.peerId)) throw unreachable(peerId)
       there.#connectTo(this)
     })

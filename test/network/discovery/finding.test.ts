@@ -338,6 +338,19 @@ describe('known peers', () => {
     expect(b.listed()).toEqual([back.peerId])
   })
 
+  test('are dialled again after a cut, though nobody is left to join through', async () => {
+    const stage = new Stage()
+    const [a, b] = [await stage.peer({ rejoin: true }), await stage.peer({ rejoin: true })]
+    await stage.connect(a, b)
+    await stage.clock.advance(600_000)
+    stage.hub.cut(a.peerId, b.peerId)
+    await stage.clock.advance(300_000)
+    expect([...a.listed(), ...b.listed()]).toEqual([])
+    stage.hub.heal()
+    await stage.clock.advance(65_000)
+    expect([...a.listed(), ...b.listed()].toSorted()).toEqual([a.peerId, b.peerId].toSorted())
+  })
+
   test('are written seldom, and not without end', async () => {
     const stage = new Stage()
     const disk = new Disk()
