@@ -41,6 +41,10 @@ export interface StartOptions {
   args?: string[]
   env?: Record<string, string>
   programPath?: string
+  /** Stands in front of the command: where it runs. */
+  prefix?: readonly string[]
+  /** For other machines to reach it. */
+  listen?: string
 }
 
 export function temporaryFolder(): { path: string; remove(): void } {
@@ -52,13 +56,13 @@ export function temporaryFolder(): { path: string; remove(): void } {
 export async function startPeer(options: StartOptions = {}): Promise<PeerProcess> {
   const own = options.dataDir === undefined ? temporaryFolder() : undefined
   const dataDir = options.dataDir ?? own?.path ?? ''
+  const { prefix = [], listen = '/ip4/127.0.0.1/tcp/0' } = options
+  const [command = process.execPath, ...words] = [...prefix, process.execPath]
   const child = spawn(
-    process.execPath,
+    command,
     [
-      options.programPath ?? program,
-      'start',
-      '--json',
-      ...['--http', '127.0.0.1:0', '--listen', '/ip4/127.0.0.1/tcp/0', '--data-dir', dataDir],
+      ...[...words, options.programPath ?? program, 'start', '--json'],
+      ...['--http', '127.0.0.1:0', '--listen', listen, '--data-dir', dataDir],
       ...(options.args ?? []),
     ],
     {
