@@ -1,0 +1,189 @@
+"""The body of a job: canonical JSON (RFC 8785) that body.schema.json allows. See "The body" in
+../generate/spec.md. The schema is read from its file, so that it is put to the test as well."""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from refusal import Refused, malformed
+
+MAX_LEVELS = 16
+MAX_VALUES = 32_768
+MAX_PROMPTS_TIMES_CHOICES = 128
+MAX_STOP_BYTES = 256
+
+KINDS = ("chat", "completion", "embedding")
+_DESCRIBING = frozenset({"description"})
+# Whoever adds a field may lift what is asked of others, so an unknown one is told first.
+_VERDICT_ORDER = ("unsupported_field", "malformed", "unsupported_value")
+
+
+class BodyReader:
+    def __init__(self, schema_file: Path) -> None:
+        self._schemas = json.loads(schema_file.read_text(encoding="utf-8"))["$defs"]
+
+    def read(self, kind: str, content: bytes) -> Any:
+        if kind not in KINDS:
+            raise Refused("unsupported_kind", f"no bodies of kind {kind}")
+        value = read_canonical_json(content)
+        faults: list[Refused] = []
+        self._check(self._schemas[kind], value, kind, faults)
+        if faults:
+            raise min(faults, key=lambda fault: _VERDICT_ORDER.index(fault.code))
+        _check_beyond_schema(value)
+        return value
+
+    def _check(self, schema: dict[str, Any], value: Any, path: str, faults: list[Refused]) -> None:
+        if "$ref" in schema:
+            schema = self._schemas[schema["$ref"].removeprefix("#/$defs/")]
+        if "type" in schema and not _has_type(schema["type"], value):
+            faults.append(malformed(f"{path} is no {schema['type']}"))
+            return  # the other keywords ask about a value of that type
+        for keyword, wanted in schema.items():
+            if keyword in _LIMITS:
+                if not _LIMITS[keyword](value, wanted):
+                    faults.append(malformed(f"{path} breaks {keyword} {wanted}"))
+            elif keyword == "enum":
+                if value not in wanted:
+                    code = "unsupported_value" if isinstance(value, str) else "malformed"
+                    faults.append(Refused(code, f"{path} is {value}"))
+            elif keyword == "properties":
+                for name in wanted.keys() & value.keys():
+                    self._check(wanted[name], value[name], f"{path}.{name}", faults)
+            elif keyword == "additionalProperties":
+                for name in value.keys() - schema["properties"].keys():
+                    faults.append(Refused("unsupported_field", f"{path}.{name}"))
+            elif keyword == "prefixItems":
+                for index, (item_schema, item) in enumerate(zip(wanted, value, strict=False)):
+                    self._check(item_schema, item, f"{path}[{index}]", faults)
+            elif keyword == "items":
+                if wanted is not False:  # maxItems says the same wherever this schema has false
+                    for index, item in enumerate(value):
+                        self._check(wanted, item, f"{path}[{index}]", faults)
+            elif keyword not in _DESCRIBING and keyword != "type":
+                raise NotImplementedError(f"keyword {keyword} of JSON Schema")
+
+
+_LIMITS: dict[str, Callable[[Any, Any], bool]] = {
+    "required": lambda value, names: all(name in value for name in names),
+    "minItems": lambda value, least: len(value) >= least,
+    "maxItems": lambda value, most: len(value) <= most,
+    "minLength": lambda value, least: len(value) >= least,
+    "maxLength": lambda value, most: len(value) <= most,
+    "minimum": lambda value, least: value >= least,
+    "maximum": lambda value, most: value <= most,
+}
+
+
+def _has_type(name: str, value: Any) -> bool:
+    if name == "integer":
+        return isinstance(value, float) and value.is_integer()
+    types: dict[str, type] = {"object": dict, "array": list, "string": str, "number": float}
+    return isinstance(value, types[name])
+
+
+def _check_beyond_schema(value: dict[str, Any]) -> None:
+    sampling = value.get("sampling")
+    if sampling is None:
+        return
+    prompts = len(value.get("prompts", [None]))
+    if prompts * sampling["choices"] > MAX_PROMPTS_TIMES_CHOICES:
+        raise malformed("too many answers")
+    if any(len(stop.encode("utf-8")) > MAX_STOP_BYTES for stop in sampling["stop"]):
+        raise malformed("a stop that is too long")
+
+
+def read_canonical_json(content: bytes) -> Any:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise malformed("not UTF-8") from error
+    _check_extent(text)
+    try:
+        # Numbers are doubles to RFC 8785, so that a long integer loses digits and is found out.
+        value = json.loads(
+            text,
+            object_pairs_hook=_object_without_doubles,
+            parse_int=float,
+            parse_constant=_no_constant,
+        )
+        written = write_canonical_json(value)
+    except ValueError as error:
+        raise malformed(f"not JSON: {error}") from error
+    # Whatever has another spelling than the canonical one comes out differently.
+    if written != content:
+        raise malformed("not canonical JSON")
+    return value
+
+
+def _check_extent(text: str) -> None:
+    """Before parsing, so that a parser never sees more than it can take."""
+    level, marks, in_string, is_escaped = 0, 0, False, False
+    for character in text:
+        if in_string:
+            if is_escaped:
+                is_escaped = False
+            elif character == "\\":
+                is_escaped = True
+            elif character == '"':
+                in_string = False
+        elif character == '"':
+            in_string = True
+        elif character in "[]{},":
+            marks += 1
+            level += {"[": 1, "{": 1, "]": -1, "}": -1}.get(character, 0)
+            if level > MAX_LEVELS:
+                raise malformed("too many levels")
+    if marks > MAX_VALUES:
+        raise malformed("too many values")
+
+
+def _object_without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key twice")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def write_canonical_json(value: Any) -> bytes:
+    # Half of a surrogate pair can't be encoded: UnicodeEncodeError is a ValueError.
+    return _canonical(value).encode("utf-8")
+
+
+def _canonical(value: Any) -> str:
+    if isinstance(value, dict):
+        # RFC 8785 sorts by UTF-16 code units.
+        keys = sorted(value, key=lambda key: key.encode("utf-16-be"))
+        return "{" + ",".join(f"{_canonical(key)}:{_canonical(value[key])}" for key in keys) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(_canonical(item) for item in value) + "]"
+    if isinstance(value, float):
+        return _canonical_number(value)
+    # Strings, true, false and null: the escapes of Python are those of RFC 8785.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _canonical_number(number: float) -> str:
+    """Number::toString of ECMAScript, from the shortest digits, which repr() finds too."""
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("a number that no double holds")
+    if number == 0:
+        return "0"
+    sign = "-" if number < 0 else ""
+    _, digit_tuple, exponent = Decimal(repr(abs(number))).normalize().as_tuple()
+    assert isinstance(exponent, int)
+    digits = "".join(map(str, digit_tuple))
+    point = len(digits) + exponent  # where the decimal point is, counted from the first digit
+    if 0 < point <= 21:
+        whole, fraction = digits[:point].ljust(point, "0"), digits[point:]
+        return sign + whole + (f".{fraction}" if fraction else "")
+    if -6 < point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    mantissa = digits[0] + (f".{digits[1:]}" if len(digits) > 1 else "")
+    return f"{sign}{mantissa}e{point - 1:+d}"
