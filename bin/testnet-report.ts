@@ -12,13 +12,15 @@ export interface TestnetReport {
   starting(testnet: Testnet): void
   ready(testnet: Testnet, ms: number): void
   event(testnet: Testnet, event: TestnetEvent): void
-  /** Called about once a second; absent where nobody looks at them. */
-  figures?(rows: readonly TestnetRow[]): void
+  readonly wants: 'no figures' | 'figures when ready' | 'figures at once'
+  /** Called about once a second. */
+  figures(rows: readonly TestnetRow[]): void
   stopping(testnet: Testnet): void
 }
 
 /** For programs: the ready line, then events. */
 export class JsonReport implements TestnetReport {
+  readonly wants = 'no figures'
   readonly #output: Output
   #ready = false
 
@@ -40,6 +42,8 @@ export class JsonReport implements TestnetReport {
     if (this.#ready) print(this.#output, safeJson(event))
   }
 
+  figures(): void {}
+
   stopping(): void {}
 }
 
@@ -52,13 +56,16 @@ export class PersonReport implements TestnetReport {
   readonly #paint: Paint
   readonly #live: LiveLines | undefined
   #summary: { text: string; at: number } | undefined
-  #ready = false
 
   constructor({ stdout, env }: Pick<Io, 'stdout' | 'env'>) {
     this.#output = stdout
     this.#paint = paintFor(stdout, env)
     const inPlace = stdout.isTTY === true && env.TERM !== 'dumb'
     this.#live = inPlace ? new LiveLines(stdout, this.#paint) : undefined
+  }
+
+  get wants(): 'figures when ready' | 'figures at once' {
+    return this.#live === undefined ? 'figures when ready' : 'figures at once'
   }
 
   starting({ peers }: Testnet): void {
@@ -71,7 +78,6 @@ export class PersonReport implements TestnetReport {
   }
 
   ready(testnet: Testnet, ms: number): void {
-    this.#ready = true
     this.#print(...readyLines(testnet, ms, this.#output.isTTY === true, this.#paint))
   }
 
@@ -89,9 +95,10 @@ export class PersonReport implements TestnetReport {
       this.#live.draw(testnetLines(rows, this.#output.columns ?? columnsDefault))
       return
     }
+    if (rows.some(([{ state }, said]) => state === 'up' && said === undefined)) return
     const text = testnetSummary(rows)
     const at = performance.now()
-    if (!this.#ready || text === this.#summary?.text) return
+    if (text === this.#summary?.text) return
     if (this.#summary === undefined) {
       const table = testnetLines(rows, Number.POSITIVE_INFINITY)
       this.#print(...table.map((line) => line.text), '')

@@ -3,8 +3,10 @@ import type { LiveLine } from './live-lines.ts'
 import { shortId } from './network-peers.ts'
 import { type Colour, type Column, noPaint, table } from './text.ts'
 
-/** A peer of the testnet and what it said last. */
-export type TestnetRow = readonly [peer: TestnetPeer, figures: PeerFigures | undefined]
+/** What a peer that was asked said last; one that is frozen, or very late, says nothing. */
+export type Said = PeerFigures | 'nothing'
+/** A peer of the testnet, and what it said if it was asked. */
+export type TestnetRow = readonly [peer: TestnetPeer, said: Said | undefined]
 
 const columns: readonly Column[] = [
   { title: 'NAME' },
@@ -29,7 +31,8 @@ export function testnetLines(rows: readonly TestnetRow[], width: number): LiveLi
 }
 
 function cellsOf(row: TestnetRow): string[] {
-  const [peer, figures] = row
+  const [peer, said] = row
+  const figures = figuresOf(said)
   const id = peer.ready?.peerId
   const known = (text: (figures: PeerFigures) => string) =>
     figures === undefined ? '-' : text(figures)
@@ -47,15 +50,17 @@ function cellsOf(row: TestnetRow): string[] {
   ]
 }
 
-/** A peer that is up and does not say what it does is frozen, or very late. */
-const stateOf = ([{ state }, figures]: TestnetRow): string =>
-  state === 'up' && figures === undefined ? 'silent' : state
+const figuresOf = (said: Said | undefined): PeerFigures | undefined =>
+  said === 'nothing' ? undefined : said
+
+const stateOf = ([{ state }, said]: TestnetRow): string =>
+  state === 'up' && said === 'nothing' ? 'silent' : state
 
 const colours: Readonly<Record<string, Colour>> = { down: 'red', silent: 'yellow' }
 
 /** All peers together, in one line. What one writes, another only passes on. */
 export function testnetSummary(rows: readonly TestnetRow[]): string {
-  const known = rows.flatMap(([, figures]) => figures ?? [])
+  const known = rows.flatMap(([, said]) => figuresOf(said) ?? [])
   const serving = known.filter(({ serves }) => serves.length > 0)
   const sum = (list: readonly PeerFigures[], of: (figures: PeerFigures) => number) =>
     list.reduce((total, figures) => total + of(figures), 0)

@@ -1,11 +1,11 @@
+import { once } from 'node:events'
 import { extname, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { peersMax, peersMin, Testnet, TestnetPeerError } from '../testnet/index.ts'
 import { type Command, type Input, numberOf } from './command.ts'
 import { exitCodes, type Io, print } from './io.ts'
-import { JsonReport, PersonReport, type TestnetReport } from './testnet-report.ts'
-import type { TestnetRow } from './testnet-rows.ts'
+import { JsonReport, PersonReport } from './testnet-report.ts'
+import { watchTestnet } from './testnet-watch.ts'
 import { safeLine } from './text.ts'
 
 const peersDefault = 5
@@ -55,41 +55,30 @@ export async function runTestnet(input: Input, io: Io, program: string): Promise
     onEvent: (event) => report.event(net, event),
     ...(typeof dir === 'string' ? { dir: input.dataDir } : {}),
   })
-  const started = new AbortController()
-  const starting = follow(net, report, AbortSignal.any([io.signal, started.signal]))
+  const ended = new AbortController()
+  const signal = AbortSignal.any([io.signal, ended.signal])
+  const watch = () => watchTestnet(net, (rows) => report.figures(rows), signal)
   const began = performance.now()
+  report.starting(net)
+  let watching = report.wants === 'figures at once' ? watch() : undefined
   try {
-    report.starting(net)
     await net.start({ signal: io.signal })
-    const ms = Math.round(performance.now() - began)
-    started.abort()
-    await starting
-    report.ready(net, ms)
-    await follow(net, report, io.signal)
+    report.ready(net, Math.round(performance.now() - began))
+    watching ??= report.wants === 'no figures' ? untilAborted(io.signal) : watch()
+    await watching
     report.stopping(net)
   } catch (error) {
     if (error instanceof TestnetPeerError) print(io.stderr, ...error.log.map(safeLine))
     // Interrupted before it was up: that is what the user wanted.
     if (!io.signal.aborted) throw error
   } finally {
-    started.abort()
-    await starting
+    ended.abort()
+    await watching
     await net.stop()
   }
   return exitCodes.done
 }
 
-const FRAME_MS = 1000
-
-/** Reports what the peers do, until the signal comes. */
-async function follow(net: Testnet, report: TestnetReport, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    const rows = net.peers.map(async (peer): Promise<TestnetRow> => {
-      return [peer, report.figures === undefined ? undefined : await peer.figures({ signal })]
-    })
-    const told = await Promise.all(rows)
-    // What the end cut off says nothing of the peers.
-    if (!signal.aborted) report.figures?.(told)
-    await sleep(FRAME_MS, undefined, { signal }).catch(() => {})
-  }
+async function untilAborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, 'abort')
 }

@@ -88,16 +88,16 @@ const figures: PeerFigures = {
   ...{ tokensPerSecond: 87.44, requests: 12, faults: 1 },
 }
 
-function row(given: Partial<TestnetPeer>, said: PeerFigures | undefined): TestnetRow {
+function row(given: Partial<TestnetPeer>, said: TestnetRow[1]): TestnetRow {
   const peer = { name: 'peer-2', region: 'DE', roles: ['provider'], pid: 1, ready: undefined }
-  return [{ ...peer, state: 'up', figures: async () => said, ...given }, said]
+  return [{ ...peer, state: 'up', figures: async () => undefined, ...given }, said]
 }
 
 describe('the table of a testnet', () => {
   it('shows who does what, and who is silent or down', () => {
     const rows = [
       row({}, figures),
-      row({ name: 'peer-3', region: undefined }, undefined),
+      row({ name: 'peer-3', region: undefined }, 'nothing'),
       row({ name: 'peer-4', state: 'down' }, undefined),
     ]
     expect(testnetLines(rows, 200)).toEqual([
