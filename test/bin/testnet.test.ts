@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { parseCommandLine } from '../../bin/command.ts'
 import { runTestnet, testnet } from '../../bin/testnet.ts'
 import { type TestnetRow, testnetLines, testnetSummary } from '../../bin/testnet-rows.ts'
@@ -9,8 +9,14 @@ import { type Stage, stage } from './stage.ts'
 
 const program = join(import.meta.dirname, '../testnet/fake-peer.ts')
 
-const run = (io: Stage, ...args: string[]) =>
-  runTestnet(parseCommandLine(testnet, ['--peers', '3', ...args], io.env), io, program)
+function run(io: Stage, ...args: string[]): Promise<number> {
+  const done = runTestnet(parseCommandLine(testnet, ['--peers', '3', ...args], io.env), io, program)
+  onTestFinished(async () => {
+    io.interrupt()
+    await done.catch(() => {})
+  })
+  return done
+}
 
 describe('the command testnet', () => {
   it('prints one ready line for programs, then events', async () => {
