@@ -34,6 +34,9 @@ const FLOAT = 5
 
 export const UINT32_MAX = 2 ** 32 - 1
 
+/** Protobuf's own, without the negative ones. */
+const ENUM_MAX = 2 ** 31 - 1
+
 interface Range {
   min?: number
   max?: number
@@ -125,9 +128,16 @@ export function readEnum<N extends readonly string[]>(
   reader: Reader,
   { values, unknown }: EnumOptions<N>,
 ): N[number] {
-  const value: N[number] | undefined = values[reader.varint()] ?? unknown
+  const number = reader.varint()
+  if (number > ENUM_MAX) reader.fail(`is not between 0 and ${ENUM_MAX}`)
+  const value: N[number] | undefined = values[number] ?? unknown
   if (value !== undefined) return value
-  throw unsupported('unsupported_value', reader.where, 'has a value of a newer version')
+  reader.unsupported ??= unsupported(
+    'unsupported_value',
+    reader.where,
+    'has a value of a newer version',
+  )
+  return values[0] as N[number]
 }
 
 export function enumeration<const N extends readonly string[]>(

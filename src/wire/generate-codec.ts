@@ -9,7 +9,7 @@ import {
 } from './generate-shape.ts'
 import { malformed } from './malformed.ts'
 import { fitting, param, sentence } from './rules.ts'
-import { decode, encode } from './shape.ts'
+import { decode, decodeForm, encode } from './shape.ts'
 import { checkSignature, type Signing, signPayload, type Verifying } from './signed.ts'
 
 export { BODY_BYTES_MAX, RESUME_BYTES_MAX, TOKENS_MAX } from './generate-shape.ts'
@@ -37,7 +37,8 @@ interface Ends extends Verifying {
 
 /** A job whose `kind` this version does not know has the kind `unknown`. */
 export function openJob(signed: Signed, ends: Ends): WireJob {
-  const flat = decode(jobShape, signed.payload, signed.payload.length)
+  const { value: flat, unsupported } = decodeForm(jobShape, signed.payload, signed.payload.length)
+  checkTogether(flat)
   if (flat.coordinator !== ends.coordinator) {
     throw refusal('not_yours', 'The job is of another coordinator than the one that sent it.')
   }
@@ -45,14 +46,19 @@ export function openJob(signed: Signed, ends: Ends): WireJob {
     throw refusal('not_for_me', 'The job is for another provider.')
   }
   checkSignature('job', signed, flat.coordinator, ends)
+  if (unsupported !== undefined) throw unsupported
   const { priceCapped, maxPriceInput: input, maxPriceOutput: output, ...job } = flat
+  return priceCapped ? { ...job, maxPrice: { input, output } } : job
+}
+
+/** What a field says of another. */
+function checkTogether(job: FlatJob): void {
   if ((job.resumeBytes === 0) !== (job.resumeHash.length === 0)) {
     throw malformed('Job.resume_hash', 'must be there if, and only if, there is a resume')
   }
-  if (!priceCapped && (input > 0 || output > 0)) {
+  if (!job.priceCapped && (job.maxPriceInput > 0 || job.maxPriceOutput > 0)) {
     throw malformed('Job.price_capped', 'is missing')
   }
-  return priceCapped ? { ...job, maxPrice: { input, output } } : job
 }
 
 const refusal = (code: string, message: string) =>
@@ -60,8 +66,13 @@ const refusal = (code: string, message: string) =>
 
 export const encodeResumes = (resumes: Resume[]): Uint8Array => encode(resumesShape, { resumes })
 
-export const decodeResumes = (bytes: Uint8Array): Resume[] =>
-  decode(resumesShape, bytes, RESUME_BYTES_MAX).resumes
+export function decodeResumes(bytes: Uint8Array): Resume[] {
+  const { resumes } = decode(resumesShape, bytes, RESUME_BYTES_MAX)
+  if (new Set(resumes.map(({ choice }) => choice)).size < resumes.length) {
+    throw malformed('Resumes.resumes', 'have a choice twice')
+  }
+  return resumes
+}
 
 export function encodeToProvider(frame: ToProvider): Uint8Array {
   switch (frame.type) {

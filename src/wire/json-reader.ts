@@ -3,20 +3,20 @@ import { malformed, unsupported } from './malformed.ts'
 
 // Each checks one parsed value. `where` names it in a refusal: `messages[2].role`.
 
-/**
- * The members of an object. One that this version does not know changes what is asked for, so the
- * whole is refused.
- */
-export function readObject(
-  value: Json | undefined,
-  where: string,
-  keys: readonly string[],
-): Readonly<Record<string, Json | undefined>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw malformed(where, value === undefined ? 'is missing' : 'is not an object')
-  }
-  const stranger = Object.keys(value).find((key) => !keys.includes(key))
-  if (stranger === undefined) return value
+type JsonObject = Readonly<Record<string, Json | undefined>>
+
+export const isObject = (value: Json | undefined): value is { [key: string]: Json } =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+export function readObject(value: Json | undefined, where: string): JsonObject {
+  if (isObject(value)) return value
+  throw malformed(where, value === undefined ? 'is missing' : 'is not an object')
+}
+
+/** A member that this version does not know changes what is asked for, so the whole is refused. */
+export function checkKeys(value: Json | undefined, where: string, keys: readonly string[]): void {
+  const stranger = isObject(value) && Object.keys(value).find((key) => !keys.includes(key))
+  if (typeof stranger !== 'string') return
   const place = where === 'body' ? stranger : `${where}.${stranger}`
   throw unsupported('unsupported_field', place.slice(0, 100), 'is not known here')
 }

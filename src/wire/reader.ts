@@ -1,3 +1,4 @@
+import type { PeerError } from '../base/errors.ts'
 import { malformed } from './malformed.ts'
 
 // Why not a library's reader: those at hand read beyond the end, wrap numbers that are too large,
@@ -11,6 +12,8 @@ const SHORT_BYTES = 16
 /** Bytes of a varint of 64 bits; ours have 53, but an unknown field may be of that kind. */
 const VARINT_BYTES_MAX = 10
 
+const LONGER_THAN_NEEDED = 'has a number that is longer than it needs to be'
+
 const floats = new Float32Array(1)
 const floatBytes = new Uint8Array(floats.buffer)
 
@@ -21,6 +24,8 @@ export class Reader {
   end: number
   /** What is being read, for the message of a refusal. */
   where: string
+  /** The first value that only a newer version knows: refused when all else is well formed. */
+  unsupported: PeerError | undefined
 
   constructor(bytes: Uint8Array, where: string) {
     this.bytes = bytes
@@ -41,7 +46,7 @@ export class Reader {
       const byte = this.#byte()
       value += (byte & 127) * scale
       if (byte < 128) {
-        if (byte === 0) this.fail('has a number that is longer than it needs to be')
+        if (byte === 0) this.fail(LONGER_THAN_NEEDED)
         if (value > Number.MAX_SAFE_INTEGER) break
         return value
       }
@@ -98,8 +103,14 @@ export class Reader {
   }
 
   #skipVarint(): void {
-    for (let n = 0; n < VARINT_BYTES_MAX; n++) if (this.#byte() < 128) return
-    this.fail('has a number that does not end')
+    for (let n = 1; n < VARINT_BYTES_MAX; n++) {
+      const byte = this.#byte()
+      if (byte >= 128) continue
+      if (byte === 0 && n > 1) this.fail(LONGER_THAN_NEEDED)
+      return
+    }
+    // Nine bytes hold 63 bits.
+    if (this.#byte() !== 1) this.fail('has a number that is not below 2^64, or too long')
   }
 
   #byte(): number {

@@ -1,3 +1,4 @@
+import type { PeerError } from '../base/errors.ts'
 import type { Field } from './fields.ts'
 import { Reader } from './reader.ts'
 import { Writer } from './writer.ts'
@@ -128,6 +129,7 @@ export function oneof<M extends Fields>(name: string, members: M): Oneof<M> {
         reader.where = slot.where
         found = { type: slot.key, value: slot.field.read(reader, undefined) } as Members<M>
       }
+      if (reader.unsupported !== undefined) throw reader.unsupported
       return found
     },
 
@@ -148,9 +150,23 @@ export function encode<T>(shape: Shape<T>, value: T): Uint8Array<ArrayBuffer> {
   return writer.finish()
 }
 
-/** Throws `malformed`. What comes back shares no memory with `bytes`. */
+/** Throws `malformed`, else `unsupported_value`. What comes back shares no memory with `bytes`. */
 export function decode<T>(shape: Shape<T>, bytes: Uint8Array, bytesMax: number): T {
+  const { value, unsupported } = decodeForm(shape, bytes, bytesMax)
+  if (unsupported !== undefined) throw unsupported
+  return value
+}
+
+/** A message that is well formed, and the refusal of what only a newer version knows in it. */
+interface WellFormed<T> {
+  value: T
+  unsupported: PeerError | undefined
+}
+
+/** For what is checked in between: whether a signature is good, say. Throws `malformed` alone. */
+export function decodeForm<T>(shape: Shape<T>, bytes: Uint8Array, bytesMax: number): WellFormed<T> {
   const reader = new Reader(bytes, shape.name)
   if (bytes.length > bytesMax) reader.fail(`is longer than ${bytesMax} bytes`)
-  return shape.read(reader)
+  const value = shape.read(reader)
+  return { value, unsupported: reader.unsupported }
 }

@@ -2,7 +2,15 @@ import { type Json, parseCanonicalJson } from './canonical-json.ts'
 import type { JobKind } from './generate.ts'
 import { VECTOR_LENGTH_MAX } from './generate-shape.ts'
 import { limits, type Message, type Role, type Sampling, type Work } from './job.ts'
-import { readArray, readInteger, readNumber, readObject, readString } from './json-reader.ts'
+import {
+  checkKeys,
+  isObject,
+  readArray,
+  readInteger,
+  readNumber,
+  readObject,
+  readString,
+} from './json-reader.ts'
 import { malformed, unsupported } from './malformed.ts'
 
 /** A conversation of 4,096 messages has 12,300 values, the largest bias 3,100. */
@@ -18,26 +26,39 @@ export function decodeWork(kind: JobKind, body: Uint8Array): Work {
   if (read === undefined) {
     throw unsupported('unsupported_kind', 'Job.kind', 'is a kind of work that is not done here')
   }
-  return read(parseCanonicalJson(body, 'body', bounds))
+  const value = parseCanonicalJson(body, 'body', bounds)
+  checkAllKeys(value, bodyKeys[kind] ?? [])
+  return read(value)
+}
+
+const bodyKeys: Partial<Record<JobKind, readonly string[]>> = {
+  chat: ['messages', 'sampling'],
+  completion: ['prompts', 'sampling'],
+  embedding: ['inputs', 'dimensions'],
+}
+
+/** Before anything else: a field of a newer version may lift what is asked of the others. */
+function checkAllKeys(body: Json, known: readonly string[]): void {
+  checkKeys(body, 'body', known)
+  if (!isObject(body)) return
+  checkKeys(body.sampling, 'sampling', samplingKeys)
+  if (!Array.isArray(body.messages)) return
+  body.messages.forEach((message, at) => {
+    checkKeys(message, `messages[${at}]`, ['role', 'content'])
+  })
 }
 
 const readers: Partial<Record<JobKind, (body: Json) => Work>> = {
   chat(body) {
-    const fields = readObject(body, 'body', ['messages', 'sampling'])
-    return {
-      kind: 'chat',
-      messages: readArray(
-        fields.messages,
-        'messages',
-        { min: 1, max: limits.messagesMax },
-        readMessage,
-      ),
-      sampling: readSampling(fields.sampling),
-    }
+    const fields = readObject(body, 'body')
+    const range = { min: 1, max: limits.messagesMax }
+    const messages = readArray(fields.messages, 'messages', range, readMessage)
+    const sampling = readSampling(fields.sampling)
+    return { kind: 'chat', messages: messages.map(withKnownRole), sampling }
   },
 
   completion(body) {
-    const fields = readObject(body, 'body', ['prompts', 'sampling'])
+    const fields = readObject(body, 'body')
     const range = { min: 1, max: limits.promptsMax }
     const prompts = readArray(fields.prompts, 'prompts', range, readString)
     const sampling = readSampling(fields.sampling)
@@ -48,7 +69,7 @@ const readers: Partial<Record<JobKind, (body: Json) => Work>> = {
   },
 
   embedding(body) {
-    const fields = readObject(body, 'body', ['inputs', 'dimensions'])
+    const fields = readObject(body, 'body')
     const range = { min: 1, max: limits.embeddingInputsMax }
     const inputs = readArray(fields.inputs, 'inputs', range, readInput)
     if (fields.dimensions === undefined) return { kind: 'embedding', inputs }
@@ -69,14 +90,25 @@ function readInput(value: Json, where: string): string {
 
 const roles: readonly Role[] = ['system', 'user', 'assistant']
 
-function readMessage(value: Json, where: string): Message {
-  const fields = readObject(value, where, ['role', 'content'])
-  const named = readString(fields.role, `${where}.role`)
-  const role = roles.find((known) => known === named)
-  if (role === undefined) {
-    throw unsupported('unsupported_value', `${where}.role`, 'is not a role that is known here')
+interface Named {
+  role: string
+  content: string
+}
+
+/** Of any role: what is malformed beside an unknown one is told first. */
+function readMessage(value: Json, where: string): Named {
+  const fields = readObject(value, where)
+  return {
+    role: readString(fields.role, `${where}.role`),
+    content: readString(fields.content, `${where}.content`),
   }
-  return { role, content: readString(fields.content, `${where}.content`) }
+}
+
+function withKnownRole({ role: named, content }: Named, at: number): Message {
+  const role = roles.find((known) => known === named)
+  if (role !== undefined) return { role, content }
+  const where = `messages[${at}].role`
+  throw unsupported('unsupported_value', where, 'is not a role that is known here')
 }
 
 const samplingKeys = [
@@ -95,7 +127,7 @@ const samplingKeys = [
 const at = (key: string): string => `sampling.${key}`
 
 function readSampling(value: Json | undefined): Sampling {
-  const fields = readObject(value, 'sampling', samplingKeys)
+  const fields = readObject(value, 'sampling')
   const number = (key: string, min: number, max: number) =>
     readNumber(fields[key], at(key), { min, max })
   const integer = (key: string, min: number, max: number) =>

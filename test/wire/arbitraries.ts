@@ -158,8 +158,9 @@ export const wireJob: fc.Arbitrary<WireJob> = fc
     resumeHash: resume?.hash ?? new Uint8Array(),
   }))
 
-export const resumes: fc.Arbitrary<Resume[]> = list(
+export const resumes: fc.Arbitrary<Resume[]> = fc.uniqueArray(
   fc.record({ choice, text, ids: list(uint32, 20) }),
+  { maxLength: 8, selector: ({ choice }) => choice },
 )
 
 const signed: fc.Arbitrary<Signed> = fc.record({ payload: bytes(1, 200), signature: bytes(64) })
