@@ -30,9 +30,11 @@ class BodyReader:
         value = read_canonical_json(content)
         faults: list[Refused] = []
         self._check(self._schemas[kind], value, kind, faults)
+        faults.sort(key=lambda fault: _VERDICT_ORDER.index(fault.code))
+        if not faults or faults[0].code == "unsupported_value":
+            _check_beyond_schema(value)
         if faults:
-            raise min(faults, key=lambda fault: _VERDICT_ORDER.index(fault.code))
-        _check_beyond_schema(value)
+            raise faults[0]
         return value
 
     def _check(self, schema: dict[str, Any], value: Any, path: str, faults: list[Refused]) -> None:
@@ -132,7 +134,7 @@ def _check_extent(text: str) -> None:
         elif character == '"':
             in_string = True
         elif character in "[]{},":
-            marks += 1
+            marks += character in "[{,"
             level += {"[": 1, "{": 1, "]": -1, "}": -1}.get(character, 0)
             if level > MAX_LEVELS:
                 raise malformed("too many levels")

@@ -250,10 +250,16 @@ def _has_whole_finite_vectors(vectors: dict[str, Any]) -> bool:
     return all(math.isfinite(number) for (number,) in struct.iter_unpack("<f", values))
 
 
+def _has_each_choice_once(resumes: dict[str, Any]) -> bool:
+    choices = [resume["choice"] for resume in resumes["resumes"]]
+    return len(set(choices)) == len(choices)
+
+
 # What is said of several fields of a message together.
 WHOLE: dict[str, list[Bound]] = {
     "Advert": [_declares_only_itself],
     "Job": [_caps_prices_or_has_none, _has_hash_with_resumes_only],
+    "Resumes": [_has_each_choice_once],
     "Vectors": [_has_whole_finite_vectors],
 }
 

@@ -84,11 +84,15 @@ def read_model_id(text: str) -> dict[str, str]:
 def write_model_id(value: dict[str, str]) -> str:
     if value["type"] == "declared":
         return f"declared:{value['name']}@{value['peerId']}"
-    content = _CID_HEADER + bytes.fromhex(value["sha256"])
+    return f"cid:{write_cid(bytes.fromhex(value['sha256']))}"
+
+
+def write_cid(sha256: bytes) -> str:
+    content = _CID_HEADER + sha256
     digits = -(-8 * len(content) // 5)
     number = int.from_bytes(content, "big") << 5 * digits - 8 * len(content)
     text = "".join(_BASE32[number >> 5 * (digits - 1 - i) & 31] for i in range(digits))
-    return f"cid:b{text}"
+    return f"b{text}"
 
 
 def is_model_id(text: str) -> bool:

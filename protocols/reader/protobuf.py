@@ -15,6 +15,7 @@ from refusal import malformed
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MAX_UINT64 = 2**53 - 1
 MAX_UINT32 = 2**32 - 1
+MAX_ENUM = 2**31 - 1
 MAX_ANY_VARINT = 2**64 - 1
 MAX_TAG = 2**32 - 1
 
@@ -172,9 +173,9 @@ class Decoder:
             return rest.varint(1) == 1
         if field.type == "uint64":
             return rest.varint(MAX_UINT64)
-        number = rest.varint(MAX_UINT32)
         if field.type == "uint32":
-            return number
+            return rest.varint(MAX_UINT32)
+        number = rest.varint(MAX_ENUM)
         names = self._schema.enums[field.type]
         if number not in names:
             if field.type not in ENUMS_WITH_UNKNOWN:

@@ -5,6 +5,7 @@
 It was written from the specifications alone. Exit code 0: it agrees with every vector.
 """
 
+import hashlib
 import hmac
 import json
 import math
@@ -20,7 +21,7 @@ import ed25519
 import names
 from body import BodyReader, write_canonical_json
 from frames import join_frames, split_frames
-from records import TABLES, Circumstances, Protocol
+from records import SIGNED_FORMS, TABLES, Circumstances, Protocol
 from refusal import Refused, malformed
 
 
@@ -92,11 +93,10 @@ class Vectors:
             return Reading(body, write_canonical_json(body))
         if message in ("ModelId", "LookupKey"):
             return _read_text(message, content)
-        if message.startswith("Signed"):
-            record = message.removeprefix("Signed")
-            value = self._protocol.read_signed(record, content, self._known)
+        if message in SIGNED_FORMS:
+            value = self._protocol.read_signed(message, content, self._known)
             network = self._known.network
-            return Reading(value, self._protocol.write_signed(record, value, self._seed, network))
+            return Reading(value, self._protocol.write_signed(message, value, self._seed, network))
         decoded = self._protocol.read(message, content)
         if decoded is None:
             return Reading(None, None)
@@ -119,6 +119,10 @@ class Vectors:
             root = hmac.digest(bytes_of_hex(case["nonce"]), content, "sha256").hex()
             if root != case["prompt_root"]:
                 raise Disagreement(f"got prompt_root {root}; expected {case['prompt_root']}")
+        if "cid" in case:
+            cid = names.write_cid(hashlib.sha256(content).digest())
+            if cid != case["cid"]:
+                raise Disagreement(f"got cid {cid}; expected {case['cid']}")
 
     def check_bad(self, case: dict[str, Any]) -> None:
         try:

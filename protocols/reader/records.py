@@ -15,7 +15,9 @@ from protobuf import Decoder, encode
 from refusal import Refused, malformed
 
 MAX_SMALL_RECORD = 8 * KIB  # an advert or a departure, signed
-_KNOWN_ADDRESS = re.compile("/(ip4|ip6|dns|dns4|dns6|dnsaddr)/[^/]+/tcp/[0-9]+")
+_KNOWN_ADDRESS = re.compile(
+    "/(ip4/[0-9.]+|ip6/[0-9a-fA-F:.]+|dns(4|6|addr)?/[A-Za-z0-9._-]+)/tcp/[0-9]{1,5}"
+)
 _FRAMES = frozenset({"Request", "Status", "ToProvider", "FromProvider"})
 
 
@@ -45,22 +47,23 @@ class Protocol:
     def write(self, message_name: str, value: dict[str, Any]) -> bytes:
         return encode(self.schema, message_name, value)
 
-    def read_signed(self, record: str, data: bytes, known: Circumstances) -> dict[str, Any]:
-        form = SIGNED_FORMS[record]
+    def read_signed(self, name: str, data: bytes, known: Circumstances) -> dict[str, Any]:
+        form = SIGNED_FORMS[name]
         if len(data) > form.max_bytes:
             raise malformed("too long for what it is")
         signed, _ = self._decode("Signed", data)
         assert signed is not None
-        value, unsupported = self._decode(record, signed["payload"])
+        value, unsupported = self._decode(form.message, signed["payload"])
         assert value is not None
         form.check_parties(value, known)
-        covered = covered_bytes(record, known.network, signed["payload"])
+        covered = covered_bytes(form.message, known.network, signed["payload"])
         if not _is_signed_by(value[form.signer_field], covered, signed["signature"]):
             raise Refused("bad_signature", f"not signed by {form.signer_field}")
         _refuse_unsupported(unsupported)
         return value
 
-    def write_signed(self, record: str, value: dict[str, Any], seed: bytes, network: str) -> bytes:
+    def write_signed(self, name: str, value: dict[str, Any], seed: bytes, network: str) -> bytes:
+        record = SIGNED_FORMS[name].message
         payload = self.write(record, _of_this_version(value))
         signature = sign(seed, covered_bytes(record, network, payload))
         return self.write("Signed", {"payload": payload, "signature": signature})
@@ -96,8 +99,12 @@ def covered_bytes(record: str, network: str, payload: bytes) -> bytes:
 
 
 def _may_come_from_anybody(_record: dict[str, Any], _known: Circumstances) -> None:
-    """Adverts are found in the DHT, and anybody may bring a departure. (That an answer to `ask`
-    is the answerer's own is a rule of the exchange.)"""
+    """Adverts are found in the DHT, and anybody may bring a departure."""
+
+
+def _check_answerer(advert: dict[str, Any], known: Circumstances) -> None:
+    if advert["peer_id"] != known.signer:
+        raise Refused("not_yours", "of another peer than the one that was asked")
 
 
 def _check_job(job: dict[str, Any], known: Circumstances) -> None:
@@ -109,15 +116,17 @@ def _check_job(job: dict[str, Any], known: Circumstances) -> None:
 
 @dataclass(frozen=True)
 class SignedForm:
+    message: str
     signer_field: str
     max_bytes: int
     check_parties: Callable[[dict[str, Any], Circumstances], None]
 
 
 SIGNED_FORMS = {
-    "Advert": SignedForm("peer_id", MAX_SMALL_RECORD, _may_come_from_anybody),
-    "Departure": SignedForm("peer_id", MAX_SMALL_RECORD, _may_come_from_anybody),
-    "Job": SignedForm("coordinator", MAX_FRAME, _check_job),
+    "SignedAdvert": SignedForm("Advert", "peer_id", MAX_SMALL_RECORD, _may_come_from_anybody),
+    "AnswerToAsk": SignedForm("Advert", "peer_id", MAX_SMALL_RECORD, _check_answerer),
+    "SignedDeparture": SignedForm("Departure", "peer_id", MAX_SMALL_RECORD, _may_come_from_anybody),
+    "SignedJob": SignedForm("Job", "coordinator", MAX_FRAME, _check_job),
 }
 
 TABLES: dict[str, Table] = {"advert": ADVERT, "status": STATUS, "generate": GENERATE}

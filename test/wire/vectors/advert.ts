@@ -16,7 +16,7 @@ import {
   signature,
   smallOrder,
 } from './cases.ts'
-import { content, fixed32, group, join, lying, number, unknown } from './raw.ts'
+import { content, fixed32, fixed64, group, join, lying, number, padded, unknown } from './raw.ts'
 
 const signing = { network, sign: (message: Uint8Array) => alice.sign(message) }
 const id = cidModelId(new Uint8Array(32).fill(0xab))
@@ -141,6 +141,23 @@ const withUdp = encode(advertShape, {
   addresses: ['/ip4/192.0.2.1/udp/7463/quic-v1', tcp],
 })
 
+/** By their spelling, the first three are for this version. */
+const spelled = [
+  '/ip4/999.9.9.9/tcp/99999',
+  '/ip6/::ffff:192.0.2.1/tcp/0',
+  '/dnsaddr/-a_b..c/tcp/00443',
+]
+const notForUs = [
+  '/ip4/a.example/tcp/1',
+  '/ip6/fe80::1%eth0/tcp/1',
+  '/dns/a.example/tcp/123456',
+  '/dns/a.example/tcp/https',
+  '/dns5/a.example/tcp/1',
+  '/dns/a.example/tcp/1/ws',
+  `${tcp}/p2p/${alice.peerId}`,
+]
+const withAddresses = (addresses: string[]) => signed(encode(advertShape, { ...flat, addresses }))
+
 export const advertGood: Good[] = [
   good('SignedAdvert', 'minimal', signAdvert(minimal, signing)),
   good('SignedAdvert', 'every field', signAdvert(full, signing)),
@@ -152,8 +169,16 @@ export const advertGood: Good[] = [
     signed(payload),
   ),
   good('SignedAdvert', 'an address of another transport', signed(withUdp), signed(withTcp)),
+  good(
+    'SignedAdvert',
+    'addresses that lead nowhere',
+    withAddresses([...spelled, ...notForUs]),
+    withAddresses(spelled),
+  ),
+  good('AnswerToAsk', 'of the peer that was asked', valid),
   good('SignedDeparture', 'minimal', signDeparture({ peerId: alice.peerId, sequence: 1 }, signing)),
   good('SignedDeparture', 'a departure', departure),
+  good('SignedDeparture', 'of 8 KiB', padded(departure, 8192), departure),
   good('Request', 'ask', encodeAdvertRequest({ type: 'ask' })),
   good('Request', 'departure', encodeAdvertRequest({ type: 'departure', signed: departure })),
   good('Request', 'a request of a newer version', unknown()),
@@ -228,6 +253,17 @@ const noKey = `12D3Koo${'1'.repeat(45)}`
 const inNameOf = (peerId: string, by: Uint8Array) =>
   signed(encode(advertShape, { ...flat, peerId }), by)
 
+const bobs = { ...flat, peerId: bob.peerId }
+const bobsPayload = encode(advertShape, bobs)
+const ofBob = signed(bobsPayload, signature('advert', bobsPayload, { by: bob }))
+const ofBobsKey = signature('advert', payload, { by: bob })
+
+const bytesOf = (...values: number[]) => Uint8Array.from(values)
+const nines = new Array<number>(9).fill(0x80)
+const unknownNumber = (...values: number[]) => bytesOf(0xc0, 0x0c, ...values)
+/** Of an advert, behind its sequence. */
+const rest = join(number(3, 1), content(7, content(5, 'cpu')))
+
 const payloads: [name: string, payload: Uint8Array][] = [
   ['no hardware', join(content(1, alice.peerId), number(2, 1), number(3, 1))],
   ['an empty payload', new Uint8Array()],
@@ -249,6 +285,14 @@ const payloads: [name: string, payload: Uint8Array][] = [
   ['a field with number 0', join(payload, Uint8Array.of(0, 0))],
   ['a field with number 2^29', join(payload, number(2 ** 29, 1))],
   ['a wire type that there is none of', join(payload, Uint8Array.of(0xc6, 0x0c))],
+  ['an unknown number longer than it needs to be', join(payload, unknownNumber(0x81, 0))],
+  ['an unknown number of ten bytes that needs nine', join(payload, unknownNumber(...nines, 0))],
+  ['an unknown number of 2^64', join(payload, unknownNumber(...nines, 2))],
+  ['an unknown fixed number that is cut off', join(payload, fixed64(203).subarray(0, -1))],
+  ['an unknown length longer than it needs to be', join(payload, bytesOf(0xca, 0x0c, 0x81, 0, 1))],
+  ['an unknown field with a long number', join(payload, bytesOf(0xc0, 0x8c, 0, 1))],
+  ['a field with a number written long', join(content(1, alice.peerId), bytesOf(0x90, 0, 1), rest)],
+  ['a length longer than it needs to be', join(payload, bytesOf(0x4a, 0x80, 0))],
 ]
 
 /** An unknown number that does not end within ten bytes. */
@@ -292,9 +336,24 @@ export const advertBad: Bad[] = [
     return bad('SignedDeparture', name, signed(payload, signature('departure', payload)))
   }),
   bad('SignedDeparture', 'an advert', valid, 'bad_signature'),
+  bad('SignedDeparture', 'of more than 8 KiB', padded(departure, 8193)),
+  bad('AnswerToAsk', 'of another peer', ofBob, 'not_yours'),
+  bad(
+    'AnswerToAsk',
+    'of another peer, without its signature',
+    inNameOf(bob.peerId, forged),
+    'not_yours',
+  ),
+  bad(
+    'AnswerToAsk',
+    'of another peer, and malformed',
+    signed(encode(advertShape, { ...bobs, ttlS: 0 })),
+  ),
+  bad('AnswerToAsk', 'signed by another peer', signed(payload, ofBobsKey), 'bad_signature'),
   bad('Request', 'two contents', join(content(1, ''), content(2, departure))),
   bad('Request', 'ask in a wrong wire type', number(1, 1)),
   bad('Request', 'a departure of more than 8 KiB', content(2, new Uint8Array(8193))),
+  bad('Request', 'a departure without a signature', content(2, content(1, payload))),
   bad('Request', 'cut off', content(2, departure).subarray(0, -1)),
   bad('ModelId', 'of 31 bytes', join(cidModelId(new Uint8Array(31)))),
   bad('ModelId', 'of another codec', join(`cid:bafyrei${id.slice(11)}`)),

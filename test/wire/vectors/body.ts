@@ -62,6 +62,16 @@ const chat = (messages: string, settings = drawn) =>
   `{"messages":${messages},"sampling":${settings}}`
 const hi = '[{"content":"Hi","role":"user"}]'
 const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
+const strange = '{"content":"","role":"tool"}'
+const mute = '{"role":"user"}'
+const newer = drawn.replace('{', '{"A":0,')
+
+/** With a field of a newer version that makes up for the values that are missing. */
+function ofValues(count: number): string {
+  const wrap = (filling: string) => `{"a":[${filling}0],${chat(hi).slice(1)}`
+  const missing = count - (wrap('').match(/[[{,]/g)?.length ?? 0)
+  return wrap(`${'[],'.repeat(missing / 2)}${'0,'.repeat(missing % 2)}`)
+}
 
 const chats: [name: string, body: string | Uint8Array, error?: string][] = [
   ['nothing', ''],
@@ -79,11 +89,16 @@ const chats: [name: string, body: string | Uint8Array, error?: string][] = [
   ['an escape that is not needed', chat(hi.replace('Hi', '\\u0048i'))],
   ['half a surrogate pair', chat(hi.replace('Hi', '\\ud800'))],
   ['a control character as it is', chat(hi.replace('Hi', '\t'))],
-  ['bytes that are not UTF-8', join(chat(hi).slice(0, 25), Uint8Array.of(0xff), chat(hi).slice(25))],
+  [
+    'bytes that are not UTF-8',
+    join(chat(hi).slice(0, 25), Uint8Array.of(0xff), chat(hi).slice(25)),
+  ],
   ['17 deep', `{"a":${nested(16)}}`],
   ['100,000 deep', nested(100_000)],
   ['100,000 open brackets', '['.repeat(100_000)],
-  ['32,769 values', `[${'0,'.repeat(32_768)}0]`],
+  ['16 deep', `{"a":${nested(15)}}`, 'unsupported_field'],
+  ['32,768 values', ofValues(32_768), 'unsupported_field'],
+  ['32,769 values', ofValues(32_769)],
   ['no messages', `{"sampling":${drawn}}`],
   ['no sampling', `{"messages":${hi}}`],
   ['an empty list of messages', chat('[]')],
@@ -99,6 +114,32 @@ const chats: [name: string, body: string | Uint8Array, error?: string][] = [
     chat(hi, drawn.replace('{', '{"A":0,')),
     'unsupported_field',
   ],
+  ['a new field, and a space', chat(hi, newer).replace(':', ': ')],
+  ['a new field in the sampling, and no content', chat(`[${mute}]`, newer), 'unsupported_field'],
+  [
+    'a new field in a message, and no sampling',
+    `{"messages":[${mute.replace('{', '{"name":0,')}]}`,
+    'unsupported_field',
+  ],
+  [
+    'a new field in message 4,097',
+    chat(`[${`${mute},`.repeat(4096)}{"name":0}]`),
+    'unsupported_field',
+  ],
+  ['a new field, and a role of a newer version', chat(`[${strange}]`, newer), 'unsupported_field'],
+  ['fields where a list belongs', chat('{"name":0}')],
+  ['a list where fields belong', chat(hi, '[{"A":0}]')],
+  ['a role of a newer version, and no content', chat(`[${strange},${mute}]`)],
+  [
+    'a role of a newer version, and no choice',
+    chat(`[${strange}]`, drawn.replace('"choices":1', '"choices":0')),
+  ],
+  [
+    'a role of a newer version, and a long stop',
+    chat(`[${strange}]`, drawn.replace('[],"temp', `["${'é'.repeat(129)}"],"temp`)),
+  ],
+  ['an empty role', chat('[{"content":"","role":""}]'), 'unsupported_value'],
+  ['a role of a number', chat('[{"content":"","role":1}]')],
 ]
 
 const samplings: [name: string, from: string, to: string][] = [
@@ -143,6 +184,14 @@ const others: [kind: string, name: string, body: string, error?: string][] = [
   ['embedding', 'no dimensions', '{"dimensions":0,"inputs":["a"]}'],
   ['embedding', '16,001 dimensions', '{"dimensions":16001,"inputs":["a"]}'],
   ['embedding', 'messages', chat(hi), 'unsupported_field'],
+  ['embedding', 'a new field, and no inputs', '{"A":0}', 'unsupported_field'],
+  [
+    'completion',
+    'a new field, and no prompts',
+    `{"prompts":[],"sampling":${newer}}`,
+    'unsupported_field',
+  ],
+  ['image', 'no JSON of a kind that has no bodies here', '{', 'unsupported_kind'],
   ['image', 'of a kind that has no bodies here', '{"prompt":"a cat"}', 'unsupported_kind'],
 ]
 

@@ -1,4 +1,6 @@
+import { sha256 } from '@noble/hashes/sha2.js'
 import { promptRoot } from '../../../src/wire/job-body.ts'
+import { cidModelId } from '../../../src/wire/model-id.ts'
 import { advertBad, advertGood } from './advert.ts'
 import { bodyBad, bodyGood } from './body.ts'
 import { alice, type Bad, bob, type Good, network } from './cases.ts'
@@ -37,6 +39,7 @@ function goodCase({ name, message, bytes, again }: Good): object {
     ...(message.startsWith('body/')
       ? { nonce: packHex(nonce), prompt_root: packHex(promptRoot(nonce, bytes)) }
       : {}),
+    ...(message === 'LookupKey' ? { cid: cidModelId(sha256(bytes)).slice('cid:'.length) } : {}),
   }
 }
 

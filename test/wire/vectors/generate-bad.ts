@@ -3,7 +3,7 @@ import { fromProviderShape, jobShape, toProviderShape } from '../../../src/wire/
 import { encode } from '../../../src/wire/shape.ts'
 import { alice, type Bad, bad, bob, malleated, signature } from './cases.ts'
 import { hash, minimalJob } from './generate.ts'
-import { content, fixed32, group, join, lying, number } from './raw.ts'
+import { content, fixed32, group, join, lying, number, varint } from './raw.ts'
 
 const times = <T>(count: number, value: T): T[] => Array.from({ length: count }, () => value)
 const OVER_32_BITS = 2 ** 32
@@ -54,6 +54,44 @@ const jobsOutOfBounds: [name: string, change: Partial<FlatJob>][] = [
 const payload = job({})
 const honest = signature('job', payload)
 
+const newer = number(18, 2)
+const strange = { provider: alice.peerId, coordinator: bob.peerId }
+const faulty = number(25, 1001)
+const forged = new Uint8Array(64)
+
+/** Which one is told. */
+const severalFaults: [
+  name: string,
+  payload: Uint8Array,
+  by: Uint8Array | undefined,
+  code: string,
+][] = [
+  [
+    'malformed, not theirs, not for us, not signed',
+    job({ ...strange, attempt: 0 }),
+    forged,
+    'malformed',
+  ],
+  [
+    'a price that is no cap, and not theirs',
+    job({ ...strange, maxPriceInput: 1 }),
+    forged,
+    'malformed',
+  ],
+  ['a resume without a hash, not signed', job({ resumeBytes: 1 }), forged, 'malformed'],
+  ['not theirs, not for us, not signed, new', join(job(strange), newer), forged, 'not_yours'],
+  [
+    'not for us, not signed, new',
+    join(job({ provider: alice.peerId }), newer),
+    forged,
+    'not_for_me',
+  ],
+  ['not signed, new', join(payload, newer), forged, 'bad_signature'],
+  ['new, then malformed', join(newer, job({ attempt: 0 }), faulty), undefined, 'malformed'],
+  ['malformed, then new', join(job({ attempt: 0 }), faulty, newer), undefined, 'malformed'],
+  ['new, and cut off', join(newer, payload.subarray(0, -1)), undefined, 'malformed'],
+]
+
 const jobs: Bad[] = [
   ...jobsOutOfBounds.map(([name, change]) => bad('SignedJob', name, signed(job(change)))),
   bad('SignedJob', 'a kind in the wrong wire type', signed(join(payload, content(8, '\x01')))),
@@ -72,6 +110,19 @@ const jobs: Bad[] = [
   }),
   bad('SignedJob', 'for another provider', signed(job({ provider: alice.peerId })), 'not_for_me'),
   bad('SignedJob', 'of another coordinator', signed(job({ coordinator: bob.peerId })), 'not_yours'),
+  ...(
+    [
+      ['a kind of 2^31', 8, 2 ** 31],
+      ['a kind of -1', 8, 2n ** 64n - 1n],
+      ['a verification of 2^31', 18, 2 ** 31],
+      ['a verification of -1', 18, 2n ** 64n - 1n],
+    ] as const
+  ).map(([name, field, value]) =>
+    bad('SignedJob', name, signed(join(payload, number(field, value)))),
+  ),
+  ...severalFaults.map(([name, payload, by, error]) =>
+    bad('SignedJob', name, signed(payload, by ?? signature('job', payload)), error),
+  ),
   ...(
     [
       ['a signature of zeros', new Uint8Array(64)],
@@ -138,7 +189,11 @@ const fromProviderBad: [name: string, type: string, fields: object][] = [
   ['21 alternatives', 'tokens', { logprobs: [{ ...logprob, top: times(21, logprob) }] }],
   ['a token of 513 bytes', 'tokens', { logprobs: [{ ...logprob, token: 't'.repeat(513) }] }],
   ['a probability that is no number', 'tokens', { logprobs: [{ ...logprob, logprob: NaN }] }],
-  ['more than certain', 'tokens', { logprobs: [{ ...logprob, logprob: Number.POSITIVE_INFINITY }] }],
+  [
+    'more than certain',
+    'tokens',
+    { logprobs: [{ ...logprob, logprob: Number.POSITIVE_INFINITY }] },
+  ],
   ['a tool with a line break', 'tokens', { toolName: 'a\nb' }],
   ['vectors of no length', 'vectors', { ...vectors, length: 0 }],
   ['vectors above 16,000', 'vectors', { ...vectors, length: 16_001 }],
@@ -182,16 +237,50 @@ export const generateBad: Bad[] = [
   bad('FromProvider', 'two contents', join(tokens, content(7, ''))),
   bad('FromProvider', 'the same content twice', join(tokens, tokens)),
   bad('FromProvider', 'ids that are not packed', content(4, number(3, 5))),
-  bad('FromProvider', 'ids in two pieces', content(4, join(content(3, '\x05'), content(3, '\x06')))),
+  bad(
+    'FromProvider',
+    'ids in two pieces',
+    content(4, join(content(3, '\x05'), content(3, '\x06'))),
+  ),
   bad('FromProvider', 'an id that is cut off', content(4, content(3, Uint8Array.of(0x80)))),
   bad('FromProvider', 'ids that reach beyond their field', content(4, lying(3, 3, '\x05'))),
   bad('FromProvider', 'a text of 4 GiB', content(4, lying(4, 2 ** 32 - 1, 'x'))),
   bad('FromProvider', 'a content longer than its frame', lying(4, 200, 'x')),
   bad('FromProvider', 'text that is not UTF-8', content(4, content(4, Uint8Array.of(0xff)))),
   bad('FromProvider', 'a float in place of text', content(4, fixed32(4, 0, 0, 0, 0))),
-  bad('FromProvider', 'a channel of a newer version', content(4, number(6, 3)), 'unsupported_value'),
+  bad(
+    'FromProvider',
+    'a channel of a newer version',
+    content(4, number(6, 3)),
+    'unsupported_value',
+  ),
+  bad('FromProvider', 'a channel of -1', content(4, number(6, 2n ** 64n - 1n))),
+  bad(
+    'FromProvider',
+    'a channel of a newer version, and faults',
+    content(4, join(number(6, 3), number(1, 128))),
+  ),
+  bad(
+    'FromProvider',
+    'a channel of a newer version twice',
+    content(4, join(number(6, 3), number(6, 3))),
+  ),
+  bad(
+    'FromProvider',
+    'a channel of a newer version, and more',
+    join(content(4, number(6, 3)), content(7, '')),
+  ),
+  bad('FromProvider', 'an end of 2^31', content(11, content(1, varint(2n ** 31n)))),
+  bad(
+    'FromProvider',
+    'an id longer than it needs to be',
+    content(4, content(3, Uint8Array.of(0x81, 0))),
+  ),
+  bad('FromProvider', 'no ids, and ids', content(4, join(content(3, ''), content(3, '\x05')))),
   bad('FromProvider', 'cut off', tokens.subarray(0, -1)),
   bad('Resumes', 'choice 128', content(1, number(1, 128))),
+  bad('Resumes', 'a choice twice', join(content(1, number(1, 3)), content(1, number(1, 3)))),
+  bad('Resumes', 'the first choice twice', join(content(1, ''), content(1, number(1, 0)))),
   bad('Resumes', '129 choices', join(...times(129, content(1, '')))),
   bad('Resumes', 'text that is not UTF-8', content(1, content(2, Uint8Array.of(0xff)))),
   bad('Resumes', 'cut off', content(1, content(2, 'x')).subarray(0, -1)),

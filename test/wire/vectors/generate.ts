@@ -9,7 +9,7 @@ import { cidModelId } from '../../../src/wire/model-id.ts'
 import { encode } from '../../../src/wire/shape.ts'
 import { signedShape } from '../../../src/wire/signed.ts'
 import { alice, bob, type Good, good, network, signature as signatureOf } from './cases.ts'
-import { content, join, number, unknown } from './raw.ts'
+import { content, join, number, unknown, varint } from './raw.ts'
 
 const signing = { network, sign: (message: Uint8Array) => alice.sign(message) }
 export const hash = (byte: number): Uint8Array => new Uint8Array(32).fill(byte)
@@ -91,10 +91,10 @@ const nothing = { input: 0, output: 0 }
 /** A job of a version that knows a tenth kind and more fields. */
 const kindless: WireJob = { ...minimalJob, kind: 'unknown' }
 const payloadOfTomorrow = join(signJob(kindless, signing).payload, number(8, 10), unknown())
-const kindOfTomorrow = encode(signedShape, {
-  payload: payloadOfTomorrow,
-  signature: signatureOf('job', payloadOfTomorrow),
-})
+const signedPayload = (payload: Uint8Array) =>
+  encode(signedShape, { payload, signature: signatureOf('job', payload) })
+const kindOfTomorrow = signedPayload(payloadOfTomorrow)
+const lastKind = signedPayload(join(signJob(kindless, signing).payload, number(8, 2 ** 31 - 1)))
 
 const toProvider: [name: string, frame: ToProvider][] = [
   ['a job', { type: 'job', job: signJob(fullJob, signing) }],
@@ -182,12 +182,20 @@ const fromProvider: [name: string, frame: FromProvider][] = [
       tool: { index: 2, name: 'get_weather', callId: 'call_1' },
     },
   ],
+  [
+    'tokens with a tool, of another channel',
+    { ...tokens, tool: { index: 1, name: 'a', callId: 'b' } },
+  ],
   ['tokens without text', { ...tokens, ids: times(256, 7), text: '' }],
   ['tokens with much text', { ...tokens, text: 'x'.repeat(32 * 1024) }],
   ['a vector', { type: 'vectors', first: 0, length: 2, values: Float32Array.of(0.6, -0.8) }],
   [
     'the longest vector',
     { type: 'vectors', first: 2047, length: 16_000, values: new Float32Array(16_000) },
+  ],
+  [
+    'a vector of no input that can be',
+    { type: 'vectors', first: 2047, length: 1, values: Float32Array.of(1, -1) },
   ],
   ['provisional', { type: 'provisional', choice: 0, first: 4, ids: [5], text: 'x', drafter: '' }],
   [
@@ -220,6 +228,7 @@ export const generateGood: Good[] = [
   good('SignedJob', 'at its bounds', signed(largestJob)),
   good('SignedJob', 'a price of nothing', signed({ ...minimalJob, maxPrice: nothing })),
   good('SignedJob', 'a kind of a newer version', kindOfTomorrow, signed(kindless)),
+  good('SignedJob', 'the last kind that an enum can have', lastKind, signed(kindless)),
   ...toProvider.map(([name, frame]) => good('ToProvider', name, encodeToProvider(frame))),
   good('ToProvider', 'a frame of a newer version', unknown()),
   good(
@@ -227,6 +236,12 @@ export const generateGood: Good[] = [
     'a frame with fields of a newer version',
     join(unknown(), content(3, join(unknown(), content(1, '\x05'))), unknown()),
     encodeToProvider({ type: 'cancel', received: [5] }),
+  ),
+  good(
+    'ToProvider',
+    'an empty list, written out',
+    content(3, content(1, '')),
+    encodeToProvider({ type: 'cancel', received: [] }),
   ),
   ...fromProvider.map(([name, frame]) => good('FromProvider', name, encodeFromProvider(frame))),
   good('FromProvider', 'a frame of a newer version', unknown()),
@@ -239,7 +254,7 @@ export const generateGood: Good[] = [
   good(
     'FromProvider',
     'an end that a newer version knows',
-    content(11, content(1, '\x07\x01')),
+    content(11, content(1, join(varint(2n ** 31n - 1n), varint(1n)))),
     encodeFromProvider({
       ...done,
       finish: ['unknown', 'stop'],
@@ -251,8 +266,8 @@ export const generateGood: Good[] = [
     'Resumes',
     'of two choices',
     encodeResumes([
-      { choice: 0, text: 'Once é', ids: [1, 2, 300] },
       { choice: 127, text: '', ids: [] },
+      { choice: 0, text: 'Once é', ids: [1, 2, 300] },
     ]),
   ),
 ]

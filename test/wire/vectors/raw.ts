@@ -35,6 +35,10 @@ export const group = (field: number): Uint8Array => join(tag(field, 3), tag(fiel
 
 export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
+/** Made so long by a field of a newer version, of a length that takes two bytes. */
+export const padded = (bytes: Uint8Array, length: number): Uint8Array =>
+  join(bytes, content(200, new Uint8Array(length - bytes.length - 4)))
+
 /** Fields of a newer version, one of each wire type. */
 export const unknown = (): Uint8Array =>
   join(number(200, 2n ** 64n - 1n), content(201, 'new'), fixed32(202, 1, 2, 3, 4), fixed64(203))

@@ -131,6 +131,11 @@ export const readers: Record<string, VectorReader> = {
     (value) => signAdvert(value, signing),
     advertShape as never,
   ),
+  AnswerToAsk: signed(
+    (bytes) => openAdvert(bytes, { ...opening, from: alice.peerId }),
+    (value) => signAdvert(value, signing),
+    advertShape as never,
+  ),
   SignedDeparture: signed(
     (bytes) => openDeparture(bytes, opening),
     (value) => signDeparture(value, signing),

@@ -26,6 +26,9 @@ const largest: Status = {
   })),
 }
 
+const speed = (...bytes: number[]) =>
+  join(number(1, 1), content(3, join(content(1, load.id), fixed32(6, ...bytes))))
+
 export const statusGood: Good[] = [
   good('Status', 'minimal', encodeStatus(minimal)),
   good('Status', 'every field', encodeStatus(full)),
@@ -36,12 +39,8 @@ export const statusGood: Good[] = [
     join(unknown(), encodeStatus(full), unknown()),
     encodeStatus(full),
   ),
-  good(
-    'Status',
-    'zeros written out',
-    join(number(1, 1), number(2, 0)),
-    encodeStatus(minimal),
-  ),
+  good('Status', 'a speed of minus zero', speed(0, 0, 0, 0x80)),
+  good('Status', 'zeros written out', join(number(1, 1), number(2, 0)), encodeStatus(minimal)),
   good(
     'Status',
     'fields in another order',
@@ -52,9 +51,6 @@ export const statusGood: Good[] = [
 
 const withLoad = (change: Partial<ModelLoad>) =>
   encode(statusShape, { ...minimal, models: [{ ...load, ...change }] })
-const speed = (...bytes: number[]) =>
-  join(number(1, 1), content(3, join(content(1, load.id), fixed32(6, ...bytes))))
-
 export const statusBad: Bad[] = [
   bad('Status', 'nothing', new Uint8Array()),
   bad('Status', 'sequence 0', number(1, 0)),
