@@ -10,6 +10,7 @@ import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import { PeerError } from '../../base/errors.ts'
+import { batchedEncrypter, batchedMuxer } from './batching.ts'
 import { BoundedDatastore } from './bounded-datastore.ts'
 import { gater } from './gater.ts'
 import { gossip } from './gossip.ts'
@@ -68,8 +69,8 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
     datastore: new BoundedDatastore(pinned(peerId)),
     connectionGater: gater({ ...options, connections: () => node?.getConnections() ?? [] }),
     transports: [tcp()],
-    connectionEncrypters: [noise()],
-    streamMuxers: [muxer()],
+    connectionEncrypters: [batchedEncrypter(noise())],
+    streamMuxers: [batchedMuxer(muxer())],
     connectionManager,
     connectionMonitor: { protocolPrefix, pingTimeout: { minTimeout: connections.pingMs } },
     peerDiscovery: options.onLanPeer ? [await lan(options.network, options.onLanPeer)] : [],
