@@ -78,9 +78,9 @@ export async function openStoreOn(
 /**
  * Typed tables over one sorted database.
  *
- * `commit` is durable: it resolves after the fsync, and concurrent commits share one. `table.put`
- * and `table.del` are for caches: written at once, without fsync, and not in step with commits
- * that still wait. After a failed write the store is read-only (`storage_failed`) until reopened.
+ * `commit` is durable: it resolves after the fsync, and concurrent commits share one. `write`,
+ * `table.put` and `table.del` are for what can be had again: written at once, without fsync, and
+ * not in step with commits that still wait. After a failed write the store is read-only (`storage_failed`) until reopened.
  */
 export class Store {
   readonly #backend: Backend
@@ -100,17 +100,7 @@ export class Store {
     this.#group = new GroupCommit((rows) => this.#write(rows, true), options)
     this.#host = {
       backend,
-      write: async (rows) => {
-        this.#assertOpen()
-        if (this.#failure !== undefined) throw new StorageFailedError('no', this.#failure.cause)
-        if (this.#unsynced >= options.unsyncedMax) {
-          throw new BusyError('The disk is behind with writing. Ask again in a second.')
-        }
-        this.#unsynced += 1
-        await this.#write(rows, false).finally(() => {
-          this.#unsynced -= 1
-        })
-      },
+      write: (rows) => this.#writeUnsynced(rows),
       assertOpen: () => this.#assertOpen(),
       keyBytesMax: options.keyBytesMax,
       valueBytesMax: options.valueBytesMax,
@@ -143,6 +133,14 @@ export class Store {
     return this.#group.commit(batch)
   }
 
+  /**
+   * Writes the batch at once, all or nothing, without waiting for the disk: for what can be had
+   * again elsewhere. A crash of the machine may take the last of these back, never one from between.
+   */
+  async write(batch: Batch): Promise<void> {
+    await this.#writeUnsynced(batch.seal())
+  }
+
   /** Whether no table holds any row. */
   async isEmpty(): Promise<boolean> {
     const all = { gte: new Uint8Array(0), lt: Uint8Array.of(0xff), reverse: false, limit: 1 }
@@ -158,6 +156,18 @@ export class Store {
 
   #assertOpen(): void {
     if (this.#closing !== undefined) throw new StorageClosedError()
+  }
+
+  async #writeUnsynced(rows: readonly Row[]): Promise<void> {
+    this.#assertOpen()
+    if (this.#failure !== undefined) throw new StorageFailedError('no', this.#failure.cause)
+    if (this.#unsynced >= this.#options.unsyncedMax) {
+      throw new BusyError('The disk is behind with writing. Ask again in a second.')
+    }
+    this.#unsynced += 1
+    await this.#write(rows, false).finally(() => {
+      this.#unsynced -= 1
+    })
   }
 
   async #write(rows: readonly Row[], sync: boolean): Promise<void> {

@@ -78,9 +78,10 @@ describe('group commit', () => {
   })
 
   it('bounds unsynced writes under way', async () => {
-    const { backend, table } = await setUp({ unsyncedMax: 2 })
+    const { backend, store, table } = await setUp({ unsyncedMax: 2 })
     backend.held = true
-    const puts = [table.put(1, new Uint8Array(1)), table.put(2, new Uint8Array(1))]
+    const batch = store.batch().put(table, 2, new Uint8Array(1))
+    const puts = [table.put(1, new Uint8Array(1)), store.write(batch)]
     await expect(table.put(3, new Uint8Array(1))).rejects.toMatchObject({ code: 'overloaded' })
     backend.release()
     await Promise.all(puts)

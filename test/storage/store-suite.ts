@@ -174,6 +174,19 @@ export function storeSuite(name: string, makePlace: () => Promise<StorePlace>): 
       expect(await allRows(accounts)).toEqual([['a', 2]])
     })
 
+    it('written without fsync happen together as well, and before any read that follows', async () => {
+      const store = await openNew()
+      const log = store.table('log', { key: integerKey, value: bytesValue })
+      const index = store.table('index', { key: textKey, value: anyJson })
+      const batch = store.batch().put(log, 0, Uint8Array.of(1)).put(index, 'a', 0)
+      await store.write(batch)
+      expect(await allRows(log)).toEqual([[0, Uint8Array.of(1)]])
+      expect(await allRows(index)).toEqual([['a', 0]])
+      expect(() => batch.put(index, 'b', 1)).toThrow(/already/)
+      await store.close()
+      await expect(store.write(store.batch())).rejects.toMatchObject({ code: 'storage_closed' })
+    })
+
     it('cannot change any more once committed', async () => {
       const store = await openNew()
       const table = store.table('bytes', bytes)
