@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bounds import ADVERT, GENERATE, KIB, STATUS, Bounds, Table
+from bounds import ADVERT, GENERATE, KIB, MIB, STATUS, Bounds, Table
 from ed25519 import sign, verify
 from frames import MAX_FRAME
 from names import key_of_peer_id
@@ -18,7 +18,8 @@ MAX_SMALL_RECORD = 8 * KIB  # an advert or a departure, signed
 _KNOWN_ADDRESS = re.compile(
     "/(ip4/[0-9.]+|ip6/[0-9a-fA-F:.]+|dns(4|6|addr)?/[A-Za-z0-9._-]+)/tcp/[0-9]{1,5}"
 )
-_FRAMES = frozenset({"Request", "Status", "ToProvider", "FromProvider"})
+_MAX_BYTES = dict.fromkeys(("Request", "Status", "ToProvider", "FromProvider"), MAX_FRAME)
+_MAX_BYTES["Resumes"] = 4 * MIB
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Protocol:
         self._bounds = Bounds(self.schema, table)
 
     def read(self, message_name: str, data: bytes) -> dict[str, Any] | None:
-        if message_name in _FRAMES and len(data) > MAX_FRAME:
-            raise malformed("longer than a frame can be")
+        if len(data) > _MAX_BYTES.get(message_name, len(data)):
+            raise malformed("too long for what it is")
         value, unsupported = self._decode(message_name, data)
         _refuse_unsupported(unsupported)
         return value

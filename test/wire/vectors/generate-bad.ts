@@ -279,6 +279,7 @@ export const generateBad: Bad[] = [
   bad('FromProvider', 'no ids, and ids', content(4, join(content(3, ''), content(3, '\x05')))),
   bad('FromProvider', 'cut off', tokens.subarray(0, -1)),
   bad('Resumes', 'choice 128', content(1, number(1, 128))),
+  bad('Resumes', 'of more than 4 MiB', content(200, new Uint8Array(4 * 1024 * 1024 - 5))),
   bad('Resumes', 'a choice twice', join(content(1, number(1, 3)), content(1, number(1, 3)))),
   bad('Resumes', 'the first choice twice', join(content(1, ''), content(1, number(1, 0)))),
   bad('Resumes', '129 choices', join(...times(129, content(1, '')))),

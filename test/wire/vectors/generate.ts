@@ -16,6 +16,7 @@ export const hash = (byte: number): Uint8Array => new Uint8Array(32).fill(byte)
 const signature = new Uint8Array(64).fill(9)
 const times = <T>(count: number, value: T): T[] => Array.from({ length: count }, () => value)
 const COUNT = 2 ** 32 - 1
+const MIB = 1024 * 1024
 
 export const minimalJob: WireJob = {
   jobId: 'j',
@@ -262,6 +263,7 @@ export const generateGood: Good[] = [
     }),
   ),
   good('Resumes', 'none', encodeResumes([])),
+  good('Resumes', 'of 4 MiB', content(200, new Uint8Array(4 * MIB - 6)), encodeResumes([])),
   good(
     'Resumes',
     'of two choices',
