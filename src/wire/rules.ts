@@ -46,6 +46,13 @@ export const peerId = {
   says: 'is not a peer id',
 } satisfies TextRule
 
+/** Stands in the ids of protocols and in what is signed. */
+export const networkName = {
+  bytesMax: 32,
+  pattern: /^[a-z0-9-]+$/,
+  says: 'is not the name of a network',
+} satisfies TextRule
+
 export const jobId = {
   bytesMax: 128,
   pattern: /^[A-Za-z0-9_.#-]+$/,

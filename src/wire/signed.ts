@@ -21,7 +21,7 @@ export interface Verifying {
 }
 
 /** Names what is signed, so that one kind of record never passes for another. */
-export type SignedRecord = 'advert' | 'departure' | 'job'
+export type SignedRecord = 'advert' | 'departure' | 'job' | 'head' | 'routing'
 
 /** The largest payload, a job with many drafters and some fields of the future. */
 const PAYLOAD_BYTES_MAX = 16 * 1024
@@ -42,16 +42,30 @@ export function signPayload(
 /** Throws `bad_signature` unless `peerId` signed the payload as this record, for this network. */
 export function checkSignature(
   record: SignedRecord,
-  { payload, signature }: Signed,
+  signed: Signed,
   peerId: string,
+  verifying: Verifying,
+): void {
+  checkSignatureOf(keyOf(peerId), record, signed, verifying)
+}
+
+/** The same, where the key itself is known. */
+export function checkSignatureOf(
+  publicKey: Uint8Array,
+  record: SignedRecord,
+  { payload, signature }: Signed,
   { network, verify }: Verifying,
 ): void {
-  if (verify(keyOf(peerId), signedBytes(record, network, payload), signature)) return
+  if (verify(publicKey, signedBytes(record, network, payload), signature)) return
   throw badSignature(record)
 }
 
 /** The bytes that the signature covers. */
-function signedBytes(record: SignedRecord, network: string, payload: Uint8Array): Uint8Array {
+export function signedBytes(
+  record: SignedRecord,
+  network: string,
+  payload: Uint8Array,
+): Uint8Array {
   const prefix = new TextEncoder().encode(`PNV1|${record}|${network}|`)
   const all = new Uint8Array(prefix.length + payload.length)
   all.set(prefix)

@@ -1,0 +1,123 @@
+import { asMap, record, whole } from './cbor-shape.ts'
+import { type Cid, entryCid } from './cid.ts'
+import { type Cbor, type CborMap, decodeDagCbor, encodeDagCbor } from './dag-cbor.ts'
+import { word } from './entry-parts.ts'
+import {
+  type Execution,
+  executionShape,
+  openReceiptOf,
+  type Revocation,
+  revocationShape,
+} from './execution.ts'
+import { malformed, unsupported } from './malformed.ts'
+import { openDigest, receiptDigest } from './receipt.ts'
+import { type Routing, readRouting } from './routing.ts'
+
+/** A record of the log is small; the longest has 128 segments. */
+export const ENTRY_BYTES_MAX = 32 * 1024
+const bounds = { bytesMax: ENTRY_BYTES_MAX, depthMax: 8, valuesMax: 4096 }
+
+const VERSION = 1
+
+/** One record of a log. Kinds and keys of a newer version stay in it as they are. */
+export interface Entry {
+  kind: string
+  /** Milliseconds since 1970, by its author's clock. */
+  at: number
+  body: CborMap
+}
+
+/** An entry, its one spelling and what that is called. */
+export interface SealedEntry {
+  entry: Entry
+  bytes: Uint8Array
+  cid: Cid
+}
+
+export const entryShape = record('Entry', {
+  v: whole('1', { min: 0 }),
+  kind: word,
+  at: whole('time'),
+  body: { type: 'body', read: asMap, write: (body: CborMap): Cbor => body },
+})
+
+/** Throws `malformed` for one that others would refuse. */
+export function encodeEntry(entry: Entry): SealedEntry {
+  const bytes = encodeDagCbor(entryShape.write({ v: VERSION, ...entry }))
+  if (bytes.length > ENTRY_BYTES_MAX) {
+    throw malformed('Entry', `is longer than ${ENTRY_BYTES_MAX} bytes`)
+  }
+  return { entry, bytes, cid: entryCid(bytes) }
+}
+
+/** Says nothing of the body: see `readBody`. */
+export function decodeEntry(bytes: Uint8Array): SealedEntry {
+  const { v, ...entry } = entryShape.read(decodeDagCbor(bytes, 'Entry', bounds), 'Entry')
+  if (v !== VERSION) throw unsupported('unsupported_value', 'Entry.v', 'is of a newer version')
+  return { entry, bytes, cid: entryCid(bytes) }
+}
+
+export type Body =
+  | { kind: 'execution'; body: Execution }
+  | { kind: 'routing'; body: Routing }
+  | { kind: 'revocation'; body: Revocation }
+
+/** Undefined for a kind of a newer version; throws `malformed` for a body that is not its kind's. */
+export function readBody({ kind, body }: Entry): Body | undefined {
+  switch (kind) {
+    case 'execution':
+      return { kind, body: executionShape.read(body, 'Execution') }
+    case 'routing':
+      return { kind, body: readRouting(body) }
+    case 'revocation':
+      return { kind, body: revocationShape.read(body, 'Revocation') }
+    default:
+      return undefined
+  }
+}
+
+export const executionEntry = (at: number, execution: Execution): SealedEntry =>
+  encodeEntry({ kind: 'execution', at, body: executionShape.write(execution) })
+
+/** `body` is what `signRouting` made. */
+export const routingEntry = (at: number, body: CborMap): SealedEntry =>
+  encodeEntry({ kind: 'routing', at, body })
+
+export const revocationEntry = (at: number, revocation: Revocation): SealedEntry =>
+  encodeEntry({ kind: 'revocation', at, body: revocationShape.write(revocation) })
+
+/** By what an entry is found, besides its own CID. All of it are digests of 32 bytes. */
+export interface References {
+  /** RYV1 receipts in it. */
+  receipts: Uint8Array[]
+  /** The open receipt in it. */
+  opens: Uint8Array[]
+  /** Entries that it is about. */
+  entries: Uint8Array[]
+}
+
+/** None for a body that is not as its kind's should be: a log may hold what nobody can read. */
+export function referencesOf(entry: Entry): References {
+  const none = { receipts: [], opens: [], entries: [] }
+  const read = tryToReadBody(entry)
+  if (read?.kind === 'execution') {
+    const receipts = [receiptDigest(read.body.receipt)]
+    return { ...none, receipts, opens: [openDigest(openReceiptOf(read.body))] }
+  }
+  if (read?.kind !== 'routing') return none
+  const { parts, whole } = read.body
+  const receipts = [whole, ...parts.map(({ receipt }) => receipt)]
+  return {
+    ...none,
+    receipts: receipts.flatMap((receipt) => (receipt ? [receiptDigest(receipt)] : [])),
+    entries: parts.flatMap(({ execution }) => (execution ? [execution.digest] : [])),
+  }
+}
+
+function tryToReadBody(entry: Entry): Body | undefined {
+  try {
+    return readBody(entry)
+  } catch {
+    return undefined
+  }
+}

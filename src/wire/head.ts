@@ -1,0 +1,54 @@
+import { octets, optional, record, text, whole } from './cbor-shape.ts'
+import { decodeDagCbor, encodeDagCbor } from './dag-cbor.ts'
+import type { Signed } from './generate.ts'
+import { malformed } from './malformed.ts'
+import { networkName } from './rules.ts'
+import { checkSignatureOf, type Signing, signPayload, type Verifying } from './signed.ts'
+
+/** A head has some 200 bytes; the rest is for fields of the future. */
+export const HEAD_BYTES_MAX = 1024
+const bounds = { bytesMax: HEAD_BYTES_MAX, depthMax: 4, valuesMax: 64 }
+
+export const EPOCH_BYTES = 8
+
+/** Where a log stood, without who says so. */
+const place = {
+  epoch: octets('epoch', EPOCH_BYTES),
+  size: whole('positive', { min: 1 }),
+  root: octets('hash', 32),
+}
+
+/** The head of the epoch before, as far as others knew it. */
+const continued = record('Continued', place)
+
+export const headShape = record('Head', {
+  net: text('network', networkName),
+  author: octets('key', 32),
+  ...place,
+  at: whole('time'),
+  after: optional(continued),
+})
+
+/**
+ * All that is signed of a log: how many entries it has, and the root over them. `author` is the key
+ * of the log's peer, `at` its clock in milliseconds since 1970. `after` is there when the log goes on
+ * from one of another epoch, which its peer lost the end of.
+ */
+export type Head = ReturnType<typeof headShape.read>
+
+export function signHead(head: Omit<Head, 'net'>, signing: Signing): Signed {
+  const payload = encodeDagCbor(headShape.write({ ...head, net: signing.network }))
+  return signPayload('head', payload, signing)
+}
+
+/** Throws `malformed`, or `bad_signature` where it is not its author's for this network. */
+export function openHead(signed: Signed, verifying: Verifying): Head {
+  const head = readHead(signed)
+  if (head.net !== verifying.network) throw malformed('Head.net', 'is another network')
+  checkSignatureOf(head.author, 'head', signed, verifying)
+  return head
+}
+
+/** What it says, its signature unseen: for those that this peer has checked before. */
+export const readHead = ({ payload }: Signed): Head =>
+  headShape.read(decodeDagCbor(payload, 'Head', bounds), 'Head')
