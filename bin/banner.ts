@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config, ModelStatus, PeerReady } from '../src/index.ts'
+import { waysToJoin } from './peer-state.ts'
 import { labelled, type Paint } from './text.ts'
 
 export interface BannerOptions {
@@ -63,9 +64,7 @@ function networkText(config: Config): string {
   if (isAlone(config)) {
     return `${network}; this peer is alone (join others with --bootstrap or --mdns)`
   }
-  const through = bootstrap.length === 1 ? '1 known peer' : `${bootstrap.length} known peers`
-  const ways = [bootstrap.length > 0 ? through : [], mdns ? 'the local network (mDNS)' : []].flat()
-  return `${network}; joining through ${ways.join(' and ')}`
+  return `${network}; joining through ${waysToJoin({ bootstrap: bootstrap.length, mdns })}`
 }
 
 function modelRows(ready: PeerReady, states: BannerOptions['states']): string[] {

@@ -2,13 +2,21 @@ import type { HttpClient } from './http-client.ts'
 import { CommandError } from './io.ts'
 import type { ModelPrice } from './network-peers.ts'
 
+/** Which network it belongs to, and how it was told to join that. */
+export interface Joining {
+  name: string
+  /** How many peers to join through it was given. */
+  bootstrap: number
+  mdns: boolean
+}
+
 /** What `/readyz` says, as far as commands show it. */
 export interface PeerState {
   ready: boolean
   version: string
   uptime_s: number
   memory_bytes: number
-  network: {
+  network: Joining & {
     peer_id: string
     addrs: string[]
     connections: number
@@ -33,6 +41,12 @@ export interface ModelRow {
   tokens_per_second: number | null
   progress: number | null
   error: { code: string; message: string | null } | null
+}
+
+/** `2 known peers and the local network (mDNS)`; empty for a peer that is to be alone. */
+export function waysToJoin({ bootstrap, mdns }: Pick<Joining, 'bootstrap' | 'mdns'>): string {
+  const peers = bootstrap === 1 ? '1 known peer' : `${bootstrap} known peers`
+  return [bootstrap > 0 ? peers : [], mdns ? 'the local network (mDNS)' : []].flat().join(' and ')
 }
 
 /** A model that can be asked through the peer, as `/v1/models` lists it. */

@@ -12,8 +12,9 @@ import {
   rttText,
   shortId,
 } from './network-peers.ts'
+import { type Joining, readState, waysToJoin } from './peer-state.ts'
 import { requirePeer } from './running-peer.ts'
-import { type Column, paintFor, safeJson, table, wrap } from './text.ts'
+import { type Column, paintFor, safeJson, safeLine, table, wrap } from './text.ts'
 
 export const peers: Command = {
   name: 'peers',
@@ -31,8 +32,12 @@ export const peers: Command = {
   async run(input, io) {
     const { client } = await requirePeer(input.dataDir, io.signal)
     const known = await readPeers(client, io.signal)
-    const lines = input.json ? [safeJson([known.self, ...known.others])] : peerLines(known, io)
-    print(io.stdout, ...lines)
+    if (input.json) print(io.stdout, safeJson([known.self, ...known.others]))
+    else if (known.others.length > 0) print(io.stdout, ...peerLines(known, io))
+    else {
+      const { network } = await readState(client, io.signal)
+      print(io.stdout, ...wrap(aloneText(network), columnsOf(io.stdout)))
+    }
     return exitCodes.done
   },
 }
@@ -53,12 +58,17 @@ const columns: readonly Column[] = [
   { title: 'HEARD', widthMax: figureWidthMax, align: 'right' },
 ]
 
-const aloneLine =
-  'This peer knows no other. Peers find each other when they are started with --mdns, or with ' +
-  '--bootstrap and the address of one, which its "status" shows under Listening.'
+function aloneText(joining: Joining): string {
+  const ways = waysToJoin(joining)
+  return ways === ''
+    ? 'This peer knows no other, as it was not told how to join. Start it with --mdns, or with ' +
+        '--bootstrap and the address of another one, which that one\'s "status" shows under Listening.'
+    : `This peer knows no other yet. It joins through ${ways}. The others must be started with ` +
+        `--network ${safeLine(joining.name)} too, and no firewall may be in between; what fails is ` +
+        'said in its log.'
+}
 
 function peerLines({ self, others, more }: KnownPeers, io: Io): string[] {
-  if (others.length === 0) return wrap(aloneLine, columnsOf(io.stdout))
   const paint = paintFor(io.stdout, io.env)
   // A pipe has room for what can be given to other commands.
   const whole = io.stdout.isTTY !== true

@@ -81,8 +81,8 @@ function statusLines({ state, peers, models, facts }: Status, io: Io): string[] 
 }
 
 function networkText({ network }: PeerState): string {
-  const { connections, directory } = network
+  const { name, connections, directory } = network
   if (directory.peers === 0 && connections === 0)
-    return 'no other peer is known (see "pinaivu-peer peers")'
-  return `${directory.peers} known, ${connections} connected`
+    return `${name}; no other peer is known (see "pinaivu-peer peers")`
+  return `${name}; ${directory.peers} known, ${connections} connected`
 }

@@ -191,6 +191,8 @@ async function buildHttp(ground: Ground, peers: Peers): Promise<HttpServer | und
   if (config.http === null) return undefined
   const { host, port } = config.http
   const loopback = isLoopback(host)
+  const { network, bootstrap, mdns } = config
+  const joins = { network, bootstrap: bootstrap.length, mdns }
   const { coordinator: market, discovery, describe, load } = peers
   const parts = { ...ground, market, describe, load, directory: discovery.directory }
   const openai = [
@@ -204,7 +206,7 @@ async function buildHttp(ground: Ground, peers: Peers): Promise<HttpServer | und
     ...openai.map((route) => mounted(route, '/v1', [''])),
     mounted(keyRoutes(parts), '/api/v1'),
     networkRoutes(parts),
-    healthRoutes(parts, { version, loopback }),
+    healthRoutes(parts, { version, loopback, joins }),
     openApiRoutes({ version }),
     pageRoutes(),
   ]

@@ -31,6 +31,8 @@ export interface HealthOptions {
   version: string
   /** Only this machine can ask: metrics need no key, and a failed model's reason may name a path. */
   loopback: boolean
+  /** Of the network, and how this peer was told to join it. */
+  joins: { network: string; bootstrap: number; mdns: boolean }
 }
 
 const modelSchema = object({
@@ -60,6 +62,9 @@ const readySchema = object({
   uptime_s: integer(),
   memory_bytes: integer(),
   network: object({
+    name: string({ description: 'Peers of another network are never seen.' }),
+    bootstrap: integer({ description: 'Peers that this one was told to join through.' }),
+    mdns: boolean({ description: 'Whether it looks for others on the local network.' }),
     peer_id: string(),
     addrs: array(string()),
     connections: integer(),
@@ -75,12 +80,14 @@ export function healthRoutes(components: HealthComponents, options: HealthOption
   const readiness = (): Infer<typeof readySchema> => {
     const models = engine.status()
     const { peerId, addrs, connections, listening } = network.status()
+    const { network: name, bootstrap, mdns } = options.joins
     return {
       ready: models.length === 0 || models.some(({ state }) => state === 'ready'),
       version: options.version,
       uptime_s: Math.floor((clock.elapsed() - startedAt) / 1000),
       memory_bytes: process.memoryUsage.rss(),
       network: {
+        ...{ name, bootstrap, mdns },
         peer_id: peerId,
         addrs,
         connections,

@@ -31,7 +31,7 @@ async function start(models: ModelStatus[], loopback = true) {
   const { url } = await startServer([
     healthRoutes(
       { engine, network, directory, metrics, clock: systemClock },
-      { version: '0.1.0', loopback },
+      { version: '0.1.0', loopback, joins: { network: 'test', bootstrap: 1, mdns: false } },
     ),
   ])
   const ready = async () => {
@@ -96,6 +96,7 @@ describe('readyz', () => {
       uptime_s: expect.any(Number),
       memory_bytes: expect.any(Number),
       network: {
+        ...{ name: 'test', bootstrap: 1, mdns: false },
         peer_id: '12D3KooWTest',
         addrs: ['/ip4/127.0.0.1/tcp/7463/p2p/12D3KooWTest'],
         connections: 3,

@@ -214,7 +214,7 @@ describe('status and models', () => {
         '  Hardware     A processor, 2 threads, 8 GiB',
         '  Load         1/4',
         '  Price        40/120 micro-credits per 1,000 tokens read/written',
-        '  Network      2 known, 1 connected',
+        '  Network      main; 2 known, 1 connected',
         `  Endpoint     ${url}/v1`,
         `  Data         ${dataDir}`,
         `  Process      ${process.pid}, 100 MiB without the engine`,
@@ -267,7 +267,9 @@ describe('status and models', () => {
     const io = stage()
     expect(await io.run('status', '--data-dir', dataDir)).toBe(0)
     expect(io.stdout.text).toMatch(/Region +not declared\n/)
-    expect(io.stdout.text).toMatch(/Network +no other peer is known \(see "pinaivu-peer peers"\)\n/)
+    expect(io.stdout.text).toMatch(
+      /Network +main; no other peer is known \(see "pinaivu-peer peers"\)\n/,
+    )
     expect(io.stdout.text).toMatch(/Start\s+it\s+with\s+--model\s+FILE,\s+or\s+join/)
   })
 

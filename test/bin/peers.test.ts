@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { fakePeer, json, otherPeer, selfPeer, stage } from './stage.ts'
+import { fakePeer, json, otherPeer, peerState, selfPeer, stage } from './stage.ts'
 
 const path = 'GET /v8/network/peers'
 
@@ -41,10 +41,20 @@ describe('peers', () => {
   })
 
   it('say how to find others when there is none', async () => {
-    const { dataDir } = await fakePeer(listed(selfPeer))
-    const io = stage()
-    expect(await io.run('peers', '--data-dir', dataDir)).toBe(0)
-    expect(io.stdout.text).toMatch(/knows no other[\s\S]*--mdns[\s\S]*--bootstrap/)
+    const told = async (joining: object) => {
+      const state = { ...peerState, network: { ...peerState.network, ...joining } }
+      const { dataDir } = await fakePeer({ ...listed(selfPeer), 'GET /readyz': json(state) })
+      const io = stage()
+      expect(await io.run('peers', '--data-dir', dataDir)).toBe(0)
+      return io.stdout.text.replaceAll(/\s+/g, ' ')
+    }
+    const alone = await told({ bootstrap: 0, mdns: false })
+    expect(alone).toMatch(/knows no other, .* --mdns, .* --bootstrap/)
+    const looking = await told({ bootstrap: 2, mdns: true })
+    expect(looking).toMatch(
+      /through 2 known peers and the local network \(mDNS\)\. .*--network main/,
+    )
+    expect(await told({ bootstrap: 0, mdns: true })).toContain('joins through the local network')
   })
 
   it('cannot make a mess of a terminal, whatever they say of themselves', async () => {

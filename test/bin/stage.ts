@@ -158,6 +158,7 @@ export const peerState = {
   uptime_s: 3725,
   memory_bytes: 100 * 1024 * 1024,
   network: {
+    ...{ name: 'main', bootstrap: 1, mdns: true },
     peer_id: '12D3KooTest',
     addrs: ['/ip4/127.0.0.1/tcp/7463/p2p/12D3KooTest', '/ip4/10.0.0.2/tcp/7463/p2p/12D3KooTest'],
     connections: 1,
