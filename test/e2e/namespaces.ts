@@ -1,13 +1,16 @@
-import { execFile, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 // Machines on a local network, each a network namespace with a cable to one switch. Nothing of the
 // machine that the tests run on is touched: the switch, too, stands in a namespace of its own.
 
 const run = promisify(execFile)
+
+const badCable = fileURLToPath(new URL('bad-cable.py', import.meta.url))
 
 const ip = async (...args: string[]): Promise<void> => {
   await run('ip', args)
@@ -20,9 +23,12 @@ export async function canMakeNamespaces(): Promise<boolean> {
     await lan.open()
     const [command = '', ...prefix] = (await lan.machine()).prefix
     await run(command, [...prefix, 'curl', '--version'])
+    await run(command, [...prefix, 'python3', '--version'])
     return true
   } catch {
-    console.warn('Not run: tests in network namespaces need Linux, root, iproute2 and curl.')
+    console.warn(
+      'Not run: tests in network namespaces need Linux, root, iproute2, curl and Python.',
+    )
     return false
   } finally {
     lan.close()
@@ -58,7 +64,9 @@ export class Lan {
   /** The processes on it should have ended. Done in one go, so that it works at the exit too. */
   close(): void {
     process.off('exit', this.#closeAtExit)
-    for (const name of [...this.#machines.splice(0).map(({ name }) => name), this.#name]) {
+    const machines = this.#machines.splice(0)
+    for (const machine of machines) machine.close()
+    for (const name of [...machines.map(({ name }) => name), this.#name]) {
       try {
         execFileSync('ip', ['netns', 'del', name], { stdio: 'ignore' })
       } catch {
@@ -74,6 +82,7 @@ export class Machine {
   readonly address: string
   readonly #lan: string
   readonly #port: string
+  #cable: ChildProcess | undefined
 
   constructor(name: string, options: { lan: string; port: string; address: string }) {
     this.name = name
@@ -108,6 +117,29 @@ export class Machine {
   /** Nobody hears a word: connections do not end, they fall silent. */
   async unplug(): Promise<void> {
     await ip('-n', this.#lan, 'link', 'set', this.#port, 'down')
+  }
+
+  /** From here on every frame takes so long each way, and a share of them is lost. */
+  async worsen(cable: { delayMs: number; loss: number; seed: number }): Promise<void> {
+    const [lan, outer, inner] = [this.#lan, `${this.#port}-a`, `${this.#port}-b`]
+    await ip('-n', lan, 'link', 'set', this.#port, 'nomaster')
+    await ip('-n', lan, 'link', 'add', inner, 'type', 'veth', 'peer', 'name', outer)
+    await ip('-n', lan, 'link', 'set', outer, 'master', 'br0', 'up')
+    await ip('-n', lan, 'link', 'set', inner, 'up')
+    const words = [this.#port, inner, cable.delayMs, cable.loss, cable.seed].map(String)
+    const stdio = ['ignore', 'pipe', 'inherit'] as const
+    this.#cable = spawn('ip', ['netns', 'exec', lan, 'python3', badCable, ...words], {
+      stdio: [...stdio],
+    })
+    const ended = once(this.#cable, 'exit').then(() => {
+      throw new Error('The bad cable does not work.')
+    })
+    await Promise.race([once(this.#cable.stdout as Readable, 'data'), ended])
+    ended.catch(() => {})
+  }
+
+  close(): void {
+    this.#cable?.kill('SIGKILL')
   }
 
   /** What a program on this machine would fetch, streamed. */

@@ -125,9 +125,16 @@ export interface Finished {
 /** Runs one command of the program to its end. */
 export async function runProgram(
   args: string[],
-  options: { env?: Record<string, string>; input?: string; node?: string } = {},
+  options: {
+    env?: Record<string, string>
+    input?: string
+    node?: string
+    prefix?: readonly string[]
+  } = {},
 ): Promise<Finished> {
-  const child = spawn(options.node ?? process.execPath, [program, ...args], {
+  const { node = process.execPath, prefix = [] } = options
+  const [command = node, ...words] = [...prefix, node]
+  const child = spawn(command, [...words, program, ...args], {
     env: { PATH: process.env.PATH ?? '', NO_COLOR: '1', ...options.env },
   })
   let stdout = ''
@@ -144,8 +151,13 @@ export async function runProgram(
 }
 
 /** Asks the peer's HTTP endpoint with the owner's key. */
-export function ask(peer: Ready, path: string, body?: unknown, init: RequestInit = {}) {
-  return fetch(`${peer.http}${path}`, {
+export function ask(
+  peer: Ready,
+  path: string,
+  body?: unknown,
+  { fetch: send = fetch, ...init }: RequestInit & { fetch?: typeof fetch } = {},
+) {
+  return send(`${peer.http}${path}`, {
     method: body === undefined ? 'GET' : 'POST',
     ...init,
     headers: {
