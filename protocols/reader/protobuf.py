@@ -34,6 +34,17 @@ ENUMS_WITH_UNKNOWN = frozenset({"Kind", "Finish"})
 
 # Bytes of a message inside of another, where that has less room than a frame.
 MAX_BYTES_OF_NESTED = {"Request.departure": 8 * 2**10}
+# Who passes such a message on does so with the bytes as they came.
+PASSED_ON = frozenset({"Request.departure"})
+
+
+class PassedOn(dict[str, Any]):
+    """A message, and the bytes that it was read from."""
+
+    def __init__(self, value: dict[str, Any], content: bytes) -> None:
+        super().__init__(value)
+        self.content = content
+
 
 # Refuses the value of the message of this name, or does nothing.
 CheckBounds = Callable[[str, dict[str, Any]], None]
@@ -164,7 +175,10 @@ class Decoder:
                 raise malformed(f"{path} is not UTF-8") from error
         if len(content) > MAX_BYTES_OF_NESTED.get(path, len(content)):
             raise malformed(f"{path} is too long")
-        return self.decode(field.type, content)
+        value = self.decode(field.type, content)
+        if path in PASSED_ON and value is not None:
+            return PassedOn(value, content)
+        return value
 
     def _read_number(self, field: Field, rest: _Bytes) -> Any:
         if field.type == "float":
@@ -236,6 +250,8 @@ def _encode_item(schema: Schema, field: Field, content: Any) -> bytes:
     if field.type in schema.enums:
         numbers = {name: number for number, name in schema.enums[field.type].items()}
         return _varint(numbers[content])
+    if isinstance(content, PassedOn):
+        return _with_length(content.content)
     if field.type in schema.messages:
         return _with_length(encode(schema, field.type, content))
     if field.type == "string":

@@ -66,6 +66,8 @@ def is_same(got: Any, stated: Any) -> bool:
         stated = float(stated)
     elif isinstance(stated, bool) or not isinstance(stated, (int, float)):
         return False
+    if isinstance(got, float):
+        stated = float(stated)  # large ones may be written as if they were whole
     return bool(got == stated) and math.copysign(1, got) == math.copysign(1, stated)
 
 

@@ -181,6 +181,11 @@ export const advertGood: Good[] = [
   good('SignedDeparture', 'of 8 KiB', padded(departure, 8192), departure),
   good('Request', 'ask', encodeAdvertRequest({ type: 'ask' })),
   good('Request', 'departure', encodeAdvertRequest({ type: 'departure', signed: departure })),
+  good(
+    'Request',
+    'a departure with fields of a newer version, which are passed on',
+    encodeAdvertRequest({ type: 'departure', signed: join(unknown(), departure) }),
+  ),
   good('Request', 'a request of a newer version', unknown()),
   good('ModelId', 'by content', join(id)),
   good('ModelId', 'declared', join(declaredModelId('a@b', alice.peerId))),
