@@ -64,7 +64,7 @@ class Wire extends EventTarget {
   }
 }
 
-function framed(wire = new Wire()) {
+function framed(wire = new Wire(), agreement: Uint8Array[] = []) {
   const clock = new FakeClock()
   const faults: PeerError[] = []
   const stream = new Libp2pFrameStream({
@@ -72,6 +72,7 @@ function framed(wire = new Wire()) {
     peerId: 'other',
     clock,
     onFault: (error) => faults.push(error),
+    agreement,
   })
   return { wire, clock, stream, faults }
 }
@@ -207,4 +208,51 @@ test('after a reset nothing is read, written or waited for', async () => {
   expect(() => stream.write(bytes(3))).toThrow(reason)
   await stream.close()
   expect([stream.ended.reason, clock.pending]).toEqual([reason, 0])
+})
+
+test('what is to be agreed on goes out with the first frame, and comes in before it', async () => {
+  const agreement = [bytes(1, 1), bytes(2, 2)]
+  const { wire, stream } = framed(new Wire(), agreement)
+  stream.write(bytes(3))
+  await Promise.resolve()
+  expect(wire.sent).toEqual([joinFrames([...agreement, bytes(3)])])
+  const reading = stream.read(wait())
+  const answer = joinFrames([...agreement, bytes(4)])
+  wire.deliver(answer.subarray(0, 4))
+  wire.deliver(answer.subarray(4))
+  expect(await reading).toEqual(bytes(4))
+})
+
+test('more is written only to one that agrees', async () => {
+  const { wire, stream, clock } = framed(new Wire(), [bytes(1, 1)])
+  let free = false
+  const waited = stream.writable(wait()).then(() => {
+    free = true
+  })
+  await settled()
+  expect(free).toBe(false)
+  wire.deliver(joinFrames([bytes(1, 1)]))
+  await waited
+  await clock.advance(60_000)
+  expect(stream.ended.aborted).toBe(false)
+})
+
+test('one that does not agree speaks something else', async () => {
+  const { wire, stream, faults } = framed(new Wire(), [bytes(1, 1), bytes(2, 2)])
+  const reading = stream.read(wait())
+  wire.deliver(joinFrames([bytes(1, 1), bytes(9)]))
+  await expect(reading).rejects.toMatchObject({ code: 'unsupported_protocol' })
+  expect(wire.status).toBe('aborted')
+  expect(faults).toEqual([])
+})
+
+test('a signal that has ended one wait does not end the next', async () => {
+  const { wire, stream } = framed()
+  const stop = new AbortController()
+  const reading = stream.read(stop)
+  stop.abort(new Error('enough'))
+  await expect(reading).rejects.toThrow('enough')
+  const next = stream.read(wait())
+  wire.deliver(joinFrames([bytes(1)]))
+  expect(await next).toEqual(bytes(1))
 })

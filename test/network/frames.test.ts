@@ -36,6 +36,16 @@ test('however the bytes are cut, the same frames come out', () => {
   )
 })
 
+test('each frame may come in a piece of its own, small and large in any order', () => {
+  const sizes = fc.array(fc.constantFrom(1, 100, 1_021, 1_022, 3_000, 4_000, 4_093, 4_094, 20_000))
+  fc.assert(
+    fc.property(sizes, (lengths) => {
+      const frames = lengths.map((length) => filled(length))
+      expect(decoded(frames.map((each) => joinFrames([each]))).frames).toEqual(frames)
+    }),
+  )
+})
+
 test('a frame of the largest size comes byte by byte, one more byte is refused', () => {
   const largest = filled(FRAME_BYTES_MAX)
   const bytes = joinFrames([largest])

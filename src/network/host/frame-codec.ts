@@ -40,6 +40,8 @@ interface Block {
   bytes: Uint8Array
   /** How much of `bytes` is used. */
   end: number
+  /** Made here, and nobody else reads or writes it. */
+  own: boolean
 }
 
 /** Cuts what arrived into frames, one when asked. Holds the bytes received, never room for more. */
@@ -66,14 +68,17 @@ export class FrameDecoder {
 
   push(bytes: Uint8Array): void {
     if (bytes.length === 0) return
+    const isLarge = bytes.length >= SMALL_BYTES
+    // An empty block is in the way of what is not put into it.
+    if (isLarge && this.#bytes === 0) this.#blocks = []
     this.#bytes += bytes.length
-    if (bytes.length >= SMALL_BYTES) {
-      this.#blocks.push({ bytes, end: bytes.length })
+    if (isLarge) {
+      this.#blocks.push({ bytes, end: bytes.length, own: false })
       return
     }
     let last = this.#blocks.at(-1)
     if (last === undefined || last.end + bytes.length > last.bytes.length) {
-      last = { bytes: new Uint8Array(BLOCK_BYTES), end: 0 }
+      last = { bytes: new Uint8Array(BLOCK_BYTES), end: 0, own: true }
       this.#blocks.push(last)
     }
     last.bytes.set(bytes, last.end)
@@ -135,6 +140,13 @@ export class FrameDecoder {
     this.#offset += bytes
     if (this.#offset < block.end) return
     this.#offset = 0
+    // What was taken of it is a copy, so it may be filled again.
+    if (this.#bytes === 0 && block.own) {
+      block.end = 0
+      this.#blocks = [block]
+      this.#first = 0
+      return
+    }
     this.#first++
     if (this.#first < this.#blocks.length && this.#first < FORGET_AFTER) return
     this.#blocks.splice(0, this.#first)

@@ -12,6 +12,8 @@ export interface FrameStreamComponents {
   clock: Clock
   /** Called once, when the other side breaks the rules of framing. */
   onFault(error: PeerError): void
+  /** Of a stream whose protocol is not negotiated yet: what either side says first, if it speaks it. */
+  agreement?: readonly Uint8Array[]
 }
 
 /** Frames over a libp2p stream. What each wait and buffer may take stands in `frameLimits`. */
@@ -24,7 +26,11 @@ export class Libp2pFrameStream implements FrameStream {
   readonly #end = new AbortController()
   #received = new FrameDecoder()
   #error: Error | undefined
-  #reader: (() => void) | undefined
+  #reader: PromiseWithResolvers<void> | undefined
+  /** Of the last wait to read. */
+  #readSignal: AbortSignal | undefined
+  /** The rest of what the other side has to say before its own first frame. */
+  readonly #agreement: Uint8Array[]
   #paused = false
   #resuming = false
   /** The other side has said that it is done; unlike a connection that is gone. */
@@ -36,23 +42,25 @@ export class Libp2pFrameStream implements FrameStream {
   #cancelFrameTimer: (() => void) | undefined
   #cancelStallTimer: (() => void) | undefined
 
-  constructor({ stream, peerId, clock, onFault }: FrameStreamComponents) {
+  constructor({ stream, peerId, clock, onFault, agreement = [] }: FrameStreamComponents) {
     this.peerId = peerId
     this.ended = this.#end.signal
     this.#stream = stream
     this.#clock = clock
     this.#onFault = onFault
+    this.#agreement = [...agreement]
     // The other side may have said all it has to say before anybody listened here.
     this.#remoteDone = stream.remoteWriteStatus === 'closed' && stream.status === 'open'
     stream.addEventListener('message', ({ data }) => {
       if (data instanceof Uint8Array) this.#received.push(data)
       else for (const part of data) this.#received.push(part)
       this.#pauseIfFull()
-      this.#reader?.()
+      if (this.#agreement.length > 0) this.#agree()
+      this.#reader?.resolve()
     })
     stream.addEventListener('remoteCloseWrite', () => {
       this.#remoteDone = true
-      this.#reader?.()
+      this.#reader?.resolve()
     })
     stream.addEventListener('drain', () => {
       this.#stopStallTimer()
@@ -61,6 +69,7 @@ export class Libp2pFrameStream implements FrameStream {
     })
     stream.addEventListener('close', ({ error }) => this.#onClose(error))
     if (stream.status !== 'open') this.#onClose(undefined)
+    else for (const line of agreement) this.write(line)
   }
 
   async read({ signal }: Wait): Promise<Uint8Array | undefined> {
@@ -75,14 +84,25 @@ export class Libp2pFrameStream implements FrameStream {
       }
       if (this.#received.isWithinFrame) this.#startFrameTimer()
       try {
-        await waiting(signal, (wake) => {
-          this.#reader = wake
-        })
+        await this.#arrival(signal)
       } finally {
         this.#reader = undefined
       }
     }
   }
+
+  /** Listens to a signal once for all waits with it: there is one for each token. */
+  #arrival(signal: AbortSignal): Promise<void> {
+    if (signal !== this.#readSignal) {
+      this.#readSignal?.removeEventListener('abort', this.#onReadAbort)
+      signal.addEventListener('abort', this.#onReadAbort)
+      this.#readSignal = signal
+    }
+    this.#reader = Promise.withResolvers()
+    return this.#reader.promise
+  }
+
+  readonly #onReadAbort = () => this.#reader?.reject(this.#readSignal?.reason)
 
   write(frame: Uint8Array): void {
     if (this.#error !== undefined) throw this.#error
@@ -100,7 +120,9 @@ export class Libp2pFrameStream implements FrameStream {
       this.#flush()
       if (this.#error !== undefined) throw this.#error
       const { writableNeedsDrain, writeBufferLength } = this.#stream
-      if (!writableNeedsDrain && writeBufferLength < limits.unsentBytesMax) return
+      const hasRoom = !writableNeedsDrain && writeBufferLength < limits.unsentBytesMax
+      // Until it is known to speak the protocol, the other side gets no more than fits in at once.
+      if (hasRoom && this.#agreement.length === 0) return
       await waiting(signal, (wake) => this.#writers.push(wake))
     }
   }
@@ -127,6 +149,19 @@ export class Libp2pFrameStream implements FrameStream {
   /** Resets the stream if the other side has not sent a whole frame by then. */
   expectFirstFrame(): void {
     this.#startFrameTimer()
+  }
+
+  #agree(): void {
+    while (this.#agreement.length > 0) {
+      const line = this.#next()
+      if (line === undefined) return
+      if (Buffer.compare(line, this.#agreement[0] as Uint8Array) !== 0) {
+        this.reset(new PeerError('unsupported_protocol', `${this.peerId} does not speak that.`))
+        return
+      }
+      this.#agreement.shift()
+    }
+    this.#wakeWriters()
   }
 
   #next(): Uint8Array | undefined {
@@ -221,7 +256,8 @@ export class Libp2pFrameStream implements FrameStream {
     this.#stopFrameTimer()
     this.#stopStallTimer()
     this.#end.abort(error ?? new PeerError('stream_closed', 'Both sides have ended the stream.'))
-    this.#reader?.()
+    this.#readSignal?.removeEventListener('abort', this.#onReadAbort)
+    this.#reader?.resolve()
     this.#wakeWriters()
   }
 

@@ -1,4 +1,4 @@
-import type { Connection, Stream } from '@libp2p/interface'
+import type { Connection, Stream, StreamMuxer } from '@libp2p/interface'
 import type { Clock } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { BusyError, isAbort, messageOf, PeerError } from '../../base/errors.ts'
@@ -31,6 +31,8 @@ export class Streams {
   readonly #opens: Rates
   /** Protocol and peer → how many of its streams are open here. */
   readonly #served = new Map<string, number>()
+  /** Protocols that the other side of a connection speaks, as an earlier stream has shown. */
+  readonly #spoken = new WeakMap<Connection, Set<string>>()
 
   /** @param prefix what stands in front of each protocol's name on the wire */
   constructor(components: StreamsComponents, prefix: string) {
@@ -43,25 +45,26 @@ export class Streams {
   async open(peerId: string, protocol: string, { signal }: Wait): Promise<FrameStream> {
     const { clock, connections, conduct } = this.#components
     const connection = connections.to(peerId)
+    const name = this.#prefix + protocol
+    const spoken = this.#spoken.get(connection) ?? new Set()
+    const known = spoken.has(name)
     const ms = connectionLimits.protocolNegotiationMs
     const limit = { ms, what: `Opening ${protocol} with ${peerId}`, signal }
     const stream = await within(clock, limit, async (soon) => {
       try {
-        return await connection.newStream(this.#prefix + protocol, {
-          signal: soon,
-          runOnLimitedConnection: true,
-          maxOutboundStreams: streamLimits.outboundMax,
-        })
+        return await (known ? assume(connection, name) : negotiate(connection, name, soon))
       } catch (error) {
         soon.throwIfAborted()
         throw notOpened(peerId, protocol, error)
       }
     })
+    this.#spoken.set(connection, spoken.add(name))
     return new Libp2pFrameStream({
       stream,
       peerId,
       clock,
       onFault: (error) => conduct.blame(peerId, error),
+      agreement: known ? agreementOn(name) : [],
     })
   }
 
@@ -137,17 +140,39 @@ export class Streams {
    * many are open but not how many are opened, so they are counted where its muxer tells of them.
    */
   #watch(connection: Connection): void {
-    const { muxer } = connection as unknown as { muxer?: EventTarget }
+    const { muxer } = connection as Muxed
     const { conduct } = this.#components
     const peerId = connection.remotePeer.toString()
-    muxer?.addEventListener('stream', (event) => {
+    muxer.addEventListener('stream', ({ detail: stream }) => {
       const { ok, report } = this.#opens.take(peerId, conductLimits.opens)
       if (ok) return
-      const { detail: stream } = event as CustomEvent<Stream>
       stream.abort(new PeerError('too_many_streams', 'That peer opens streams too fast.'))
       if (report) conduct.fault(peerId, 'penalise', 'streams opened too fast')
     })
   }
+}
+
+/** What libp2p's type leaves out. */
+type Muxed = Connection & { muxer: StreamMuxer }
+
+function negotiate(connection: Connection, name: string, signal: AbortSignal): Promise<Stream> {
+  return connection.newStream(name, {
+    signal,
+    runOnLimitedConnection: true,
+    maxOutboundStreams: streamLimits.outboundMax,
+  })
+}
+
+/** A stream that takes no round trip: its first frames travel along with the question. */
+async function assume(connection: Connection, name: string): Promise<Stream> {
+  const stream = await (connection as Muxed).muxer.createStream()
+  stream.protocol = name
+  return stream
+}
+
+/** In multistream-select, whose messages have the same lengths in front as our frames. */
+function agreementOn(name: string): Uint8Array[] {
+  return ['/multistream/1.0.0', name].map((line) => Buffer.from(`${line}\n`))
 }
 
 function notOpened(peerId: string, protocol: string, cause: unknown): PeerError {
