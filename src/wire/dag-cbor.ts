@@ -35,6 +35,8 @@ const TRUE = 21
 const NULL = 22
 const CID_TAG = 42
 
+const KEY_CHARS_MAX = 32
+
 /** Short, and never a name that a language's objects bring along with a meaning of its own. */
 export const cborKey = /^[a-z][a-z0-9_]{0,31}$/
 
@@ -49,7 +51,34 @@ const FIRST_BYTES = 1024
 const KEPT_BYTES_MAX = 128 * 1024
 
 /** Shorter keys first, then by their characters: the order that DAG-CBOR asks for. */
-export const byKey = (a: string, b: string): number => a.length - b.length || (a < b ? -1 : 1)
+export const byKey = (a: string, b: string): number =>
+  a.length - b.length || (a === b ? 0 : a < b ? -1 : 1)
+
+/** Those of a record that was described, or read, are sorted already. */
+function keysOf(map: CborMap): string[] {
+  const keys = Object.keys(map)
+  let before = ''
+  for (const key of keys) {
+    if (map[key] === undefined || byKey(before, key) >= 0) {
+      return keys.filter((each) => map[each] !== undefined).sort(byKey)
+    }
+    before = key
+  }
+  return keys
+}
+
+/** `cborKey`, at a tenth of its cost. */
+function isKey(text: string): boolean {
+  const { length } = text
+  if (length === 0 || length > KEY_CHARS_MAX) return false
+  for (let at = 0; at < length; at++) {
+    const code = text.charCodeAt(at)
+    const isLetter = code >= 0x61 && code <= 0x7a
+    if (isLetter) continue
+    if (at === 0 || !(code === 0x5f || (code >= 0x30 && code <= 0x39))) return false
+  }
+  return true
+}
 
 /** Throws a RangeError for what is no `Cbor`. Members that are `undefined` are left out. */
 export function encodeDagCbor(value: Cbor): Uint8Array<ArrayBuffer> {
@@ -122,12 +151,10 @@ class CborWriter {
   }
 
   #map(map: CborMap): void {
-    const keys = Object.keys(map).filter((key) => map[key] !== undefined)
-    // Those that come from a record's description are sorted already, which sort() sees at once.
-    keys.sort(byKey)
+    const keys = keysOf(map)
     this.#head(MAP, keys.length)
     for (const key of keys) {
-      if (!cborKey.test(key)) throw new RangeError(`A record has no key like ${key}.`)
+      if (!isKey(key)) throw new RangeError(`A record has no key like ${key}.`)
       this.#ascii(key)
       this.value(map[key] as Cbor)
     }
@@ -136,16 +163,20 @@ class CborWriter {
   /** False, with nothing written, for a text with other characters. */
   #ascii(value: string): boolean {
     const start = this.#at
-    this.#head(TEXT, value.length)
-    this.#room(value.length)
-    for (let at = 0; at < value.length; at++) {
+    const { length } = value
+    this.#head(TEXT, length)
+    this.#room(length)
+    const bytes = this.#bytes
+    const first = this.#at
+    for (let at = 0; at < length; at++) {
       const code = value.charCodeAt(at)
       if (code > 127) {
         this.#at = start
         return false
       }
-      this.#bytes[this.#at++] = code
+      bytes[first + at] = code
     }
+    this.#at = first + length
     return true
   }
 
@@ -278,10 +309,9 @@ class CborReader {
 
   #key(): string {
     const first = this.#byte()
-    // The longest key's length is 32; up to 23 stands in the first byte.
     const length = first >> 5 === TEXT ? this.#argument(first & 31) : 0
-    const key = length > SHORT ? '' : this.#text(length)
-    if (!cborKey.test(key)) this.#fail(`has a key that is not like ${cborKey.source}`)
+    const key = length > KEY_CHARS_MAX ? '' : this.#text(length)
+    if (!isKey(key)) this.#fail(`has a key that is not like ${cborKey.source}`)
     return key
   }
 
