@@ -8,8 +8,10 @@ import {
   openReceiptOf,
   type Revocation,
   revocationShape,
+  segmentReceiptsOf,
 } from './execution.ts'
 import { malformed, unsupported } from './malformed.ts'
+import { sameBytes } from './octets.ts'
 import { openDigest, receiptDigest } from './receipt.ts'
 import { type Routing, readRouting } from './routing.ts'
 
@@ -112,6 +114,15 @@ export function referencesOf(entry: Entry): References {
     receipts: receipts.flatMap((receipt) => (receipt ? [receiptDigest(receipt)] : [])),
     entries: parts.flatMap(({ execution }) => (execution ? [execution.digest] : [])),
   }
+}
+
+/** Whether this is the digest of a receipt in it: of the whole, of a segment, of an open one. */
+export function entryMentions(entry: Entry, digest: Uint8Array): boolean {
+  const { receipts, opens } = referencesOf(entry)
+  if ([...receipts, ...opens].some((each) => sameBytes(each, digest))) return true
+  const read = tryToReadBody(entry)
+  if (read?.kind !== 'execution') return false
+  return segmentReceiptsOf(read.body).some((each) => sameBytes(receiptDigest(each), digest))
 }
 
 function tryToReadBody(entry: Entry): Body | undefined {

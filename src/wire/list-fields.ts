@@ -1,4 +1,5 @@
 import {
+  bytes,
   type EnumOptions,
   type Field,
   LENGTH,
@@ -7,6 +8,7 @@ import {
   readNested,
   UINT32_MAX,
 } from './fields.ts'
+import { joinBytes } from './octets.ts'
 import type { Reader } from './reader.ts'
 import type { TextRule } from './rules.ts'
 import type { Shape } from './shape.ts'
@@ -34,6 +36,52 @@ export function messages<T>(number: number, shape: Shape<T>, countMax: number): 
   const put = (writer: Writer, tag: number, value: T) => putNested(writer, tag, shape, value)
   return { ...list({ number, type: shape.name, countMax, read, put }), shape }
 }
+
+interface Blobs {
+  min: number
+  max: number
+  countMax: number
+}
+
+/** Pieces of bytes, each of `min` to `max`. */
+export function blobs(number: number, { min, max, countMax }: Blobs): Field<Uint8Array[]> {
+  return list({
+    number,
+    type: 'bytes',
+    countMax,
+    read(reader) {
+      const length = reader.length(max)
+      if (length < min) reader.fail(`has less than ${min} bytes`)
+      return reader.take(length) as Uint8Array
+    },
+    put(writer, tag, value) {
+      writer.varint(tag)
+      writer.bytes(value)
+    },
+  })
+}
+
+const HASH_BYTES = 32
+
+/** Hashes in one piece, one behind the other. */
+export function hashes(number: number, countMax: number): Field<Uint8Array[]> {
+  const { read, put, ...rest } = bytes(number, { max: countMax * HASH_BYTES })
+  return {
+    ...rest,
+    blank: () => [],
+    isBlank: (values) => values.length === 0,
+    read(reader) {
+      const all = read(reader, none)
+      if (all.length % HASH_BYTES !== 0) reader.fail('is no list of hashes')
+      return Array.from({ length: all.length / HASH_BYTES }, (_, at) =>
+        all.slice(at * HASH_BYTES, (at + 1) * HASH_BYTES),
+      )
+    },
+    put: (writer, values) => put(writer, joinBytes(...values)),
+  }
+}
+
+const none = new Uint8Array()
 
 interface List<T> {
   number: number
