@@ -3,7 +3,7 @@ import { BusyError, PeerError } from '../../src/base/errors.ts'
 import { identityFromSeed } from '../../src/identity/identity.ts'
 import type { ProviderOptions } from '../../src/market/serve/provider.ts'
 import { SEEN_MS_MIN } from '../../src/market/serve/seen-jobs.ts'
-import { promptRoot } from '../../src/wire/job-body.ts'
+import { encodeWork, promptRoot } from '../../src/wire/job-body.ts'
 import { FRAME_BYTES_MAX } from '../../src/wire/protocols.ts'
 import { silence } from '../api/scripted-engine.ts'
 import { settled } from '../base/fake-clock.ts'
@@ -105,8 +105,8 @@ describe('a job is refused', () => {
   })
 
   it('for what only a newer version knows, which is no fault', async () => {
-    const text = JSON.stringify({ messages: [{ content: 'hi', role: 'oracle' }], sampling: {} })
-    const body = new TextEncoder().encode(text)
+    const known = new TextDecoder().decode(encodeWork(chat('hi')))
+    const body = new TextEncoder().encode(known.replace('"role":"user"', '"role":"oracle"'))
     const promptNonce = new Uint8Array(32)
     const fields = {
       bodyBytes: body.length,
