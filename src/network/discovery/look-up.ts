@@ -2,6 +2,7 @@ import type { Clock } from '../../base/clock.ts'
 import { unlessAborted, within } from '../../base/deadline.ts'
 import { BusyError } from '../../base/errors.ts'
 import { LruMap } from '../../base/lru-map.ts'
+import type { Metrics } from '../../base/metrics.ts'
 import { lookupKey, parseModelId } from '../../wire/model-id.ts'
 import type { Network } from '../network.ts'
 import type { AdvertExchange } from './advert-exchange.ts'
@@ -30,6 +31,7 @@ export interface LookUpComponents {
   directory: MemoryDirectory
   exchange: Pick<AdvertExchange, 'ask'>
   clock: Clock
+  metrics: Metrics
 }
 
 /** Searches the DHT for peers with a model that nobody in the directory has. */
@@ -39,8 +41,14 @@ export class LookUp {
   /** Name or id → when it may be looked for again. */
   readonly #misses = new LruMap<string, number>(MISSES_MAX)
 
+  readonly #searches
+
   constructor(components: LookUpComponents) {
     this.#components = components
+    this.#searches = components.metrics.counter(
+      'pinaivu_directory_look_ups_total',
+      'Times that the DHT was asked for a model that no listed peer has.',
+    )
     components.directory.onChange(({ entry, previous }) => {
       if (entry === undefined || entry.advert === previous?.advert) return
       for (const { id, name } of entry.advert.models) {
@@ -75,6 +83,7 @@ export class LookUp {
   /** Never fails: what goes wrong on the way is a miss. */
   async #search(nameOrId: string): Promise<void> {
     const { clock, directory } = this.#components
+    this.#searches.add()
     const found = new AbortController()
     let cancel = () => {}
     const unlisten = directory.onChange(() => {
