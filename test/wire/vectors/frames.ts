@@ -8,7 +8,11 @@ export const framesGood: Good[] = [
   good('frames', 'none', bytes()),
   good('frames', 'one of one byte', bytes(1, 7)),
   good('frames', 'two', bytes(2, 1, 2, 1, 3)),
-  good('frames', 'of 127 and of 128 bytes', join(bytes(127), filled(127), bytes(0x80, 1), filled(128))),
+  good(
+    'frames',
+    'of 127 and of 128 bytes',
+    join(bytes(127), filled(127), bytes(0x80, 1), filled(128)),
+  ),
   good('frames', 'of 16,384 bytes', join(bytes(0x80, 0x80, 1), filled(16_384))),
   good('frames', 'of 65,536 bytes', join(bytes(0x80, 0x80, 4), filled(65_536))),
 ]

@@ -16,10 +16,7 @@ const snakeCase = (name: string): string =>
 export function protoJson({ fields }: Described, value: object): Record<string, unknown> {
   const members = value as Record<string, unknown>
   return Object.fromEntries(
-    Object.entries(fields).map(([key, field]) => [
-      snakeCase(key),
-      fieldJson(field, members[key]),
-    ]),
+    Object.entries(fields).map(([key, field]) => [snakeCase(key), fieldJson(field, members[key])]),
   )
 }
 

@@ -159,16 +159,8 @@ export const readers: Record<string, VectorReader> = {
   'body/embedding': body('embedding'),
   'body/image': body('image'),
   frames: reader(readFrames, joinFrames, (bytes) => readFrames(bytes).map(packHex)),
-  ModelId: reader(
-    toText,
-    (text) => Buffer.from(text),
-    modelIdJson,
-  ),
-  LookupKey: reader(
-    toText,
-    (text) => Buffer.from(text),
-    lookupJson,
-  ),
+  ModelId: reader(toText, (text) => Buffer.from(text), modelIdJson),
+  LookupKey: reader(toText, (text) => Buffer.from(text), lookupJson),
 }
 
 /** The code of the refusal; undefined when there is none. */
