@@ -82,9 +82,7 @@ export class LanPeer {
 
   /** Its engines stop or go on, while the peer itself is as it was. */
   signalEngines(name: 'SIGSTOP' | 'SIGCONT'): void {
-    const { pid } = this.process.child
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-    for (const child of children.split(' ').filter(Boolean)) process.kill(Number(child), name)
+    signalEngines(this.process, name)
   }
 }
 
@@ -123,7 +121,18 @@ export class LanPeers {
   }
 
   async close(): Promise<void> {
-    await this.kill(...this.#peers.splice(0))
+    const peers = this.#peers.splice(0)
+    for (const { process } of peers) {
+      const { exitCode, signalCode } = process.child
+      // An engine that stands still would not notice that its peer is gone.
+      if (exitCode === null && signalCode === null) signalEngines(process, 'SIGCONT')
+    }
+    await this.kill(...peers)
     this.lan.close()
   }
+}
+
+function signalEngines({ child: { pid } }: PeerProcess, name: 'SIGSTOP' | 'SIGCONT'): void {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  for (const child of children.split(' ').filter(Boolean)) process.kill(Number(child), name)
 }
