@@ -8,6 +8,8 @@ export const key = octets('key', 32)
 export const hash = octets('hash', 32)
 export const signature = octets('signature', 64)
 export const size = whole('size')
+/** Milliseconds since 1970, up to the last that a date can have. */
+export const time = whole('time', { max: 8_640_000_000_000_000 })
 export const word = text('word', token)
 export const region = text('country', country)
 export const job = text('job-id', jobId)
@@ -30,11 +32,11 @@ export const price = record('Price', { input: micros, output: micros })
 
 export const tokens = record('Tokens', { input: size, cached: size, output: size })
 
-/** By the clock of whoever writes the entry, in milliseconds since 1970. */
+/** By the clock of whoever writes the entry. */
 export const times = record('Times', {
-  received: size,
+  received: time,
   /** When the work began; for a coordinator, when it went out. */
-  started: size,
-  firstToken: optional(size),
-  finished: size,
+  started: time,
+  firstToken: optional(time),
+  finished: time,
 })

@@ -1,7 +1,7 @@
 import { asMap, record, whole } from './cbor-shape.ts'
 import { type Cid, entryCid } from './cid.ts'
 import { type Cbor, type CborMap, decodeDagCbor, encodeDagCbor } from './dag-cbor.ts'
-import { word } from './entry-parts.ts'
+import { time, word } from './entry-parts.ts'
 import {
   type Execution,
   executionShape,
@@ -39,7 +39,7 @@ export interface SealedEntry {
 export const entryShape = record('Entry', {
   v: whole('1', { min: 0 }),
   kind: word,
-  at: whole('time'),
+  at: time,
   body: { type: 'body', read: asMap, write: (body: CborMap): Cbor => body },
 })
 

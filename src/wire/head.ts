@@ -1,5 +1,6 @@
 import { octets, optional, record, text, whole } from './cbor-shape.ts'
 import { decodeDagCbor, encodeDagCbor } from './dag-cbor.ts'
+import { hash, key, time } from './entry-parts.ts'
 import type { Signed } from './generate.ts'
 import { malformed } from './malformed.ts'
 import { networkName } from './rules.ts'
@@ -15,7 +16,7 @@ export const EPOCH_BYTES = 8
 const place = {
   epoch: octets('epoch', EPOCH_BYTES),
   size: whole('positive', { min: 1 }),
-  root: octets('hash', 32),
+  root: hash,
 }
 
 /** The head of the epoch before, as far as others knew it. */
@@ -23,9 +24,9 @@ const continued = record('Continued', place)
 
 export const headShape = record('Head', {
   net: text('network', networkName),
-  author: octets('key', 32),
+  author: key,
   ...place,
-  at: whole('time'),
+  at: time,
   after: optional(continued),
 })
 
