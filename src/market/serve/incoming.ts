@@ -46,19 +46,17 @@ export class Incoming {
   async body(length: number, hold: (bytes: number) => void, { signal }: Wait): Promise<Uint8Array> {
     const whole = { ms: BODY_MS, what: 'The body of the job', signal }
     return await within(this.#clock, whole, async (ending) => {
-      const parts: Uint8Array[] = []
-      let arrived = 0
-      while (arrived < length) {
+      const parts = new Parts(length)
+      while (parts.bytes < length) {
         const frame = await this.#soon('The next part of the body', ending)
         if (frame === undefined || frame.type === 'cancel') throw cancelled()
         if (frame.type !== 'body') {
           throw malformed('ToProvider', 'is no part of the body, which is not whole yet')
         }
-        arrived += frame.bytes.length
         hold(frame.bytes.length)
-        parts.push(frame.bytes)
+        parts.add(frame.bytes)
       }
-      return joined(parts, arrived)
+      return parts.joined()
     })
   }
 
@@ -69,16 +67,37 @@ export class Incoming {
   }
 }
 
-function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const [first] = parts
-  if (parts.length === 1 && first) return first
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
+/** Parts that are put together as they come: kept apart, a million of one byte take 200 MB. */
+class Parts {
+  #room = new Uint8Array()
+  #bytes = 0
+  readonly #expected: number
+
+  constructor(expected: number) {
+    this.#expected = expected
   }
-  return whole
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  add(part: Uint8Array): void {
+    const bytes = this.#bytes + part.length
+    if (bytes > this.#room.length) this.#grow(bytes)
+    this.#room.set(part, this.#bytes)
+    this.#bytes = bytes
+  }
+
+  joined(): Uint8Array {
+    return this.#room.subarray(0, this.#bytes)
+  }
+
+  /** Not to what was promised: it may never come. */
+  #grow(bytes: number): void {
+    const room = new Uint8Array(Math.max(bytes, Math.min(2 * this.#room.length, this.#expected)))
+    room.set(this.joined())
+    this.#room = room
+  }
 }
 
 /** Nobody wants it any more. */
