@@ -256,3 +256,19 @@ test('a signal that has ended one wait does not end the next', async () => {
   wire.deliver(joinFrames([bytes(1)]))
   expect(await next).toEqual(bytes(1))
 })
+
+test('any number of tiny frames leaves others their turn', async () => {
+  const { wire, stream } = framed()
+  const count = 20 * limits.framesPerTurn
+  wire.deliver(joinFrames(Array.from({ length: count }, () => bytes(1))))
+  let turns = 0
+  let over = false
+  const others = () => {
+    turns++
+    if (!over) setImmediate(others)
+  }
+  setImmediate(others)
+  for (let read = 0; read < count; read++) expect(await stream.read(wait())).toEqual(bytes(1))
+  over = true
+  expect(turns).toBeGreaterThanOrEqual(19)
+})

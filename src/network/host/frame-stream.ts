@@ -29,6 +29,8 @@ export class Libp2pFrameStream implements FrameStream {
   #reader: PromiseWithResolvers<void> | undefined
   /** Of the last wait to read. */
   #readSignal: AbortSignal | undefined
+  /** Frames since the event loop could turn to others. */
+  #readInTurn = 0
   /** The rest of what the other side has to say before its own first frame. */
   readonly #agreement: Uint8Array[]
   #paused = false
@@ -76,7 +78,10 @@ export class Libp2pFrameStream implements FrameStream {
     for (;;) {
       signal.throwIfAborted()
       const frame = this.#next()
-      if (frame !== undefined) return frame
+      if (frame !== undefined) {
+        if (++this.#readInTurn >= limits.framesPerTurn) await this.#nextTurn()
+        return frame
+      }
       if (this.#error !== undefined) throw this.#error
       if (this.#remoteDone && this.#stream.readBufferLength === 0) {
         if (!this.#received.isWithinFrame) return undefined
@@ -87,8 +92,14 @@ export class Libp2pFrameStream implements FrameStream {
         await this.#arrival(signal)
       } finally {
         this.#reader = undefined
+        this.#readInTurn = 0
       }
     }
+  }
+
+  async #nextTurn(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
+    this.#readInTurn = 0
   }
 
   /** Listens to a signal once for all waits with it: there is one for each token. */

@@ -56,6 +56,8 @@ export const frameLimits = {
   unsentBytesMax: 256 * 1024,
   /** Frames written in one go are sent in one piece, up to this: what fits into one of noise's. */
   sendBytes: 64 * 1024,
+  /** What is there is read at once, and 256 KiB may be 100,000 frames: then it is the others' turn. */
+  framesPerTurn: 64,
   /** For the first frame of a stream, and for the rest of one that has begun to arrive. */
   frameMs: 10_000,
   /** One that takes nothing for so long holds up what is written for it: its stream is reset. */
