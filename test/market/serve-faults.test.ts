@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { PeerError } from '../../src/base/errors.ts'
+import { HOLD_MS } from '../../src/market/serve/coalescer.ts'
 import type { Chunk, Generate } from '../../src/wire/chunk.ts'
 import { endless, silence } from '../api/scripted-engine.ts'
 import { settled } from '../base/fake-clock.ts'
@@ -21,7 +22,7 @@ describe('a cancelled job', () => {
   it('stops at once, and counts what its coordinator says that it has', async () => {
     const { hand, line, clock, provider, outcomes } = await atWork()
     for (const word of ['a', 'b', 'c']) hand.say(word)
-    await clock.advance(5)
+    await clock.advance(HOLD_MS)
     const frames = line.frames.length
     // Ready, and held, and never sent.
     hand.say('d')

@@ -2,8 +2,11 @@ import type { TokenLogprob, Tokens } from '../../wire/chunk.ts'
 
 /** Token ids in one frame. */
 export const FRAME_TOKENS_MAX = 16
-/** A frame costs a receiver about what 16 tokens cost; nobody sees 5 ms. */
-export const HOLD_MS = 5
+/**
+ * A frame costs a receiver about what 16 tokens cost, so the fastest streams are worth the wait. One
+ * of up to 500 tokens a second never waits; the protocol allows 5.
+ */
+export const HOLD_MS = 2
 /** By our estimate, which is never too low, and so that the text alone is within its bound. */
 const BYTES_MAX = 31 * 1024
 /** Characters of one frame's text, at up to 3 bytes of UTF-8 each. */
