@@ -10,6 +10,8 @@ import type { MarketModel } from './market.ts'
 const REMEMBERED_MS = 10 * 60_000
 /** Names and ids; a stranger's advert brings some tens. */
 const REMEMBERED_MAX = 4_096
+/** Peers are met one after the other: what came within the same time is as old. */
+const SAME_AGE_S = 60
 
 export interface ModelListComponents {
   engine: Pick<Engine, 'status' | 'resolve'>
@@ -69,13 +71,13 @@ export class ModelList {
     const pinned = Object.hasOwn(this.#options.pins, name) ? this.#options.pins[name] : undefined
     if (pinned !== undefined) return pinned
     const ids = [...(this.#components.directory.modelNames().get(name) ?? [])]
-    return ids.length > 1 ? this.#mostServed(ids) : (ids[0] ?? name)
+    return ids.length > 1 ? this.#mostServed(name) : (ids[0] ?? name)
   }
 
   /** Keeps what left in memory. */
   changed({ entry, previous }: DirectoryChange): void {
     if (entry?.advert === previous?.advert) return
-    for (const { name, id } of entry?.advert.models ?? []) this.#see(name, id)
+    for (const { name, id } of entry?.advert.models ?? []) this.#see(name, id, meaning(name, id))
     for (const model of previous?.advert.models ?? []) {
       const row = previous && this.#row(model.name, model.id, [{ entry: previous, model }])
       if (row === undefined) continue
@@ -91,9 +93,13 @@ export class ModelList {
 
   #see(...names: string[]): void {
     for (const name of names) {
-      const seen = this.#firstSeen.get(name) ?? Math.floor(this.#components.clock.now() / 1000)
-      this.#firstSeen.set(name, seen)
+      this.#firstSeen.set(name, this.#since(name))
     }
+  }
+
+  /** Seconds since the epoch; now for what was never seen. */
+  #since(name: string): number {
+    return this.#firstSeen.get(name) ?? Math.floor(this.#components.clock.now() / 1000)
   }
 
   #remembered(name: string): MarketModel | undefined {
@@ -102,15 +108,24 @@ export class ModelList {
     return { ...gone.row, name }
   }
 
-  #mostServed(ids: string[]): string {
+  /**
+   * Who serves an id by another name has no say in what this one means: else a single peer gives a
+   * known name to a model that many serve. Nor have any number of newcomers: where nobody was
+   * measured, the name goes on meaning what it meant.
+   */
+  #mostServed(name: string): string {
     const { directory, isGood } = this.#components
-    const [best] = ids
-      .map((id) => {
-        const entries = directory.byModelId(id)
-        const good = entries.filter(({ peerId }) => isGood(peerId, id)).length
-        return { id, good, all: entries.length }
-      })
-      .sort((a, b) => b.good - a.good || b.all - a.all || (a.id < b.id ? -1 : 1))
+    const served = new Map<string, { id: string; good: number; all: number; since: number }>()
+    for (const { peerId, advert } of directory.byModelName(name)) {
+      for (const { id } of advert.models.filter((model) => model.name === name)) {
+        const since = Math.floor(this.#since(meaning(name, id)) / SAME_AGE_S)
+        const { good, all } = served.get(id) ?? { good: 0, all: 0 }
+        served.set(id, { id, good: good + Number(isGood(peerId, id)), all: all + 1, since })
+      }
+    }
+    const [best] = [...served.values()].sort(
+      (a, b) => b.good - a.good || a.since - b.since || b.all - a.all || (a.id < b.id ? -1 : 1),
+    )
     return best?.id ?? ''
   }
 
@@ -123,19 +138,27 @@ export class ModelList {
 
   /** Undefined where nobody offers it. */
   #row(name: string, id: string, offers: readonly Offer[]): MarketModel | undefined {
-    const [first] = offers
+    const first = this.#believed(id, offers)
     if (first === undefined) return undefined
     return {
       name,
       id,
-      kind: first.model.kind as ModelKind,
+      kind: first.kind as ModelKind,
       contextLength: Math.max(...offers.map(({ model }) => model.contextLength)),
-      embeddingLength: first.model.embeddingLength,
-      created: this.#firstSeen.get(name) ?? Math.floor(this.#components.clock.now() / 1000),
+      embeddingLength: first.embeddingLength,
+      created: this.#since(name),
       local: undefined,
       nodes: offers.filter(({ entry }) => isUsable(entry, id)).length,
       price: cheapest(offers.map(({ model }) => model.price)),
     }
+  }
+
+  /** What one that proved itself says the model is, or else what most say. */
+  #believed(id: string, offers: readonly Offer[]): AdvertModel | undefined {
+    const good = offers.find(({ entry }) => this.#components.isGood(entry.peerId, id))
+    const said = Map.groupBy(offers, ({ model }) => `${model.kind} ${model.embeddingLength}`)
+    const [most = []] = [...said.values()].sort((a, b) => b.length - a.length)
+    return (good ?? most[0])?.model
   }
 
   #local(status: ModelStatus): MarketModel {
@@ -175,3 +198,6 @@ function cheapest(prices: readonly Price[]): Price | undefined {
     undefined,
   )
 }
+
+/** A name has no spaces. */
+const meaning = (name: string, id: string): string => `${name} ${id}`

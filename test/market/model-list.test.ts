@@ -46,6 +46,26 @@ describe('the list of models', () => {
   })
 })
 
+describe('what a model is', () => {
+  const wrong = { model: { kind: 'embedding', embeddingLength: 5 } }
+
+  it('is said by those who proved themselves', async () => {
+    const { coordinator, provider, collect } = await stage()
+    for (let n = 0; n < 3; n++) await provider(wrong)
+    await provider()
+    expect(coordinator.resolve('net-chat')?.kind).toBe('embedding')
+    await collect()
+    expect(coordinator.resolve('net-chat')?.kind).toBe('chat')
+  })
+
+  it('is said by most, where nobody did', async () => {
+    const { coordinator, provider } = await stage()
+    await provider(wrong)
+    for (let n = 0; n < 2; n++) await provider()
+    expect(coordinator.resolve('net-chat')).toMatchObject({ kind: 'chat', embeddingLength: 0 })
+  })
+})
+
 describe('a name that means several models', () => {
   const named = (id: string) => ({ model: { id: modelId(id) } })
 
@@ -59,6 +79,26 @@ describe('a name that means several models', () => {
     await collect({ model: modelId('a') })
     expect(coordinator.resolve('net-chat')?.id).toBe(modelId('a'))
     expect((await collect()).routed.node.id).toBe(peerId)
+  })
+
+  it('is not given away by one who serves another popular model by it', async () => {
+    const { coordinator, provider, collect } = await stage()
+    for (let n = 0; n < 3; n++) {
+      await provider({ model: { name: 'popular', id: modelId('a') } })
+      await collect({ model: 'popular' })
+    }
+    await provider(named('b'))
+    await collect()
+    await provider(named('a'))
+    expect(coordinator.resolve('net-chat')?.id).toBe(modelId('b'))
+  })
+
+  it('goes on meaning what it meant, however many newcomers say another thing', async () => {
+    const { coordinator, provider, clock } = await stage()
+    await provider(named('b'))
+    await clock.advance(60_000)
+    for (let n = 0; n < 3; n++) await provider(named('a'))
+    expect(coordinator.resolve('net-chat')?.id).toBe(modelId('b'))
   })
 
   it('means the smallest id among equals', async () => {
