@@ -25,7 +25,7 @@ const levels: Record<string, number> = {
 /** Which folder may import a vendor's packages. Everything else asks that folder. */
 const vendors: [pattern: RegExp, home: string][] = [
   [/^node-llama-cpp/, 'src/engines/llama/'],
-  [/^(libp2p|@libp2p\/|@chainsafe\/|@multiformats\/multiaddr)/, 'src/network/host/'],
+  [/^(libp2p|@libp2p\/|@chainsafe\/|@multiformats\/multiaddr|dns-packet)/, 'src/network/host/'],
   [/^(level|classic-level|abstract-level|memory-level)/, 'src/storage/'],
   [/^(fastify|@fastify\/|prom-client|js-tiktoken)/, 'src/api/'],
 ]

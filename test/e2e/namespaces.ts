@@ -105,8 +105,6 @@ export class Machine {
     await ip('-n', this.#lan, 'link', 'set', this.#port, 'master', 'br0')
     await ip('-n', name, 'addr', 'add', `${address}/24`, 'dev', 'eth0')
     await ip('-n', name, 'link', 'set', 'eth0', 'up')
-    // Multicast goes where everything goes.
-    await ip('-n', name, 'route', 'add', 'default', 'dev', 'eth0')
     await this.plugIn()
   }
 

@@ -2,7 +2,7 @@ import type { GossipSub } from '@chainsafe/libp2p-gossipsub'
 import { noise } from '@chainsafe/libp2p-noise'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { type Identify, type IdentifyPush, identify, identifyPush } from '@libp2p/identify'
-import type { PeerDiscovery, PeerId, PeerInfo } from '@libp2p/interface'
+import type { PeerId } from '@libp2p/interface'
 import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { type Ping, ping } from '@libp2p/ping'
@@ -40,8 +40,6 @@ export interface NodeOptions {
   /** What gossip thinks of a peer beside its own score: zero, or less for its recent faults. */
   standing(peerId: string): number
   gossipGate: GossipGate
-  /** Given with `--mdns` only: called for each peer that answers on the local network. */
-  onLanPeer?: (peer: PeerInfo) => void
 }
 
 /** The libp2p node, not started. Everything it speaks has the network's name in its protocol id. */
@@ -73,7 +71,6 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
     streamMuxers: [batchedMuxer(muxer())],
     connectionManager,
     connectionMonitor: { protocolPrefix, pingTimeout: { minTimeout: connections.pingMs } },
-    peerDiscovery: options.onLanPeer ? [await lan(options.network, options.onLanPeer)] : [],
     services: {
       // The host runs it on each connection, and closes those that don't answer.
       identify: identify({
@@ -156,15 +153,4 @@ function refuse(): never {
   throw new PeerError('unknown_namespace', 'Records of this kind are not kept in this network.', {
     action: 'ignore',
   })
-}
-
-/** Loaded only when asked for: it opens a multicast socket, and its packages take their memory. */
-async function lan(network: string, onPeer: (peer: PeerInfo) => void) {
-  const { mdns } = await import('@libp2p/mdns')
-  const create = mdns({ serviceTag: `_pinaivu-${network}._udp.local` })
-  return (components: Parameters<typeof create>[0]): PeerDiscovery => {
-    const discovery = create(components)
-    discovery.addEventListener('peer', (event) => onPeer(event.detail))
-    return discovery
-  }
 }

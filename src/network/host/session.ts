@@ -1,4 +1,3 @@
-import type { PeerInfo } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Clock } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
@@ -13,6 +12,7 @@ import { Connections } from './connections.ts'
 import { Dht } from './dht.ts'
 import { GossipGate } from './gossip-gate.ts'
 import { keepJoined } from './joiner.ts'
+import { Lan } from './lan.ts'
 import { createNode, type HostNode, type NodeOptions } from './libp2p-node.ts'
 import { connectionLimits } from './limits.ts'
 import { ping } from './ping.ts'
@@ -32,8 +32,7 @@ export interface SessionComponents {
   tell(event: ConnectionEvent): void
 }
 
-export interface SessionOptions
-  extends Omit<NodeOptions, 'onLanPeer' | 'isBanned' | 'standing' | 'gossipGate'> {
+export interface SessionOptions extends Omit<NodeOptions, 'isBanned' | 'standing' | 'gossipGate'> {
   mdns: boolean
   doors: readonly Door[]
   handlers: ReadonlyMap<string, Handling>
@@ -48,6 +47,8 @@ export class Session {
   readonly #components: SessionComponents
   readonly #options: SessionOptions
   readonly #stopped = new AbortController()
+  /** With `--mdns` only. */
+  readonly #lan: Lan | undefined
   #joining: Promise<void> = Promise.resolve()
   #lanDials = 0
 
@@ -62,35 +63,39 @@ export class Session {
       isBanned: (peerId) => conduct.isBanned(peerId),
     })
     const { connections } = this
-    const prefix = `/pinaivu/${options.network}/`
+    const { network, peerId } = options
+    const prefix = `/pinaivu/${network}/`
     this.streams = new Streams({ ...components, node, connections }, prefix)
     this.dht = new Dht({
       ...components,
       kad: node.services.dht,
-      peerId: options.peerId,
+      peerId,
       records: options.records,
       peers: () => connections.count,
     })
+    const addresses = () => node.getMultiaddrs().map((address) => address.toString())
+    const onPeer = (id: string, at: string[]) => void this.#meet(id, at)
+    this.#lan = options.mdns
+      ? new Lan(components, { network, peerId, addresses, onPeer })
+      : undefined
   }
 
   static async open(components: SessionComponents, options: SessionOptions): Promise<Session> {
     const { conduct } = components
-    let session: Session | undefined
     const node = await createNode({
       ...options,
       isBanned: (peerId) => conduct.isBanned(peerId),
       standing: (peerId) => conduct.standing(peerId),
       gossipGate: new GossipGate(components),
-      ...(options.mdns ? { onLanPeer: (peer: PeerInfo) => void session?.meet(peer) } : {}),
     })
-    session = new Session(node, components, options)
-    return session
+    return new Session(node, components, options)
   }
 
   async start(): Promise<void> {
     const { handlers } = this.#options
     for (const [protocol, handling] of handlers) await this.streams.handle(protocol, handling)
     await this.node.start()
+    await this.#lan?.start()
   }
 
   /** Goes on in the background until `stop`. */
@@ -123,17 +128,15 @@ export class Session {
 
   async stop(): Promise<void> {
     this.#stopped.abort()
-    await Promise.all([this.node.stop(), this.#joining])
+    await Promise.all([this.node.stop(), this.#joining, this.#lan?.stop()])
   }
 
   /** A peer on the LAN said that it is there. It says so again: one that is passed over now comes back. */
-  async meet(peer: PeerInfo): Promise<void> {
+  async #meet(peerId: string, addresses: string[]): Promise<void> {
     const { connections } = this
-    const peerId = peer.id.toString()
     if (this.#lanDials >= LAN_DIALS_MAX || connections.count >= LAN_PEERS_MAX) return
     this.#lanDials++
     try {
-      const addresses = peer.multiaddrs.map((address) => address.toString())
       await connections.connect(peerId, addresses, { signal: this.#stopped.signal })
     } catch (error) {
       const data = { peerId, error: messageOf(error) }
