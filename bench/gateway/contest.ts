@@ -1,6 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+import { Forked } from '../forked.ts'
 
 export interface LoadOptions {
   url: string
@@ -34,13 +32,13 @@ interface Spent {
 
 /** A server of the contest, in a process of its own. */
 export class Server {
-  readonly #child: ChildProcess
+  readonly #process: Forked
   readonly url: string
   /** To ask with. */
   readonly key: string
 
-  private constructor(child: ChildProcess, port: number, key: string) {
-    this.#child = child
+  private constructor(process: Forked, port: number, key: string) {
+    this.#process = process
     this.url = `http://127.0.0.1:${port}`
     this.key = key
   }
@@ -50,41 +48,36 @@ export class Server {
     args: readonly string[] = [],
     execArgv: readonly string[] = [],
   ): Promise<Server> {
-    const child = forkProgram(program, args, execArgv)
-    const { port, key } = await message<{ port: number; key: string }>(child)
-    return new Server(child, port, key)
+    const process = new Forked(new URL(program, import.meta.url), args, execArgv)
+    const { port, key } = await process.hear<{ port: number; key: string }>()
+    return new Server(process, port, key)
   }
 
   spent(): Promise<Spent> {
-    const answer = message<Spent>(this.#child)
-    this.#child.send('spent')
-    return answer
+    return this.#process.ask('spent')
   }
 
   stop(): Promise<void> {
-    return stopProgram(this.#child)
+    return this.#process.stop()
   }
 }
 
 export class Loader {
-  readonly #child: ChildProcess
+  readonly #process = new Forked(new URL('./load.ts', import.meta.url))
 
-  private constructor(child: ChildProcess) {
-    this.#child = child
-  }
+  private constructor() {}
 
   static async start(): Promise<Loader> {
-    const child = forkProgram('./load.ts', [], [])
-    await message(child)
-    return new Loader(child)
+    const loader = new Loader()
+    await loader.#process.hear()
+    return loader
   }
 
   async load(server: Server, options: Omit<LoadOptions, 'url' | 'key'>): Promise<Measured> {
     const before = await server.spent()
-    const answer = message<LoadResult>(this.#child)
     const url = `${server.url}/v1/chat/completions`
-    this.#child.send({ ...options, url, key: server.key } satisfies LoadOptions)
-    const result = await answer
+    const order = { ...options, url, key: server.key } satisfies LoadOptions
+    const result = await this.#process.ask<LoadResult>(order)
     const after = await server.spent()
     if (result.failed > 0) throw new Error(`${result.failed} requests to ${server.url} failed`)
     return {
@@ -95,37 +88,6 @@ export class Loader {
   }
 
   stop(): Promise<void> {
-    return stopProgram(this.#child)
+    return this.#process.stop()
   }
-}
-
-function forkProgram(
-  program: string,
-  args: readonly string[],
-  execArgv: readonly string[],
-): ChildProcess {
-  const path = fileURLToPath(new URL(program, import.meta.url))
-  return fork(path, [...args], { execArgv: [...execArgv] })
-}
-
-/** The next message; fails when the process ends instead. */
-async function message<T>(child: ChildProcess): Promise<T> {
-  const over = new AbortController()
-  const ended = once(child, 'exit', { signal: over.signal }).then(() => {
-    throw new Error(`${child.spawnargs.at(-1)} ended`)
-  })
-  try {
-    const [value] = await Promise.race([once(child, 'message', { signal: over.signal }), ended])
-    return value
-  } finally {
-    over.abort()
-    ended.catch(() => {})
-  }
-}
-
-async function stopProgram(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const ended = once(child, 'exit')
-  child.disconnect()
-  await ended
 }
