@@ -112,10 +112,20 @@ export class AdvertExchange {
           if (error instanceof PeerError && error.action !== undefined) {
             network.fault(peerId, error.action, error.code)
           }
+          await this.#remindOfDeparture(peerId, signal)
           throw error
         }
       }),
     )
+  }
+
+  /**
+   * It is there although it has left: another process with its key has, as of a machine that was
+   * copied. Shown the good-bye, it signs an advert that is newer.
+   */
+  async #remindOfDeparture(peerId: string, signal: AbortSignal): Promise<void> {
+    const departure = this.#components.roster.departureOf(peerId)
+    if (departure !== undefined) await this.#tell(peerId, departure, signal).catch(() => {})
   }
 
   async #connect(peerId: string, addresses: readonly string[], signal: AbortSignal): Promise<void> {
@@ -174,7 +184,7 @@ export class AdvertExchange {
     }
     // Anybody can make keys without end, and sign that they leave.
     if (!roster.knows(peerId) && !network.isConnected(peerId)) return
-    if (roster.depart(peerId, sequence)) this.#forward(signed, [from, peerId])
+    if (roster.depart(peerId, sequence, signed)) this.#forward(signed, [from, peerId])
   }
 
   /** Only whoever was listed is told of further: a departure is passed on once. */

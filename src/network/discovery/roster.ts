@@ -75,11 +75,16 @@ export class Roster {
   }
 
   /** Whether it was listed until now. The departure has been checked; it says so itself. */
-  depart(peerId: string, sequence: number): boolean {
-    if (!this.#sequences.departure(peerId, sequence)) return false
+  depart(peerId: string, sequence: number, signed: Uint8Array): boolean {
+    if (!this.#sequences.departure(peerId, sequence, signed)) return false
     if (this.#remove(peerId, 'departed') === undefined) return false
     this.#components.logger.info('peer left', { peerId })
     return true
+  }
+
+  /** The newest word of a peer, when that was its good-bye. */
+  departureOf(peerId: string): Uint8Array | undefined {
+    return this.#sequences.departureOf(peerId)
   }
 
   /** It did not answer this peer's own question, or said nothing for too long. */

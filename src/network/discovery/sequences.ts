@@ -1,13 +1,14 @@
 import { LruMap } from '../../base/lru-map.ts'
 
-/** Peers, listed or not: sixteen times what the directory holds, at about 100 bytes each. */
+/** Peers, listed or not: sixteen times what the directory holds, at 100 to 300 bytes each. */
 const SEQUENCES_MAX = 4096
 
 export type Verdict = 'newer' | 'same' | 'stale' | 'departed'
 
 interface Heard {
   highest: number
-  departed: boolean
+  /** As the peer signed it, if it has left since. */
+  departure: Uint8Array | undefined
 }
 
 /**
@@ -25,21 +26,27 @@ export class Sequences {
   advert(peerId: string, sequence: number): Verdict {
     const heard = this.#heard.get(peerId)
     if (heard !== undefined && sequence <= heard.highest) {
-      if (heard.departed) return 'departed'
+      if (heard.departure !== undefined) return 'departed'
       return sequence === heard.highest ? 'same' : 'stale'
     }
-    this.#heard.set(peerId, { highest: sequence, departed: false })
+    this.#heard.set(peerId, { highest: sequence, departure: undefined })
     return 'newer'
   }
 
   /** Whether this departure is news: adverts up to its sequence count no more from here on. */
-  departure(peerId: string, sequence: number): boolean {
+  departure(peerId: string, sequence: number, signed: Uint8Array): boolean {
     const heard = this.#heard.get(peerId)
     if (heard !== undefined) {
       // An old one, said again after the peer came back, or one that another peer brought before.
-      if (sequence < heard.highest || (heard.departed && sequence === heard.highest)) return false
+      const { highest, departure } = heard
+      if (sequence < highest || (departure && sequence === highest)) return false
     }
-    this.#heard.set(peerId, { highest: sequence, departed: true })
+    // A copy: it came as part of something larger.
+    this.#heard.set(peerId, { highest: sequence, departure: signed.slice() })
     return true
+  }
+
+  departureOf(peerId: string): Uint8Array | undefined {
+    return this.#heard.get(peerId)?.departure
   }
 }

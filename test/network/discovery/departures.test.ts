@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { encodeAdvertRequest } from '../../../src/wire/advert-codec.ts'
+import { encodeAdvertRequest, signDeparture } from '../../../src/wire/advert-codec.ts'
 import { lookupKey } from '../../../src/wire/model-id.ts'
-import { type Puppet, Stage, type StagePeer } from './stage.ts'
+import { NETWORK, type Puppet, Stage, type StagePeer } from './stage.ts'
 
 const departed = (signed: Uint8Array) => encodeAdvertRequest({ type: 'departure', signed })
 
@@ -100,6 +100,26 @@ test('a departed peer is not revived by its old advert, by the DHT, nor by two w
   // Its old departure does not remove it again.
   await thief.say(a, 'advert/1', departed(thief.departure(6)))
   expect(a.lists(puppet)).toBe(true)
+})
+
+test('who is said to have left by a twin, a process with the same key, comes back', async () => {
+  const stage = new Stage()
+  const [a, b] = [await stage.peer(), await stage.peer({ models: ['m'], number: 50 })]
+  await stage.connect(a, b)
+  const messenger = await stage.puppet()
+  await stage.connect(messenger, a)
+  const twin = stage.identity(50)
+  expect(twin.peerId).toBe(b.peerId)
+  const sequence = stage.clock.now() + 5_000
+  const signing = { network: NETWORK, sign: (message: Uint8Array) => twin.sign(message) }
+  const goodbye = departed(signDeparture({ peerId: twin.peerId, sequence }, signing))
+  await messenger.say(a, 'advert/1', goodbye)
+  expect(a.lists(b)).toBe(false)
+  await stage.clock.advance(120_000)
+  expect(a.lists(b)).toBe(true)
+  expect(b.lines).toContainEqual(
+    expect.objectContaining({ level: 'warn', message: expect.stringContaining('its key') }),
+  )
 })
 
 test('a departure is passed on once, however often it comes', async () => {

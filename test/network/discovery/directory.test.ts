@@ -106,7 +106,7 @@ describe('sequences', () => {
         for (const { sequence, departure } of steps) {
           const newer = sequence > highest
           if (departure) {
-            expect(sequences.departure('a', sequence)).toBe(
+            expect(sequences.departure('a', sequence, Uint8Array.of(sequence))).toBe(
               newer || (!departed && sequence === highest),
             )
             if (sequence >= highest) departed = true
@@ -118,6 +118,8 @@ describe('sequences', () => {
             if (newer) departed = false
           }
           highest = Math.max(highest, sequence)
+          const kept = departed ? Uint8Array.of(highest) : undefined
+          expect(sequences.departureOf('a')).toEqual(kept)
         }
       }),
     )
