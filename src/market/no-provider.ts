@@ -5,12 +5,12 @@ import type { Request } from './request.ts'
 
 /** What the client is told when nobody is left who could do its job. */
 export function noProvider(request: Request, excluded: Choice['excluded']): PeerError {
-  const { model, wishes, lastError, attempts } = request
+  const { model, wishes, lastError, declinedFor, attempts } = request
+  if (declinedFor !== undefined) return asTold(declinedFor)
   if (lastError?.loss === 'busy') {
     const message = `Every peer that serves '${model.name}' is busy. Ask again later.`
     return new BusyError(message, lastError.retryAfterMs || undefined)
   }
-  if (lastError?.loss === 'declined') return asTold(lastError)
   if (lastError !== undefined) {
     const asked = attempts === 1 ? '1 peer was' : `${attempts} peers were`
     return unavailable(`${asked} asked for '${model.name}', and none could do it. Ask again.`)

@@ -13,6 +13,9 @@ import { remote } from './remote/remote.ts'
 import type { RemoteComponents } from './remote/remote-run.ts'
 import type { Request } from './request.ts'
 
+/** Of proven providers, that a request is at fault; a first one may be wrong. */
+const OPINIONS = 2
+
 export interface RemoteEffortComponents {
   network: RemoteComponents['network']
   dispatcher: Pick<Dispatcher, 'freed' | 'served' | 'lost'>
@@ -83,9 +86,12 @@ export class RemoteEffort implements Effort {
 
   succeeded(): void {
     const { dispatcher, clock } = this.#components
-    const { engagement, entry } = this.#assignment
+    const { engagement, entry, model } = this.#assignment
     engagement.succeeded(this.times.result(clock.elapsed()))
     dispatcher.served(this.#request, entry.peerId)
+    for (const { engagement: other, contextLength } of this.#request.declined) {
+      if (model.contextLength <= contextLength) other.refuted()
+    }
     this.#end('ok')
   }
 
@@ -106,11 +112,21 @@ export class RemoteEffort implements Effort {
     request.report.attempted(this.node.id, outcomeOf(loss), this.#ms())
     if (this.times.begun) throw cutShort(loss)
     if (loss.loss !== 'busy') request.tried.add(this.node.id)
-    if (loss.loss !== 'declined') return
+    if (loss.loss === 'declined') this.#declined(loss)
+  }
+
+  /** Told once enough agree: a single liar would have every request fail. */
+  #declined(loss: ProviderError): void {
+    const request = this.#request
+    const { engagement, model } = this.#assignment
+    const tooLong = loss.code === 'context_length_exceeded'
+    const contextLength = tooLong ? model.contextLength : Number.POSITIVE_INFINITY
+    request.declinedFor ??= loss
+    request.declined.push({ engagement, contextLength })
+    if (request.provenDeclines < OPINIONS) return
+    if (!tooLong) throw asTold(loss)
     // Another peer may serve the same model with a longer context.
-    if (loss.code !== 'context_length_exceeded') throw asTold(loss)
-    const { contextLength } = this.#assignment.model
-    request.contextTooSmall = Math.max(request.contextTooSmall, contextLength)
+    request.contextTooSmall = Math.max(request.contextTooSmall, model.contextLength)
   }
 
   /** A provider that calls a short prompt too long would have every request fail. */

@@ -1,5 +1,6 @@
 import type { Job, Wishes } from '../wire/job.ts'
 import type { Exclusion } from './choose/choice.ts'
+import type { Engagement } from './choose/providers.ts'
 import type { MarketModel } from './market.ts'
 import { type Bounds, boundsOf } from './quote.ts'
 import type { WrittenJob } from './remote/job-writer.ts'
@@ -14,6 +15,13 @@ export interface Times {
   beganAt: number
   firstTokenBy: number
   doneBy: number
+}
+
+/** Somebody found fault with the request itself. */
+export interface Declined {
+  engagement: Engagement
+  /** Wrongly, if a provider with a context of no more tokens does it. */
+  contextLength: number
 }
 
 /** One job on its way to an answer: what is known of it beside what the caller said. */
@@ -35,6 +43,9 @@ export class Request {
   /** Why this peer does not do it, although it serves the model. */
   selfExcluded: Exclusion | undefined
   lastError: ProviderError | undefined
+  /** What the first of those said who found fault with it. */
+  declinedFor: ProviderError | undefined
+  readonly declined: Declined[] = []
   readonly #write: (job: Job) => WrittenJob
   #bounds: Bounds | undefined
   #written: WrittenJob | undefined
@@ -60,6 +71,11 @@ export class Request {
 
   get kind(): 'chat' | 'embedding' {
     return this.job.work.kind === 'embedding' ? 'embedding' : 'chat'
+  }
+
+  /** Who found fault with it and proved itself before: others are not believed. */
+  get provenDeclines(): number {
+    return this.declined.filter(({ engagement }) => engagement.isProven).length
   }
 
   /** Who served this account with this model last may have its prompt in the cache. */

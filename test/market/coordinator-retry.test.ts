@@ -1,15 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { settled } from '../base/fake-clock.ts'
-import {
-  chat,
-  frames,
-  honest,
-  modelId,
-  type Script,
-  signal,
-  stage,
-  two,
-} from './coordinator-stage.ts'
+import { frames, honest, modelId, type Script, signal, stage, two } from './coordinator-stage.ts'
 
 const endless = () => new Promise<void>(() => {})
 
@@ -122,17 +113,6 @@ describe('before the first token, another provider takes over', () => {
 })
 
 describe('what is not tried elsewhere', () => {
-  const codes = ['invalid_value', 'invalid_type', 'missing_required_parameter']
-  it.each(codes)('a request that is at fault itself: %s', async (code) => {
-    const fault = { message: 'Ban fewer.', param: 'logit_bias' }
-    const { collect, good, coordinator } = await two(async (line) => {
-      line.say(frames.refuse(code, fault))
-    })
-    await expect(collect()).rejects.toMatchObject({ code, ...fault })
-    expect(good.lines).toHaveLength(0)
-    expect(coordinator.activity().requests.failed60s).toBe(0)
-  })
-
   it('an answer of which the caller has a part', async () => {
     const { collect, good, coordinator } = await two(async (line) => {
       line.say(frames.accept(), frames.tokens(0, ['a']), frames.failed('engine_failed'))
@@ -169,44 +149,6 @@ describe('what is not tried elsewhere', () => {
     await clock.advance(31_200)
     await refused
     await coordinator.stop()
-  })
-})
-
-describe('a prompt that is too long', () => {
-  const tooLong: Script = async (line) => {
-    const param = 'messages'
-    line.say(frames.refuse('context_length_exceeded', { message: 'Shorten it.', param }))
-  }
-  const work = chat({}, 'word '.repeat(1_000))
-
-  it('goes to a peer with a longer context', async () => {
-    const { collect, provider } = await stage()
-    await provider({ script: tooLong })
-    await provider({ script: tooLong })
-    const long = await provider({ model: { contextLength: 10_000 } })
-    const { routed } = await collect({ work })
-    expect(routed.node.id).toBe(long.peerId)
-    const asked = routed.route.attempts.length
-    expect(asked).toBeLessThanOrEqual(2)
-  })
-
-  it('is told so where there is none', async () => {
-    const { collect, provider, faults } = await stage()
-    const providers = [await provider({ script: tooLong }), await provider({ script: tooLong })]
-    const expected = { code: 'context_length_exceeded', param: 'messages', message: 'Shorten it.' }
-    await expect(collect({ work })).rejects.toMatchObject(expected)
-    expect(providers.flatMap(({ lines }) => lines)).toHaveLength(1)
-    expect(faults()).toEqual([])
-  })
-
-  it('cannot be one of a few words', async () => {
-    const { collect, provider, faults } = await stage()
-    const model = { contextLength: 4_096 }
-    const liar = await provider({ script: tooLong, model })
-    await expect(collect()).rejects.toMatchObject({ code: 'no_nodes_available' })
-    expect(faults()).toMatchObject([{ peerId: liar.peerId, action: 'penalise' }])
-    const good = await provider({ model })
-    expect((await collect()).routed.node.id).toBe(good.peerId)
   })
 })
 

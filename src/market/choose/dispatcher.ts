@@ -65,9 +65,9 @@ export class Dispatcher {
       const assignment = this.#assign(request, choice)
       if (assignment !== undefined) return assignment
       const { againAt, excluded } = choice
-      if (againAt === undefined || request.attempts >= ATTEMPTS_MAX) {
-        throw noProvider(request, excluded)
-      }
+      // For a second opinion of a request that is at fault, nobody waits.
+      const enough = request.attempts >= ATTEMPTS_MAX || request.provenDeclines > 0
+      if (againAt === undefined || enough) throw noProvider(request, excluded)
       const until = Math.min(againAt, request.firstTokenBy)
       await this.#lobby.wait(request.modelId, until - now, signal)
     }

@@ -123,6 +123,11 @@ export class Engagement {
     pair.breaker.enter(clock.elapsed())
   }
 
+  /** It has finished jobs of this model, and not too long ago. */
+  get isProven(): boolean {
+    return this.#pair.measurement.at(this.#clock.elapsed()) !== undefined
+  }
+
   /** It took the job, and says how many of them this peer may have open. */
   accepted(allowance: number): void {
     this.#pair.refusals = 0
@@ -156,6 +161,13 @@ export class Engagement {
   /** It ended in a way that says nothing of the provider. */
   left(): void {
     if (this.#close()) this.#pair.breaker.left()
+  }
+
+  /** After its end: another peer did the job that this one called impossible. */
+  refuted(): void {
+    const now = this.#clock.elapsed()
+    this.#pair.breaker.failed(now, true)
+    this.#pair.measurement.failed(now)
   }
 
   /** False where it has ended before. */
