@@ -1,9 +1,21 @@
 import { sha256 } from '@noble/hashes/sha2.js'
-import { identityFromSeed } from '../../src/identity/identity.ts'
+import { type Identity, identityFromSeed } from '../../src/identity/identity.ts'
+import {
+  encodeEntry,
+  executionEntry,
+  routingEntry,
+  type SealedEntry,
+} from '../../src/wire/entry.ts'
 import type { Execution } from '../../src/wire/execution.ts'
+import type { Signed } from '../../src/wire/generate.ts'
+import { signHead } from '../../src/wire/head.ts'
+import type { Batch } from '../../src/wire/log-batch.ts'
+import { leafHash, Peaks } from '../../src/wire/merkle.ts'
+import { proveConsistency, proveInclusion, type ReadNodes } from '../../src/wire/merkle-proof.ts'
 import { cidModelId } from '../../src/wire/model-id.ts'
 import { segmentJobId, signOpenReceipt, signReceipt } from '../../src/wire/receipt.ts'
-import type { Routing } from '../../src/wire/routing.ts'
+import { type Routing, signRouting } from '../../src/wire/routing.ts'
+import type { Found } from '../../src/wire/sync.ts'
 
 // Two peers, and one job that the one did for the other.
 
@@ -82,3 +94,70 @@ export const routing = (
   endpoint: '/v1/chat/completions',
   attestation: 'none',
 })
+
+/** A log in memory: what a peer that has all of it can show. */
+export class ExampleLog {
+  readonly entries: SealedEntry[] = []
+  readonly #author: Identity
+  readonly #epoch: Uint8Array
+  readonly #peaks: Peaks[] = [new Peaks()]
+  readonly #nodes = new Map<string, Uint8Array>()
+
+  constructor(author: Identity, epoch: Uint8Array = filled(3, 8)) {
+    this.#author = author
+    this.#epoch = epoch
+  }
+
+  append(...entries: SealedEntry[]): this {
+    for (const entry of entries) {
+      const peaks = this.peaks().copy()
+      peaks.append(leafHash(entry.cid.bytes), ({ level, index }, hash) =>
+        this.#nodes.set(`${level}/${index}`, hash),
+      )
+      this.#peaks.push(peaks)
+      this.entries.push(entry)
+    }
+    return this
+  }
+
+  peaks(size = this.entries.length): Peaks {
+    return this.#peaks[size] ?? new Peaks()
+  }
+
+  head(size = this.entries.length): Signed {
+    const head = { author: this.#author.publicKey, epoch: this.#epoch, size }
+    const sign = (message: Uint8Array) => this.#author.sign(message)
+    const root = this.peaks(size).root()
+    return signHead({ ...head, root, at: times.finished }, { network, sign })
+  }
+
+  read: ReadNodes = (nodes) =>
+    nodes.map(({ level, index }) => this.#nodes.get(`${level}/${index}`) ?? new Uint8Array())
+
+  async found(index: number, size = this.entries.length): Promise<Found> {
+    const path = await proveInclusion(index, size, this.read)
+    return { head: this.head(size), index, entry: this.entries[index]?.bytes ?? filled(0), path }
+  }
+
+  async batch(first: number, end: number, size = this.entries.length): Promise<Batch> {
+    const entries = this.entries.slice(first, end).map(({ bytes }) => bytes)
+    const path = end === size ? [] : await proveConsistency(end, size, this.read)
+    return { head: this.head(size), first, entries, path, peaks: [] }
+  }
+}
+
+/** A job that one provider did: both logs, with other entries around. */
+export function oneJob() {
+  const note = (at: number) => encodeEntry({ kind: 'note', at, body: { n: at } })
+  const done = executionEntry(times.finished, execution())
+  const told = routingEntry(
+    times.finished,
+    signRouting(routing([{ execution: done.cid }]), signing),
+  )
+  return {
+    done,
+    told,
+    providerLog: new ExampleLog(provider).append(note(1), note(2), done, note(3)),
+    coordinatorLog: new ExampleLog(coordinator).append(note(4), told),
+  }
+}
