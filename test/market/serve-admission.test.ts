@@ -149,6 +149,14 @@ describe('admission', () => {
     expect(enter('a').allowance).toBe(3)
   })
 
+  it('forgets newcomers first, however many they are', () => {
+    const { admission, enter } = admissionOf({ coordinatorsMax: 4 })
+    enter('known').leave('acknowledged')
+    for (let n = 0; n < 20; n++) enter(`new ${n}`).leave('unacknowledged')
+    expect(admission.coordinators).toBe(4)
+    expect(enter('known').allowance).toBe(2)
+  })
+
   it('counts job ids no longer than it keeps them', async () => {
     const { clock, admission, enter } = admissionOf({ seenMax: 4 })
     const finish = (peer: string) => enter(peer).leave('acknowledged')

@@ -54,7 +54,7 @@ describe('a job', () => {
     await coordinator.finish({ jobId: 'job_y.2', cacheScope: new Uint8Array() })
     const { peerId } = coordinator
     expect(engine.jobs).toMatchObject([
-      { id: 'job_x.1', model: 'test-chat', queueScope: peerId },
+      { id: 'job_x.1', model: 'test-chat', queueScope: 'newcomers' },
       { id: 'job_y.2', queueScope: peerId, cacheScope: `${peerId}:job/job_y.2` },
     ])
     expect(engine.jobs[0]?.cacheScope).toBe(`${peerId}:${'ab'.repeat(32)}`)
@@ -193,6 +193,27 @@ describe('while a job is at work', () => {
       await clock.advance(1)
     }
     expect(engine.jobs.slice(before).map(({ id }) => id)).toEqual(['a1', 'a2', 'b1', 'a3', 'a4'])
+  })
+})
+
+describe('newcomers', () => {
+  it('take turns as one, however many they are, until they have acknowledged something', async () => {
+    const { engine, coordinator: join, clock } = await stage({ slots: 1 })
+    const known = await join(2)
+    await known.finish()
+    const hands = Array.from({ length: 6 }, () => new HandEngine())
+    let next = 0
+    engine.script = (...all) => (hands[next++] as HandEngine).script(...all)
+    const before = engine.jobs.length
+    for (let seed = 3; seed < 7; seed++) await (await join(seed)).ask({ jobId: `new_${seed}` })
+    for (const name of ['known_1', 'known_2']) await known.ask({ jobId: name })
+    for (const hand of hands) {
+      hand.accept()
+      hand.end()
+      await clock.advance(1)
+    }
+    const order = ['new_3', 'new_4', 'known_1', 'new_5', 'known_2', 'new_6']
+    expect(engine.jobs.slice(before).map(({ id }) => id)).toEqual(order)
   })
 })
 

@@ -98,16 +98,18 @@ export class Admission {
   }
 
   /**
-   * Lets those go that were here longest ago. Nobody else is the worse for it: a job comes from its
-   * coordinator alone, so only that one could send its old jobs again, and begins with one at a time.
+   * Lets those go that were here longest ago, newcomers before all others. Nobody else is the worse
+   * for it: a job comes from its coordinator alone, so only that one could send its old jobs again.
    */
   #forgetSome(): void {
     const { coordinatorsMax, seenMax } = this.#limits
-    for (const [peerId, { allowance, seen }] of this.#coordinators) {
-      if (this.#coordinators.size <= coordinatorsMax && this.#seen <= seenMax) return
-      if (allowance.running > 0) continue
-      this.#coordinators.delete(peerId)
-      this.#seen -= seen.size
+    for (const sizeMax of [1, Number.POSITIVE_INFINITY]) {
+      for (const [peerId, { allowance, seen }] of this.#coordinators) {
+        if (this.#coordinators.size <= coordinatorsMax && this.#seen <= seenMax) return
+        if (allowance.running > 0 || allowance.size > sizeMax) continue
+        this.#coordinators.delete(peerId)
+        this.#seen -= seen.size
+      }
     }
   }
 

@@ -9,7 +9,7 @@ import type { FrameStream, Network } from '../../network/network.ts'
 import type { Generate } from '../../wire/chunk.ts'
 import type { WireJob } from '../../wire/generate.ts'
 import { openJob } from '../../wire/generate-codec.ts'
-import type { Job, Work } from '../../wire/job.ts'
+import type { Job } from '../../wire/job.ts'
 import { openBody } from '../../wire/job-body.ts'
 import { protocols } from '../../wire/protocols.ts'
 import type { Verify } from '../../wire/signed.ts'
@@ -42,6 +42,11 @@ export interface ProviderOptions extends Terms {
 
 /** All that a coordinator is allowed it may open at once. */
 const streamLimits = { streamsMax: ALLOWANCE_MAX, opensPerSecond: ALLOWANCE_MAX }
+/**
+ * Who has not acknowledged anything yet waits in one line with all others of the kind: anybody can
+ * have a thousand names, and with a turn for each there would be none left for those we know.
+ */
+const NEWCOMERS = 'newcomers'
 /** For the last frame to arrive before the stream is reset. */
 const LINGER_MS = 1000
 
@@ -121,8 +126,9 @@ export class Provider implements Service {
       this.#metrics.open.set(this.#admission.open)
       const hold = (bytes: number) => admitted.hold(bytes)
       const body = await incoming.body(wire.bodyBytes, hold, { signal: this.#draining.signal })
-      const job = jobOf(wire, model, openBody(wire, body))
       const { allowance } = admitted
+      const queueScope = allowance > 1 ? wire.coordinator : NEWCOMERS
+      const job = jobOf(wire, { model, work: openBody(wire, body), queueScope })
       const given = { stream, incoming, wire, job, arrivedAt, price, allowance }
       const generate: Generate = (...all) => engine.generate(...all)
       const stopped = this.#stopped.signal
@@ -179,9 +185,8 @@ export class Provider implements Service {
   }
 }
 
-function jobOf(wire: WireJob, model: string, work: Work): Job {
-  const { jobId: id, coordinator } = wire
-  return { id, model, work, cacheScope: cacheScopeOf(wire), queueScope: coordinator }
+function jobOf(wire: WireJob, more: Pick<Job, 'model' | 'work' | 'queueScope'>): Job {
+  return { id: wire.jobId, cacheScope: cacheScopeOf(wire), ...more }
 }
 
 /**
