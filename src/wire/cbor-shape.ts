@@ -50,6 +50,7 @@ export function record<F extends Fields>(name: string, fields: F): CborShape<Fla
     type: name,
     name,
     fields,
+    shape: { name, fields },
 
     read(value, where) {
       const map = asMap(value, where)

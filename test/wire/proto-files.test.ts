@@ -8,6 +8,7 @@ import {
   toProviderShape,
 } from '../../src/wire/generate-shape.ts'
 import { statusShape } from '../../src/wire/status-shape.ts'
+import { logMessageShape, syncAnswerShape, syncRequestShape } from '../../src/wire/sync-shape.ts'
 import { type ProtoField, readProto } from './proto-file.ts'
 
 interface Described {
@@ -18,6 +19,7 @@ interface Described {
 const files: [name: string, roots: Described[]][] = [
   ['advert', [advertRequestShape, advertShape, departureShape]],
   ['status', [statusShape]],
+  ['sync', [syncRequestShape, syncAnswerShape, logMessageShape]],
   ['generate', [toProviderShape, fromProviderShape, jobShape, resumesShape]],
 ]
 
