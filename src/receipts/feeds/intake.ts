@@ -1,0 +1,271 @@
+import type { Clock } from '../../base/clock.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { Store } from '../../storage/store.ts'
+import { headsEquivocation } from '../../wire/equivocation.ts'
+import type { Signed } from '../../wire/generate.ts'
+import { readHead } from '../../wire/head.ts'
+import { type Batch, grow, type OpenBatch, openBatch } from '../../wire/log-batch.ts'
+import { leafHash } from '../../wire/merkle.ts'
+import { sameBytes } from '../../wire/octets.ts'
+import type { Verifying } from '../../wire/signed.ts'
+import { Bars } from './bars.ts'
+import type { FeedId } from './feed-id.ts'
+import { putEntries, putTiles } from './feed-rows.ts'
+import type { FeedStore } from './feed-store.ts'
+import { findingsOf } from './findings.ts'
+import {
+  authorBarred,
+  EquivocationError,
+  LogForkError,
+  LogGapError,
+  logFull,
+  ownLog,
+} from './log-errors.ts'
+import { putPruned } from './prune.ts'
+import type { FeedRow } from './rows.ts'
+import { Serial } from './serial.ts'
+import type { Growth } from './tiles.ts'
+import { TotalsKeeper } from './totals.ts'
+
+export const defaultIntake = {
+  /** A feed without entries takes 2 KB. */
+  feedsMax: 100_000,
+  /** An honest peer begins a new one after it lost the end of the last. */
+  epochsMax: 64,
+  /** Of all entries of others; indexes and trees take half as much again. */
+  bytesMax: 16 * 1024 ** 3,
+  /** Batches of 64 KiB, so 16 MiB. */
+  waitingMax: 256,
+  /** Proofs of 600 bytes. */
+  barredMax: 10_000,
+}
+
+export interface IntakeComponents {
+  feeds: FeedStore
+  store: Store
+  clock: Clock
+  logger: Logger
+  verifying: Verifying
+}
+
+export interface Ingested {
+  feed: FeedId
+  /** How many of the entries were new. */
+  added: number
+  /** How many there are now, and how many its author has signed as far as is known. */
+  size: number
+  target: number
+}
+
+/** Takes in what others say of others' logs. Everything that it takes is proved. */
+export class Intake {
+  readonly bars: Bars
+  readonly #feeds: FeedStore
+  readonly #store: Store
+  readonly #clock: Clock
+  readonly #verifying: Verifying
+  readonly #options: typeof defaultIntake
+  readonly #totals: TotalsKeeper
+  /** All changes of others' feeds: what one finds, none changes before it has written. */
+  readonly #serial: Serial
+
+  constructor(
+    { feeds, store, clock, logger, verifying }: IntakeComponents,
+    options: Partial<typeof defaultIntake> = {},
+  ) {
+    this.#options = { ...defaultIntake, ...options }
+    this.#feeds = feeds
+    this.#store = store
+    this.#clock = clock
+    this.#verifying = verifying
+    this.#totals = new TotalsKeeper(feeds.tables.totals)
+    this.#serial = new Serial(this.#options.waitingMax)
+    this.bars = new Bars(
+      { feeds, store, logger, verifying, totals: this.#totals, serial: this.#serial },
+      this.#options,
+    )
+  }
+
+  /**
+   * Entries of one log, proved by its signed head. What is here already is passed over.
+   * Throws `log_gap` when something is missing before them, `bad_log` when they are not what the
+   * head was signed for, `log_forked` or `equivocation` when its author signed two histories.
+   */
+  ingest(batch: Batch): Promise<Ingested> {
+    return this.#serial.run(() => this.#ingest(batch))
+  }
+
+  /** Takes all entries of a feed before this index. It still appends, verifies and proves. */
+  async prune(feed: FeedId, before: number): Promise<void> {
+    for (let isMore = true; isMore; ) {
+      isMore = await this.#serial.run(() => this.#prune(feed, before))
+    }
+  }
+
+  /** Resolves when all that was asked for is over. */
+  idle(): Promise<void> {
+    return this.#serial.idle()
+  }
+
+  async #ingest(batch: Batch): Promise<Ingested> {
+    const { author, epoch } = readHead(batch.head)
+    const feed = { author, epoch }
+    if (this.#feeds.isOwn(feed)) throw ownLog()
+    if (await this.bars.has(author)) throw authorBarred()
+    const known = await this.#feeds.tables.feeds.get(feed)
+    const isKnown = headsOf(known).some((head) => isSame(head, batch.head))
+    const open = openBatch(
+      withoutOld(batch, known?.size ?? 0),
+      this.#verifying,
+      isKnown ? 'known' : undefined,
+    )
+    if (known !== undefined) await this.#compare(feed, known, open)
+    const row = known ?? (await this.#newRow(feed, open))
+    if (open.entries.length === 0) return resultOf(feed, row, 0)
+    if (open.first > row.size) throw new LogGapError(feed, row.size)
+    const growth = await this.#grow(feed, row, open, batch)
+    return this.#take(feed, { row, isNew: known === undefined, growth, open })
+  }
+
+  /** Throws when its author has signed something else that is here. */
+  async #compare(feed: FeedId, row: FeedRow, { head, signed }: OpenBatch): Promise<void> {
+    for (const known of headsOf(row)) {
+      const { size, root } = readHead(known)
+      if (size !== head.size || sameBytes(root, head.root)) continue
+      const proof = headsEquivocation(known, signed)
+      await this.bars.keep(feed.author, proof)
+      throw new EquivocationError(proof)
+    }
+    if (head.size > row.size || head.size < row.start) return
+    if (!sameBytes(await this.#feeds.rootAt(feed, head.size), head.root)) {
+      throw new LogForkError(feed)
+    }
+  }
+
+  /** Of a feed of which nothing is here, but what the batch itself proves. */
+  async #newRow(feed: FeedId, { first, peaks }: OpenBatch): Promise<FeedRow> {
+    const { feedsMax, epochsMax } = this.#options
+    if ((await this.#totals.get()).feeds >= feedsMax) throw logFull('feeds')
+    const epochs = await this.#feeds.countEpochs(feed.author, epochsMax)
+    if (epochs >= epochsMax) throw logFull('epochs of this author')
+    if (first === 0) return { size: 0, start: 0, bytes: 0 }
+    if (peaks.length === 0) throw new LogGapError(feed, 0)
+    return { size: first, start: first, bytes: 0, base: { size: first, peaks } }
+  }
+
+  async #grow(feed: FeedId, row: FeedRow, open: OpenBatch, batch: Batch): Promise<Growth> {
+    const growth = await this.#feeds.growth(feed, row)
+    checkOnTheWay(feed, row, growth, open)
+    try {
+      growth.follow(open)
+      return growth
+    } catch (error) {
+      if (standsAlone(batch, this.#verifying)) throw new LogForkError(feed)
+      throw error
+    }
+  }
+
+  async #take(feed: FeedId, { row, isNew, growth, open }: Taking): Promise<Ingested> {
+    const arrivals = open.entries.map((sealed) => ({
+      sealed,
+      findings: findingsOf(sealed, feed.author, this.#verifying.verify),
+    }))
+    const bytes = open.entries.reduce((sum, entry) => sum + entry.bytes.length, 0)
+    if ((await this.#totals.get()).bytes + bytes > this.#options.bytesMax) throw logFull('entries')
+    const { tables } = this.#feeds
+    const batch = this.#store.batch()
+    const arrived = this.#clock.now()
+    putEntries(batch, tables, { feed, first: open.first, arrived, listed: true }, arrivals)
+    putTiles(batch, tables, feed, growth)
+    const next = rowAfter(row, open, bytes)
+    batch.put(tables.feeds, feed, next)
+    const change = { feeds: isNew ? 1 : 0, bytes }
+    // What is lost in a crash of the machine is somewhere else as well.
+    await this.#totals.write(batch, change, (rows) => this.#store.write(rows))
+    this.#feeds.tell({ feed, first: open.first, entries: open.entries })
+    return resultOf(feed, next, open.entries.length)
+  }
+
+  /** Whether there is more to prune. */
+  async #prune(feed: FeedId, before: number): Promise<boolean> {
+    if (this.#feeds.isOwn(feed)) throw ownLog()
+    const row = await this.#feeds.tables.feeds.get(feed)
+    if (row === undefined) return false
+    const batch = this.#store.batch()
+    const next = await putPruned(batch, this.#feeds, { feed, row, before })
+    if (next.start === row.start) return false
+    const change = { bytes: next.bytes - row.bytes }
+    await this.#totals.write(batch, change, (rows) => this.#store.write(rows))
+    return true
+  }
+}
+
+interface Taking {
+  row: FeedRow
+  isNew: boolean
+  growth: Growth
+  open: OpenBatch
+}
+
+const headsOf = (row: FeedRow | undefined): Signed[] =>
+  [row?.head, row?.target].filter((head) => head !== undefined)
+
+const isSame = (a: Signed, b: Signed): boolean =>
+  sameBytes(a.payload, b.payload) && sameBytes(a.signature, b.signature)
+
+/** Its part from `size` on. */
+function withoutOld(batch: Batch, size: number): Batch {
+  const old = Math.min(Math.max(size - batch.first, 0), batch.entries.length)
+  if (old === 0) return batch
+  return { ...batch, first: batch.first + old, entries: batch.entries.slice(old), peaks: [] }
+}
+
+/** The head on the way to which a feed was must be one of the same history. */
+function checkOnTheWay(feed: FeedId, { target }: FeedRow, growth: Growth, open: OpenBatch): void {
+  if (target === undefined) return
+  const { size, root } = readHead(target)
+  if (size > open.first + open.entries.length) return
+  const until = growth.copy()
+  for (const { cid } of open.entries.slice(0, size - open.first)) until.append(leafHash(cid.bytes))
+  if (!sameBytes(until.root(), root)) throw new LogForkError(feed)
+}
+
+/** Whether the batch is what its head was signed for, by its own peaks. */
+function standsAlone(batch: Batch, verifying: Verifying): boolean {
+  try {
+    grow(openBatch(batch, verifying, 'known'))
+    return true
+  } catch {
+    return false
+  }
+}
+
+function rowAfter(
+  row: FeedRow,
+  { head, signed, first, entries }: OpenBatch,
+  bytes: number,
+): FeedRow {
+  const { target, ...rest } = row
+  const size = first + entries.length
+  const isComplete = head.size === size
+  const ahead = [target, isComplete ? undefined : signed].filter(
+    (each) => each !== undefined && readHead(each).size > size,
+  )
+  const newest = ahead.sort((a, b) => sizeOf(b) - sizeOf(a))[0]
+  return {
+    ...rest,
+    size,
+    bytes: row.bytes + bytes,
+    ...(isComplete && { head: signed }),
+    ...(newest && { target: newest }),
+  }
+}
+
+const sizeOf = (head: Signed | undefined): number => (head === undefined ? 0 : readHead(head).size)
+
+const resultOf = (feed: FeedId, { size, head, target }: FeedRow, added: number): Ingested => ({
+  feed,
+  added,
+  size,
+  target: Math.max(size, sizeOf(head), sizeOf(target)),
+})

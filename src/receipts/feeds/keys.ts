@@ -1,0 +1,86 @@
+import { integerKey, type KeyCodec } from '../../storage/codec.ts'
+import { joinBytes } from '../../wire/octets.ts'
+import { FEED_BYTES, type FeedId, feedBytes, feedOf, type Place } from './feed-id.ts'
+import type { TileRef } from './tiles.ts'
+
+/** By what an entry is found. `mention`: by an entry that it is about. */
+export const finds = ['entry', 'receipt', 'open', 'mention'] as const
+export type Find = (typeof finds)[number]
+
+export interface FindKey {
+  find: Find
+  /** 32 bytes. */
+  digest: Uint8Array
+  /** 0 where the log's author signed what is found, 1 where another embedded it: truth first. */
+  rank: number
+  place: Place
+}
+
+export interface ArrivalKey {
+  /** Milliseconds since 1970, by this peer's clock. */
+  arrived: number
+  place: Place
+}
+
+export interface TileKey {
+  feed: FeedId
+  tile: TileRef
+}
+
+const INTEGER_BYTES = 8
+const DIGEST_BYTES = 32
+const PLACE_BYTES = FEED_BYTES + INTEGER_BYTES
+
+export const feedKey: KeyCodec<FeedId> = {
+  encode: feedBytes,
+  decode: (bytes) => feedOf(exactly(bytes, FEED_BYTES)),
+}
+
+export const placeKey: KeyCodec<Place> = {
+  encode: ({ feed, index }) => joinBytes(feedBytes(feed), integerKey.encode(index)),
+  decode(bytes) {
+    exactly(bytes, PLACE_BYTES)
+    return { feed: feedOf(bytes), index: integerKey.decode(bytes.subarray(FEED_BYTES)) }
+  },
+}
+
+export const tileKey: KeyCodec<TileKey> = {
+  encode: ({ feed, tile }) =>
+    joinBytes(feedBytes(feed), Uint8Array.of(tile.level), integerKey.encode(tile.index)),
+  decode(bytes) {
+    const [level = 0] = exactly(bytes, PLACE_BYTES + 1).subarray(FEED_BYTES)
+    const index = integerKey.decode(bytes.subarray(FEED_BYTES + 1))
+    return { feed: feedOf(bytes), tile: { level, index } }
+  },
+}
+
+export const findKey: KeyCodec<FindKey> = {
+  encode: ({ find, digest, rank, place }) =>
+    joinBytes(
+      Uint8Array.of(finds.indexOf(find)),
+      exactly(digest, DIGEST_BYTES),
+      Uint8Array.of(rank),
+      placeKey.encode(place),
+    ),
+  decode(bytes) {
+    const digest = bytes.slice(1, 1 + DIGEST_BYTES)
+    const [rank = 0] = bytes.subarray(1 + DIGEST_BYTES)
+    const place = placeKey.decode(bytes.subarray(2 + DIGEST_BYTES))
+    const find = finds[bytes[0] ?? finds.length]
+    if (find === undefined) throw new RangeError(`there is no kind of find ${bytes[0]}`)
+    return { find, digest, rank, place }
+  },
+}
+
+export const arrivalKey: KeyCodec<ArrivalKey> = {
+  encode: ({ arrived, place }) => joinBytes(integerKey.encode(arrived), placeKey.encode(place)),
+  decode: (bytes) => ({
+    arrived: integerKey.decode(bytes.subarray(0, INTEGER_BYTES)),
+    place: placeKey.decode(bytes.subarray(INTEGER_BYTES)),
+  }),
+}
+
+function exactly(bytes: Uint8Array, length: number): Uint8Array {
+  if (bytes.length !== length) throw new RangeError(`${bytes.length} bytes instead of ${length}`)
+  return bytes
+}

@@ -1,0 +1,79 @@
+import { silentLogger } from '../../../src/base/logger.ts'
+import { seededRandom } from '../../../src/base/random.ts'
+import type { Identity } from '../../../src/identity/identity.ts'
+import { createVerifyNative } from '../../../src/identity/verify-native.ts'
+import { FeedStore } from '../../../src/receipts/feeds/feed-store.ts'
+import { Intake } from '../../../src/receipts/feeds/intake.ts'
+import { OwnFeed } from '../../../src/receipts/feeds/own-feed.ts'
+import type { Backend } from '../../../src/storage/backend.ts'
+import { MemoryBackend } from '../../../src/storage/memory-backend.ts'
+import { openStoreOn, type Store } from '../../../src/storage/store.ts'
+import { encodeEntry, type SealedEntry } from '../../../src/wire/entry.ts'
+import type { Signed } from '../../../src/wire/generate.ts'
+import { readHead } from '../../../src/wire/head.ts'
+import { includes, leafHash } from '../../../src/wire/merkle.ts'
+import { FakeClock } from '../../base/fake-clock.ts'
+import { ExampleLog, filled, network, provider } from '../../wire/log-examples.ts'
+
+export const verify = createVerifyNative()
+export const verifying = { network, verify }
+
+/** One peer's logs, as its program opens them on its disk. */
+export interface Stage {
+  store: Store
+  feeds: FeedStore
+  intake: Intake
+  own: OwnFeed
+}
+
+export interface StageOptions {
+  who?: Identity
+  /** Where another one stood: this is that peer after a restart. */
+  backend?: Backend
+  seed?: number
+  intake?: ConstructorParameters<typeof Intake>[1]
+  own?: ConstructorParameters<typeof OwnFeed>[1]
+}
+
+export async function stage(options: StageOptions = {}): Promise<Stage> {
+  const { who = provider, backend = new MemoryBackend(), seed = 1 } = options
+  const logger = silentLogger
+  const clock = new FakeClock()
+  const store = await openStoreOn(backend, { logger })
+  const feeds = new FeedStore({ store })
+  const intake = new Intake({ feeds, store, clock, logger, verifying }, options.intake)
+  const { publicKey } = who
+  const signing = { network, sign: (message: Uint8Array) => who.sign(message) }
+  const random = seededRandom(seed)
+  const own = new OwnFeed(
+    { feeds, store, publicKey, signing, verify, clock, random, logger },
+    options.own,
+  )
+  await own.start()
+  return { store, feeds, intake, own }
+}
+
+/** An entry of a kind that nobody knows, with this many bytes on top. */
+export const note = (n: number, bytes = 0): SealedEntry =>
+  encodeEntry({ kind: 'note', at: 1, body: { n, filling: new Uint8Array(bytes) } })
+
+export const notes = (count: number, from = 0): SealedEntry[] =>
+  Array.from({ length: count }, (_, n) => note(from + n))
+
+export const author = (who: Identity, epoch = filled(3, 8)) => ({ author: who.publicKey, epoch })
+
+/** A log of the provider with so many entries; with `fork`, others from that index on. */
+export function providersLog(size: number, fork = size): ExampleLog {
+  const entries = [...notes(fork), ...notes(size - fork, 1_000_000)]
+  return new ExampleLog(provider).append(...entries)
+}
+
+/** That the entry stands at this index of the log with this head. */
+export function stands(
+  { cid }: Pick<SealedEntry, 'cid'>,
+  index: number,
+  { head, path }: { head: Signed; path: Uint8Array[] },
+): boolean {
+  const { size, root } = readHead(head)
+  return includes({ leaf: leafHash(cid.bytes), index, size, root, path })
+}
