@@ -31,3 +31,15 @@ test('who is banned is not dialled and not let in', async () => {
   expect(await door.denyInboundEncryptedConnection?.(peer('bad'), incoming)).toBe(true)
   expect(await door.denyInboundEncryptedConnection?.(peer('good'), incoming)).toBe(false)
 })
+
+test.each([
+  ['/ip4/192.0.2.1/tcp/7463', false],
+  ['/ip6/2001:db8::1/tcp/7463/p2p/12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq', false],
+  ['/dns4/peer.example/tcp/7463', false],
+  ['/unix/%2Fvar%2Frun%2Fdocker.sock', true],
+  ['/ip4/192.0.2.1/udp/7463/quic-v1', true],
+  ['/ip4/192.0.2.1/tcp/80/ws', true],
+])('of what strangers say, TCP addresses alone are dialled: %s', async (address, denied) => {
+  const door = gater({ isBanned: () => false, connections: () => [] })
+  expect(await door.denyDialMultiaddr?.(multiaddr(address))).toBe(denied)
+})

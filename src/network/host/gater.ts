@@ -1,4 +1,5 @@
 import type { Connection, ConnectionGater, MultiaddrConnection, PeerId } from '@libp2p/interface'
+import { tcpAddress } from '../../wire/rules.ts'
 import { connectionLimits as limits } from './limits.ts'
 
 export interface GaterComponents {
@@ -11,6 +12,12 @@ export function gater({ isBanned, connections }: GaterComponents): ConnectionGat
   const deny = (peer: PeerId) => isBanned(peer.toString())
   return {
     denyDialPeer: deny,
+    // Where a peer is, the DHT has from strangers. libp2p's TCP would also knock at sockets in this
+    // machine's file system, behind which are programs that trust whoever gets that far.
+    denyDialMultiaddr(address) {
+      const [where = ''] = address.toString().split('/p2p/')
+      return !tcpAddress.test(where)
+    },
     denyInboundEncryptedConnection: deny,
     denyInboundConnection(incoming) {
       const host = hostOf(incoming)
