@@ -1,10 +1,14 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { silentLogger } from '../../../src/base/logger.ts'
+import { noMetrics } from '../../../src/base/metrics.ts'
 import type { DirectoryEntry } from '../../../src/network/discovery/directory.ts'
 import { whoMakesRoom } from '../../../src/network/discovery/make-room.ts'
 import { MemoryDirectory } from '../../../src/network/discovery/memory-directory.ts'
+import { Roster } from '../../../src/network/discovery/roster.ts'
 import { Sequences } from '../../../src/network/discovery/sequences.ts'
 import { chooseWatched } from '../../../src/network/discovery/watch-choice.ts'
+import { FakeClock } from '../../base/fake-clock.ts'
 import { facts, model } from './stage.ts'
 
 function entry(peerId: string, models: readonly string[], sequence = 1): DirectoryEntry {
@@ -123,6 +127,19 @@ describe('sequences', () => {
         }
       }),
     )
+  })
+
+  test('who is listed is not removed by an old departure, though its sequence was forgotten', () => {
+    const directory = new MemoryDirectory()
+    const network = { isConnected: () => true, disconnect: async () => {} }
+    const parts = { clock: new FakeClock(), logger: silentLogger, metrics: noMetrics }
+    const roster = new Roster({ ...parts, directory, network, stays: () => false })
+    roster.admit(entry('healthy', ['m'], 7).advert)
+    for (let other = 0; other < 5000; other++) roster.depart(`stranger ${other}`, 1)
+    expect(roster.knows('healthy')).toBe(false)
+    expect(roster.depart('healthy', 6)).toBe(false)
+    expect(directory.size).toBe(1)
+    expect(roster.depart('healthy', 8)).toBe(true)
   })
 
   test('they are remembered for a bounded number of peers', () => {
