@@ -11,6 +11,7 @@ import { openStoreOn, type Store } from '../../../src/storage/store.ts'
 import { encodeEntry, type SealedEntry } from '../../../src/wire/entry.ts'
 import type { Signed } from '../../../src/wire/generate.ts'
 import { readHead } from '../../../src/wire/head.ts'
+import type { Batch } from '../../../src/wire/log-batch.ts'
 import { includes, leafHash } from '../../../src/wire/merkle.ts'
 import { FakeClock } from '../../base/fake-clock.ts'
 import { ExampleLog, filled, network, provider } from '../../wire/log-examples.ts'
@@ -76,4 +77,19 @@ export function stands(
 ): boolean {
   const { size, root } = readHead(head)
   return includes({ leaf: leafHash(cid.bytes), index, size, root, path })
+}
+
+export async function gather<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
+}
+
+export const sizeOf = (head: Signed | undefined) => head && readHead(head).size
+
+/** All heads that it shows from here on. */
+export function headsOf({ own }: Stage): Batch[] {
+  const batches: Batch[] = []
+  own.onHead((batch) => batches.push(batch))
+  return batches
 }
