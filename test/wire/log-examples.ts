@@ -19,7 +19,7 @@ import type { Found } from '../../src/wire/sync.ts'
 
 // Two peers, and one job that the one did for the other.
 
-export const network = 'tests'
+export const network = 'vectors'
 export const provider = identityFromSeed(new Uint8Array(32).fill(1))
 export const coordinator = identityFromSeed(new Uint8Array(32).fill(2))
 export const signing = { network, sign: (message: Uint8Array) => coordinator.sign(message) }

@@ -16,7 +16,7 @@ interface Case {
 
 const read = (path: string): Case[] => JSON.parse(readFileSync(path, 'utf8')).cases
 
-const protocols = ['advert', 'status', 'generate']
+const protocols = ['advert', 'status', 'generate', 'log', 'sync']
 
 describe.each(protocols)('the vectors of %s', (protocol) => {
   const good = read(`protocols/${protocol}/vectors/good.json`)

@@ -1,4 +1,6 @@
 import { type Identity, identityFromSeed } from '../../../src/identity/identity.ts'
+import { verify } from '../../../src/identity/verify.ts'
+import { createVerifyNative } from '../../../src/identity/verify-native.ts'
 import { join } from './raw.ts'
 
 export const network = 'vectors'
@@ -61,4 +63,12 @@ export const smallOrder = {
     Uint8Array.of(0x58, ...new Uint8Array(31).fill(0x66)),
     Uint8Array.of(1, ...new Uint8Array(31)),
   ),
+}
+
+/** Both verifiers must come to the same verdict; the portable one is slow, so it is second. */
+const native = createVerifyNative()
+export const both: typeof verify = (...signed) => {
+  const verdict = native(...signed)
+  if (verdict !== verify(...signed)) throw new Error('the verifiers disagree')
+  return verdict
 }

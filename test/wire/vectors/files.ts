@@ -7,9 +7,13 @@ import { alice, type Bad, bob, type Good, network } from './cases.ts'
 import { framesBad, framesGood } from './frames.ts'
 import { generateGood } from './generate.ts'
 import { generateBad } from './generate-bad.ts'
+import { logBad, logGood } from './log.ts'
 import { packHex } from './packed-hex.ts'
 import { readers } from './readers.ts'
+import { receiptBad, receiptGood } from './receipt.ts'
 import { statusBad, statusGood } from './status.ts'
+import { digestHead, digestPlaces, syncBad, syncGood } from './sync.ts'
+import { tree, treeCases } from './tree.ts'
 
 const identity = ({ peerId }: typeof alice, seed: string) => ({ seed, peerId })
 
@@ -51,13 +55,18 @@ const badCase = ({ name, message, bytes, error }: Bad): object => ({
 })
 
 /** One case a line: what changes shows in a diff. */
-function print(cases: object[]): string {
+function print(cases: object[], head: object = { about, ...setting }): string {
   const lines = cases.map((each) => `    ${JSON.stringify(each)}`)
-  const head = Object.entries({ about, ...setting }).map(
+  const members = Object.entries(head).map(
     ([key, value]) => `  ${JSON.stringify(key)}: ${JSON.stringify(value)}`,
   )
-  return `{\n${head.join(',\n')},\n  "cases": [\n${lines.join(',\n')}\n  ]\n}\n`
+  return `{\n${members.join(',\n')},\n  "cases": [\n${lines.join(',\n')}\n  ]\n}\n`
 }
+
+/** Of cases in a form of their own. */
+const headOf = (protocol: string) => ({
+  about: `Made by test/wire/make-vectors.ts. What it means: protocols/${protocol}/spec.md.`,
+})
 
 const file = (protocol: string, good: Good[], bad: Bad[]): [path: string, text: string][] => [
   [`protocols/${protocol}/vectors/good.json`, print(good.map(goodCase))],
@@ -74,5 +83,14 @@ export function vectorFiles(): [path: string, text: string][] {
       [...generateGood, ...bodyGood, ...framesGood],
       [...generateBad, ...bodyBad, ...framesBad],
     ),
+    ['protocols/receipt/vectors/good.json', print(receiptGood, headOf('receipt'))],
+    ['protocols/receipt/vectors/bad.json', print(receiptBad, headOf('receipt'))],
+    ...file('log', logGood, logBad),
+    ['protocols/log/vectors/tree.json', print(treeCases, { ...headOf('log'), ...tree })],
+    ...file('sync', syncGood, syncBad),
+    [
+      'protocols/sync/vectors/digest.json',
+      print(digestPlaces, { ...headOf('sync'), ...digestHead }),
+    ],
   ]
 }

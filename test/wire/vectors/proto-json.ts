@@ -1,4 +1,5 @@
 import type { Field } from '../../../src/wire/fields.ts'
+import { joinBytes } from '../../../src/wire/octets.ts'
 import { decode, type Shape } from '../../../src/wire/shape.ts'
 import { packHex } from './packed-hex.ts'
 
@@ -27,7 +28,7 @@ function fieldJson(field: Field, value: unknown): unknown {
 
 function oneJson({ type, values, shape }: Field, value: unknown): unknown {
   if (value === undefined) return null
-  if (type === 'bytes') return packHex(Uint8Array.from(value as Uint8Array))
+  if (type === 'bytes') return packHex(bytesOf(value as Uint8Array | Uint8Array[] | number[]))
   if (values !== undefined) {
     return `${snakeCase(type).slice(1)}_${(value as string).replaceAll('-', '_')}`.toUpperCase()
   }
@@ -37,4 +38,10 @@ function oneJson({ type, values, shape }: Field, value: unknown): unknown {
   }
   if (value === Number.NEGATIVE_INFINITY) return '-Infinity'
   return Object.is(value, -0) ? '-0' : value
+}
+
+/** Hashes are in one piece; a few bytes may be numbers. */
+function bytesOf(value: Uint8Array | Uint8Array[] | number[]): Uint8Array {
+  const isList = Array.isArray(value) && value.some((each) => each instanceof Uint8Array)
+  return isList ? joinBytes(...(value as Uint8Array[])) : Uint8Array.from(value as Uint8Array)
 }

@@ -1,6 +1,4 @@
 import { messageOf, PeerError } from '../../../src/base/errors.ts'
-import { verify } from '../../../src/identity/verify.ts'
-import { createVerifyNative } from '../../../src/identity/verify-native.ts'
 import { FrameDecoder, joinFrames } from '../../../src/network/host/frame-codec.ts'
 import {
   decodeAdvertRequest,
@@ -31,65 +29,22 @@ import {
 import { decodeWork, encodeWork } from '../../../src/wire/job-body.ts'
 import { malformed } from '../../../src/wire/malformed.ts'
 import { parseModelId } from '../../../src/wire/model-id.ts'
-import { decode, encode, type Oneof, type Shape } from '../../../src/wire/shape.ts'
+import { decode, encode, type Shape } from '../../../src/wire/shape.ts'
 import { signedShape } from '../../../src/wire/signed.ts'
 import { decodeStatus, encodeStatus } from '../../../src/wire/status-codec.ts'
 import { statusShape } from '../../../src/wire/status-shape.ts'
-import { alice, bob, network } from './cases.ts'
+import { alice, bob, both, network } from './cases.ts'
+import { logReaders } from './log-readers.ts'
 import { packHex } from './packed-hex.ts'
-import { protoJson } from './proto-json.ts'
-
-/** What this implementation makes of the bytes of one message. */
-export interface VectorReader {
-  /** As JSON; throws as a peer would. */
-  value(bytes: Uint8Array): unknown
-  /** What it writes of what it has read. */
-  again(bytes: Uint8Array): Uint8Array
-}
+import { oneofJson, plainJson, reader, type VectorReader } from './reader.ts'
 
 const signing = { network, sign: (message: Uint8Array) => alice.sign(message) }
-
-/** Both verifiers must come to the same verdict; the portable one is slow, so it is second. */
-const native = createVerifyNative()
-const both: typeof verify = (...signed) => {
-  const verdict = native(...signed)
-  if (verdict !== verify(...signed)) throw new Error('the verifiers disagree')
-  return verdict
-}
 
 const opening = { network, verify: both }
 const ends = { ...opening, coordinator: alice.peerId, provider: bob.peerId }
 
 const MAX = Number.MAX_SAFE_INTEGER
 const payloadOf = (bytes: Uint8Array) => decode(signedShape, bytes, MAX).payload
-const plainJson = <T>(shape: Shape<T>, bytes: Uint8Array) =>
-  protoJson(shape, decode(shape, bytes, MAX) as object)
-
-function oneofJson(shape: Oneof<never>, bytes: Uint8Array): unknown {
-  const frame = shape.decode(bytes) as { type: string; value: object } | undefined
-  if (frame === undefined) return null
-  const { [frame.type]: member } = shape.fields as Record<string, (typeof shape.fields)[never]>
-  const wrapped = { name: shape.name, fields: { [frame.type]: member as never } }
-  return protoJson(wrapped, { [frame.type]: frame.value })
-}
-
-function reader<T>(
-  open: (bytes: Uint8Array) => T,
-  write: (value: NonNullable<T>) => Uint8Array,
-  json: (bytes: Uint8Array) => unknown,
-): VectorReader {
-  return {
-    value(bytes) {
-      open(bytes)
-      return json(bytes)
-    },
-    again(bytes) {
-      const value = open(bytes)
-      return value == null ? new Uint8Array() : write(value)
-    },
-  }
-}
-
 const signed = <T>(
   open: (bytes: Uint8Array) => T,
   write: (value: NonNullable<T>) => Uint8Array,
@@ -123,6 +78,7 @@ function lookupJson(bytes: Uint8Array): unknown {
 }
 
 export const readers: Record<string, VectorReader> = {
+  ...logReaders,
   Request: reader(decodeAdvertRequest, encodeAdvertRequest, (bytes) =>
     oneofJson(advertRequestShape as never, bytes),
   ),
