@@ -76,6 +76,9 @@ export class Roster {
 
   /** Whether it was listed until now. The departure has been checked; it says so itself. */
   depart(peerId: string, sequence: number, signed: Uint8Array): boolean {
+    // Many other peers make its sequence forgotten, but not while it is listed.
+    const listed = this.#components.directory.get(peerId)
+    if (listed !== undefined && sequence < listed.advert.sequence) return false
     if (!this.#sequences.departure(peerId, sequence, signed)) return false
     if (this.#remove(peerId, 'departed') === undefined) return false
     this.#components.logger.info('peer left', { peerId })

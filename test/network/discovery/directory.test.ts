@@ -135,11 +135,12 @@ describe('sequences', () => {
     const parts = { clock: new FakeClock(), logger: silentLogger, metrics: noMetrics }
     const roster = new Roster({ ...parts, directory, network, stays: () => false })
     roster.admit(entry('healthy', ['m'], 7).advert)
-    for (let other = 0; other < 5000; other++) roster.depart(`stranger ${other}`, 1)
+    const signed = new Uint8Array()
+    for (let other = 0; other < 5000; other++) roster.depart(`stranger ${other}`, 1, signed)
     expect(roster.knows('healthy')).toBe(false)
-    expect(roster.depart('healthy', 6)).toBe(false)
+    expect(roster.depart('healthy', 6, signed)).toBe(false)
     expect(directory.size).toBe(1)
-    expect(roster.depart('healthy', 8)).toBe(true)
+    expect(roster.depart('healthy', 8, signed)).toBe(true)
   })
 
   test('they are remembered for a bounded number of peers', () => {
