@@ -1,14 +1,18 @@
+import type { SealedEntry } from './entry.ts'
 import type { Job } from './job.ts'
+import type { OpenReceipt, Receipt } from './receipt.ts'
 
 /** A job goes down, chunks come up; aborting the signal stops both. After an abort one last `done` comes. */
 export type Generate = (job: Job, options: { signal: AbortSignal }) => AsyncIterable<Chunk>
 
-export type Chunk = Accepted | Progress | Routed | Tokens | Vectors | Done
+export type Chunk = Accepted | Progress | Routed | Tokens | Vectors | Segmented | Done
 
 /** The job was admitted: its prompt is counted and fits. Only `progress` may come before it. */
 export interface Accepted {
   type: 'accepted'
   inputTokens: number
+  /** From whoever signs its work: that it took on this job. */
+  open?: OpenReceipt
 }
 
 /** Something happens although no token comes: place in the queue, or how much of the prompt is read. */
@@ -27,6 +31,8 @@ export interface Routed {
   model: { name: string; id?: string }
   inputTokens: number
   route: Route
+  /** The CID of the node's open receipt: what can be named before there are tokens. */
+  openCid?: string
 }
 
 /** A peer as a client is told of it: as declared by that peer, measured by nobody. */
@@ -74,6 +80,14 @@ export interface Vectors {
   vectors: Float32Array[]
 }
 
+/** Behind the tokens that it covers: what was signed of the answer so far. */
+export interface Segmented {
+  type: 'segment'
+  /** Tokens that it covers. */
+  end: number
+  receipt: Receipt
+}
+
 export type Finish = 'stop' | 'length' | 'cancelled'
 
 export interface Usage {
@@ -89,4 +103,28 @@ export interface Done {
   /** One for each choice; empty for embeddings. */
   finish: Finish[]
   usage: Usage
+  /** From whoever did the work, if it signs what it does. */
+  issued?: Issued
+  /** From a coordinator: what it tells the one who asked. */
+  receipt?: AnswerReceipt
+}
+
+/** What a node signed of one job. */
+export interface Issued {
+  receipt: Receipt
+  /** The entry of its log. */
+  execution: SealedEntry
+}
+
+/** The receipt of an answer, as the caller alone is told of it. */
+export interface AnswerReceipt {
+  /** `ryv1:sha256:…`, and the same digest as `bafkrei…`. */
+  cid: string
+  multiformatsCid: string
+  /** partial: it does not cover a whole answer. */
+  status: 'final' | 'partial'
+  /** The peer that signed it. */
+  nodeId: string
+  /** 64 hex digits: with them the prompt can be held against the receipt's prompt root. */
+  promptNonce: string
 }
