@@ -21,6 +21,7 @@ export interface AppParts {
   routes: readonly RouteModule[]
   createServer: (handler: NodeHandler) => NodeServer
   onBadHttp: (error: Error, socket: Socket) => void
+  closing: AbortSignal
 }
 
 const PARAM_CHARS_MAX = 512
@@ -54,6 +55,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   })
   acceptJson(app)
   listRoutes(app)
+  app.decorate('closing', { getter: () => parts.closing })
   decoratePrincipal(app)
   app.addHook('onRequest', parts.entrance.onRequest)
   app.setErrorHandler(onError)

@@ -54,6 +54,7 @@ export const errorStatus: Readonly<Record<string, ErrorStatus>> = {
   unsupported_model_operation: invalid,
   invalid_jurisdiction: invalid,
   invalid_scope: invalid,
+  invalid_cid: invalid,
 
   api_key_missing: badKey,
   api_key_revoked: badKey,
@@ -69,6 +70,7 @@ export const errorStatus: Readonly<Record<string, ErrorStatus>> = {
   not_found: notFound,
   unknown_url: { status: 404, type: 'invalid_request_error', productCode: 'not_found' },
   key_not_found: notFound,
+  receipt_not_found: notFound,
   model_not_found: { status: 404, type: 'invalid_request_error' },
   method_not_allowed: { status: 405, type: 'invalid_request_error' },
 

@@ -51,6 +51,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Every route registered so far, complete once the server listens. */
     routeEntries: readonly RouteEntry[]
+    /** Aborts when the server is to stop: then answers that have no end of their own must end. */
+    closing: AbortSignal
   }
   interface FastifyRequest {
     /** Set on every route whose access is not `public`; reading it elsewhere throws. */

@@ -31,6 +31,7 @@ export class HttpServer implements Service {
   readonly #logger: Logger
   readonly #entrance: Entrance
   readonly #sockets = new Set<Socket>()
+  readonly #closing = new AbortController()
   #server: NodeServer | undefined
   #closed: Promise<void> | undefined
 
@@ -57,6 +58,7 @@ export class HttpServer implements Service {
       routes: this.#options.routes,
       createServer: (handler) => createNodeServer(handler, this.#options),
       onBadHttp: badHttpHandler(newRequestId, (socket) => this.#entrance.underway(socket)),
+      closing: this.#closing.signal,
     })
     const server = app.server as NodeServer
     this.#server = server
@@ -96,6 +98,7 @@ export class HttpServer implements Service {
       idle.resolve()
     })
     this.#entrance.close(idle.resolve)
+    this.#closing.abort()
     await idle.promise
     giveUp()
     for (const socket of this.#sockets) {

@@ -63,6 +63,11 @@ export class SseWriter {
     return this.#full || this.#pending.length > PENDING_MAX
   }
 
+  /** Sends the head although there is no event yet. */
+  open(): void {
+    this.#write(': open\n\n')
+  }
+
   /** JSON has no raw line breaks, so no text of a model or a client can begin a line of its own. */
   send(value: unknown): void {
     this.#write(`data: ${JSON.stringify(value)}\n\n`)

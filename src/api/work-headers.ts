@@ -1,11 +1,12 @@
-import type { Node, Route, Routed } from '../wire/chunk.ts'
+import type { AnswerReceipt, Node, Route, Routed, Usage } from '../wire/chunk.ts'
 
 /** Names of what an answer says of the work, under two prefixes: ours and the source product's. */
 const fields = ['Receipt-CID', 'Node-ID', 'Node-GPU', 'Node-Country', 'Model', 'Tokens-Input']
 const fieldsAtEnd = ['Tokens-Output', 'Verification']
 
 /** What a stream announces to come after its last event. */
-export const trailerNames = 'X-Pinaivu-Tokens-Output, X-Ryvion-Tokens-Output'
+export const trailerNames =
+  'X-Pinaivu-Tokens-Output, X-Ryvion-Tokens-Output, X-Pinaivu-Receipt-CID, X-Ryvion-Receipt-CID'
 
 /** Headers of ours that a page may read. */
 export const workHeaderNames: readonly string[] = [
@@ -15,8 +16,8 @@ export const workHeaderNames: readonly string[] = [
 
 export type Headers = Record<string, string>
 
-/** For the head of an answer. */
-export function workHeaders({ node, model, inputTokens, route }: Routed): Headers {
+/** For the head of an answer. Of receipts, only the open one is there by then. */
+export function workHeaders({ node, model, inputTokens, route, openCid }: Routed): Headers {
   const id = headerText(node.id)
   const gpu = gpuText(node)
   const country = headerText(node.country ?? '')
@@ -35,18 +36,34 @@ export function workHeaders({ node, model, inputTokens, route }: Routed): Header
     'x-pinaivu-tokens-input': tokens,
     'x-ryvion-tokens-input': tokens,
     'x-pinaivu-route': routeHeader(route),
+    ...receiptHeaders(openCid),
   }
 }
 
 /** For its end: headers of an answer that is sent as a whole, trailers of a stream. */
-export function endHeaders(outputTokens: number): Headers {
+export function endHeaders(
+  { outputTokens }: Pick<Usage, 'outputTokens'>,
+  receipt: AnswerReceipt | undefined,
+): Headers {
   const tokens = String(outputTokens)
-  return { 'x-pinaivu-tokens-output': tokens, 'x-ryvion-tokens-output': tokens }
+  return {
+    'x-pinaivu-tokens-output': tokens,
+    'x-ryvion-tokens-output': tokens,
+    ...receiptHeaders(receipt?.cid),
+  }
 }
 
+const receiptHeaders = (cid: string | undefined): Headers =>
+  cid === undefined ? {} : { 'x-pinaivu-receipt-cid': cid, 'x-ryvion-receipt-cid': cid }
+
 /** The same inside a JSON body, where the users of an SDK look for `answer.headers[…]`. */
-export function bodyHeaders({ node, model, inputTokens }: Routed, outputTokens: number): Headers {
+export function bodyHeaders(
+  { node, model, inputTokens }: Routed,
+  { outputTokens }: Usage,
+  receipt: AnswerReceipt | undefined,
+): Headers {
   return {
+    ...(receipt && { 'X-Ryvion-Receipt-CID': receipt.cid }),
     'X-Ryvion-Node-ID': headerText(node.id),
     'X-Ryvion-Node-GPU': gpuText(node),
     'X-Ryvion-Node-Country': headerText(node.country ?? ''),
@@ -54,6 +71,23 @@ export function bodyHeaders({ node, model, inputTokens }: Routed, outputTokens: 
     'X-Ryvion-Tokens-Input': String(inputTokens),
     'X-Ryvion-Tokens-Output': String(outputTokens),
   }
+}
+
+/** In the body of an answer, and in the last event of a stream that has a choice. */
+export const receiptOfAnswer = (receipt: AnswerReceipt): AnswerReceiptJson => ({
+  cid: receipt.cid,
+  multiformats_cid: receipt.multiformatsCid,
+  status: receipt.status,
+  node_id: receipt.nodeId,
+  prompt_nonce: receipt.promptNonce,
+})
+
+export interface AnswerReceiptJson {
+  cid: string
+  multiformats_cid: string
+  status: 'final' | 'partial'
+  node_id: string
+  prompt_nonce: string
 }
 
 /** In the first event of a stream. */

@@ -190,7 +190,9 @@ describe('a stream', () => {
   it('counts what it wrote after its end: in trailers, over HTTP/1.1', async () => {
     const { headers, trailers, text } = await ask11(api)
     expect(headers).toMatchObject({
-      trailer: 'X-Pinaivu-Tokens-Output, X-Ryvion-Tokens-Output',
+      trailer:
+        'X-Pinaivu-Tokens-Output, X-Ryvion-Tokens-Output, ' +
+        'X-Pinaivu-Receipt-CID, X-Ryvion-Receipt-CID',
       'x-pinaivu-tokens-input': '5',
       'x-ryvion-node-id': NODE_ID,
     })

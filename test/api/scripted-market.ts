@@ -1,7 +1,7 @@
 import { PeerError } from '../../src/base/errors.ts'
 import type { ModelStatus } from '../../src/engines/engine.ts'
 import type { Market, MarketModel } from '../../src/market/market.ts'
-import type { Chunk, Route, Routed } from '../../src/wire/chunk.ts'
+import type { AnswerReceipt, Chunk, Route, Routed } from '../../src/wire/chunk.ts'
 import type { Job } from '../../src/wire/job.ts'
 import type { ScriptedEngine } from './scripted-engine.ts'
 
@@ -18,6 +18,8 @@ export class ScriptedMarket implements Market {
   readonly #engine: ScriptedEngine
   /** What changes in the next `routed` chunks: a hostile peer's name, for one. */
   routed: Partial<Routed> = {}
+  /** What comes with the end of the next answers. */
+  receipt: AnswerReceipt | undefined
   /** Models that only other peers have, beside the engine's. */
   readonly remote: MarketModel[] = []
   /** Names that were looked up, and not found. */
@@ -65,7 +67,8 @@ export class ScriptedMarket implements Market {
           ...this.routed,
         }
       }
-      yield chunk
+      const ends = chunk.type === 'done' && this.receipt !== undefined
+      yield ends ? { ...chunk, receipt: this.receipt as AnswerReceipt } : chunk
     }
   }
 }

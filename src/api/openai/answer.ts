@@ -2,6 +2,7 @@ import type { FastifyReply } from 'fastify'
 import { messageOf, PeerError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type {
+  AnswerReceipt,
   Chunk,
   Done,
   Finish,
@@ -13,7 +14,14 @@ import type {
 } from '../../wire/chunk.ts'
 import { answerTo, openAiError } from '../error-answer.ts'
 import type { SseWriter } from '../sse.ts'
-import { bodyHeaders, endHeaders, nodeJson, workHeaders } from '../work-headers.ts'
+import {
+  type AnswerReceiptJson,
+  bodyHeaders,
+  endHeaders,
+  nodeJson,
+  receiptOfAnswer,
+  workHeaders,
+} from '../work-headers.ts'
 
 /** How one endpoint writes the parts of a streamed answer down. */
 export interface StreamDialect {
@@ -55,10 +63,10 @@ export async function streamAnswer(
         node = chunk.node
       }
       if (chunk.type === 'done') {
-        send(chunk.finish.flatMap((finish, index) => dialect.finish(index, toReason(finish))))
+        send(finishEvents(chunk, dialect))
         const usage = dialect.usage(chunk.usage)
         if (usage !== undefined) writer.send(usage)
-        writer.done(endHeaders(chunk.usage.outputTokens))
+        writer.done(endHeaders(chunk.usage, chunk.receipt))
       }
       if (writer.full) await writer.drained()
     }
@@ -72,6 +80,14 @@ export async function streamAnswer(
   }
 }
 
+/** With the receipt in the last: clients that hide trailers show this one. */
+function finishEvents({ finish, receipt }: Done, dialect: StreamDialect): object[] {
+  const events = finish.flatMap((each, index) => dialect.finish(index, toReason(each)))
+  if (receipt === undefined) return events
+  const last = { ...events.at(-1), receipt: receiptOfAnswer(receipt) }
+  return [...events.slice(0, -1), last]
+}
+
 /** One choice of an answer that is sent as a whole. */
 export interface Choice {
   text: string
@@ -83,6 +99,7 @@ export interface Answer {
   choices: Choice[]
   usage: Usage
   routed: Routed | undefined
+  receipt: AnswerReceipt | undefined
 }
 
 export async function collectAnswer(chunks: AsyncIterable<Chunk>): Promise<Answer> {
@@ -105,7 +122,7 @@ export async function collectAnswer(chunks: AsyncIterable<Chunk>): Promise<Answe
     logprobs: logprobs[index] ?? [],
     reason: toReason(finish),
   }))
-  return { choices, usage: done.usage, routed }
+  return { choices, usage: done.usage, routed, receipt: done.receipt }
 }
 
 function toReason(finish: Finish): Reason {
@@ -118,11 +135,14 @@ const cutShort = () => new PeerError('engine_failed', 'The answer ended too earl
 /** Puts who did the work into the head of a whole answer, and returns it for its body. */
 export function attribute(
   reply: FastifyReply,
-  { routed, usage }: Pick<Answer, 'routed' | 'usage'>,
-): { headers?: Record<string, string> } {
+  { routed, usage, receipt }: Omit<Answer, 'choices'>,
+): { headers?: Record<string, string>; receipt?: AnswerReceiptJson } {
   if (routed === undefined) return {}
-  reply.headers(workHeaders(routed)).headers(endHeaders(usage.outputTokens))
-  return { headers: bodyHeaders(routed, usage.outputTokens) }
+  reply.headers(workHeaders(routed)).headers(endHeaders(usage, receipt))
+  return {
+    headers: bodyHeaders(routed, usage, receipt),
+    ...(receipt && { receipt: receiptOfAnswer(receipt) }),
+  }
 }
 
 export function toUsage(usage: Usage) {

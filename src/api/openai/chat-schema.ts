@@ -28,6 +28,7 @@ import {
   nodeField,
   onlyWhere,
   participantName,
+  receiptField,
   samplingFields,
   streamFields,
   usageSchema,
@@ -121,6 +122,7 @@ export const chatResponse = object({
   ...envelope,
   object: literal('chat.completion'),
   headers: bodyHeadersField,
+  receipt: receiptField,
   choices: array(
     object({
       index: integer(),
@@ -141,6 +143,7 @@ export const chatChunk = object({
   ...envelope,
   object: literal('chat.completion.chunk'),
   node: nodeField,
+  receipt: receiptField,
   choices: array(
     object({
       index: integer(),

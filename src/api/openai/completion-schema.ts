@@ -24,6 +24,7 @@ import {
   networkFields,
   nodeField,
   onlyWhere,
+  receiptField,
   samplingFields,
   streamFields,
   textInput,
@@ -72,6 +73,7 @@ export const completionResponse = object({
   request_id: string(),
   headers: bodyHeadersField,
   node: nodeField,
+  receipt: receiptField,
   choices: array(
     object({
       text: string(),

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { InvalidError, PeerError } from '../../base/errors.ts'
 import type { MarketModel } from '../../market/market.ts'
-import type { Chunk, Routed, Usage } from '../../wire/chunk.ts'
+import type { AnswerReceipt, Chunk, Done, Routed, Usage } from '../../wire/chunk.ts'
 import { type EmbeddingWork, limits } from '../../wire/job.ts'
 import { clientSignal } from '../client-signal.ts'
 import type { RouteModule } from '../route.ts'
@@ -20,7 +20,7 @@ import {
 } from '../schema.ts'
 import { attribute } from './answer.ts'
 import { toTexts } from './cl100k.ts'
-import { bodyHeadersField, modelField, textInput } from './fields.ts'
+import { bodyHeadersField, modelField, receiptField, textInput } from './fields.ts'
 import {
   defaultGeneration,
   type GenerationComponents,
@@ -61,6 +61,7 @@ const embeddingResponse = object({
   usage: object({ prompt_tokens: integer(), total_tokens: integer() }),
   request_id: string(),
   headers: bodyHeadersField,
+  receipt: receiptField,
 })
 
 /** `POST /embeddings` */
@@ -118,6 +119,7 @@ interface EmbeddingAnswer {
   vectors: Float32Array[]
   usage: Usage
   routed: Routed | undefined
+  receipt: AnswerReceipt | undefined
 }
 
 async function collect(
@@ -125,10 +127,10 @@ async function collect(
   { inputs, dimensions }: EmbeddingWork,
 ): Promise<EmbeddingAnswer> {
   const vectors: Float32Array[] = []
-  let usage: Usage | undefined
+  let done: Done | undefined
   let routed: Routed | undefined
   for await (const chunk of chunks) {
-    if (chunk.type === 'done') usage = chunk.usage
+    if (chunk.type === 'done') done = chunk
     if (chunk.type === 'routed') routed = chunk
     if (chunk.type !== 'vectors') continue
     for (const [at, vector] of chunk.vectors.entries()) {
@@ -138,10 +140,10 @@ async function collect(
       vectors[chunk.first + at] = vector
     }
   }
-  if (usage === undefined || Object.keys(vectors).length !== inputs.length) {
+  if (done === undefined || Object.keys(vectors).length !== inputs.length) {
     throw new PeerError('engine_failed', 'The model did not embed every input. Ask again.')
   }
-  return { vectors, usage, routed }
+  return { vectors, usage: done.usage, routed, receipt: done.receipt }
 }
 
 function toResponse(

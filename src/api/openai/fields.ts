@@ -119,6 +119,21 @@ export const finishField = anyOf([oneOf(['stop', 'length']), onlyNull()])
 /** In a body sent as a whole: who did the work, for users of an SDK that hides HTTP's headers. */
 export const bodyHeadersField = optional(record(string()))
 
+/** In a body sent as a whole, and in the last event of a stream that has a choice. */
+export const receiptField = optional(
+  object({
+    cid: string({ description: 'GET /v8/receipts/{cid} shows it to everybody.' }),
+    multiformats_cid: string(),
+    status: oneOf(['final', 'partial'], {
+      description: 'partial: it does not cover a whole answer.',
+    }),
+    node_id: string(),
+    prompt_nonce: string({
+      description: 'For the caller alone: with it, the prompt can be held against the prompt root.',
+    }),
+  }),
+)
+
 /** In the first event of a stream: who does the work, as that peer declares itself. */
 export const nodeField = optional(
   object({ id: string(), gpu: nullable(string()), country: nullable(string()) }),

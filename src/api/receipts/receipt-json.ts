@@ -1,0 +1,125 @@
+import { bytesToHex } from '@noble/hashes/utils.js'
+import type { EntryView, ReceiptView } from '../../receipts/view.ts'
+import { ryv1Cid } from '../../wire/cid.ts'
+import { type Execution, segmentReceiptsOf } from '../../wire/execution.ts'
+import { peerIdOf } from '../../wire/peer-id.ts'
+import { checkProof, type Proof, proofJson } from '../../wire/proof.ts'
+import { type Receipt, receiptDigest } from '../../wire/receipt.ts'
+import type { Routing, RoutingPart } from '../../wire/routing.ts'
+import type { Verifying } from '../../wire/signed.ts'
+import type { Found } from '../../wire/sync.ts'
+import type { ReceiptJson, ReceiptLiteJson } from './receipt-schema.ts'
+
+/** All that is known of a receipt, and the bytes to check it with. */
+export function receiptJson(view: ReceiptView, verifying: Verifying): ReceiptJson {
+  const { receipt, open, execution, routing } = view
+  const entry = execution ?? routing
+  const proof = receipt && proofOf(receipt, view, verifying.network)
+  return {
+    ...receiptLiteJson(view),
+    verified: proof === undefined ? view.verified : checkProof(proof, verifying).holds,
+    node_pk: bytesToHex((receipt ?? open)?.nodePk ?? new Uint8Array()),
+    result_hash: receipt === undefined ? null : bytesToHex(receipt.resultHash),
+    metering_units: receipt?.meteringUnits ?? null,
+    ...(open && { prompt_root: bytesToHex(open.promptRoot), input_tokens: open.inputTokens }),
+    signed_payload: view.payload,
+    signature: Buffer.from(view.signature).toString('base64'),
+    alg: 'Ed25519/SHA-256',
+    content_id: entry?.body.model ?? null,
+    endpoint: routing?.body.endpoint ?? null,
+    jurisdiction: {
+      requested: routing?.body.jurisdiction ?? null,
+      resolved: entry?.body.region ?? null,
+    },
+    coordinator: entry === undefined ? null : peerIdOf(entry.body.coordinator),
+    verdict: routing?.body.verdict ?? null,
+    dispute: routing?.body.dispute ?? null,
+    count: routing?.body.count ?? null,
+    segments: segmentsOf(execution?.body),
+    final_cid: view.finalCid ?? null,
+    // Of one part the receipt itself tells all.
+    ...(routing && routing.body.parts.length > 1 && { parts: routing.body.parts.map(partJson) }),
+    speculative: speculativeOf(execution?.body),
+    fuzzy_trace: null,
+    retrieved_chunks: [],
+    privacy: entry?.body.privacy ?? null,
+    proof: proof === undefined ? null : proofJson(proof),
+  }
+}
+
+/** A line of a list. */
+export function receiptLiteJson(view: ReceiptView): ReceiptLiteJson {
+  const entry = view.execution ?? view.routing
+  return {
+    object: 'receipt',
+    version: 'RYV1',
+    cid: view.cid,
+    multiformats_cid: view.multiformatsCid,
+    entry_cid: entry?.cid ?? null,
+    status: view.status,
+    node: view.nodeId,
+    model: entry?.body.modelName ?? null,
+    job_id: (view.receipt ?? view.open)?.jobId ?? '',
+    tokens: tokensOf(view),
+    created_at: isoTime(view.createdAt),
+    verified: view.verified,
+  }
+}
+
+export const isoTime = (ms: number): string => new Date(ms).toISOString()
+
+/** How the units divide, by the word of whoever wrote the entry. Of a segment, nobody says. */
+function tokensOf({ status, receipt, execution, routing }: ReceiptView): ReceiptLiteJson['tokens'] {
+  if (status !== 'final') return null
+  const part = routing?.body.parts.find(({ jobId }) => jobId === receipt?.jobId)
+  const tokens = execution?.body.tokens ?? part?.tokens ?? routing?.body.tokens
+  return tokens === undefined ? null : { ...tokens }
+}
+
+const segmentsOf = (execution: Execution | undefined): ReceiptJson['segments'] =>
+  execution === undefined
+    ? []
+    : segmentReceiptsOf(execution).map((receipt) => ({
+        cid: ryv1Cid(receiptDigest(receipt)),
+        // As in its job id: the last token that it covers.
+        segment_end: Number(receipt.jobId.split('#').at(-1)),
+      }))
+
+export function partJson(part: RoutingPart): NonNullable<ReceiptJson['parts']>[number] {
+  const { execution, receipt, jobId, node, tokens } = part
+  return {
+    cid: execution?.toString() ?? ryv1Cid(receiptDigest(receipt as Receipt)),
+    node: peerIdOf(node),
+    tokens: { ...tokens },
+    status: receipt === undefined || receipt.jobId === jobId ? 'final' : 'segment',
+  }
+}
+
+function speculativeOf(execution: Execution | undefined): ReceiptJson['speculative'] {
+  const drafting = execution?.drafting ?? []
+  if (drafting.length === 0) return null
+  const sum = (of: 'drafted' | 'accepted' | 'rolledBack') =>
+    drafting.reduce((total, each) => total + each[of], 0)
+  return {
+    draft_nodes: drafting.map(({ drafter }) => peerIdOf(drafter)),
+    drafted: sum('drafted'),
+    accepted: sum('accepted'),
+    rolled_back: sum('rolledBack'),
+  }
+}
+
+/** With every entry whose place in its log may be shown. */
+export function proofOf(
+  receipt: Receipt,
+  { execution, routing }: Pick<ReceiptView, 'execution' | 'routing'>,
+  network: string,
+): Proof {
+  const entries = [execution, routing].flatMap((entry) => foundOf(entry) ?? [])
+  return { network, receipt, entries }
+}
+
+function foundOf(entry: EntryView<Execution | Routing> | undefined): Found | undefined {
+  if (entry?.proof === undefined || entry.index === undefined) return undefined
+  const { bytes, index, proof } = entry
+  return { entry: bytes, index, ...proof }
+}
