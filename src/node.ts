@@ -40,6 +40,11 @@ import { banRows } from './network/host/ban-rows.ts'
 import { defaultHost, Libp2pHost } from './network/host/libp2p-host.ts'
 import type { Network } from './network/network.ts'
 import { LocalPeer, type Peer } from './peer.ts'
+import { FeedStore } from './receipts/feeds/feed-store.ts'
+import { OwnFeed } from './receipts/feeds/own-feed.ts'
+import { HeldEntries } from './receipts/held.ts'
+import { LiveReceipts } from './receipts/live.ts'
+import { ReceiptLookup } from './receipts/lookup.ts'
 import { openStore, type Store } from './storage/store.ts'
 import { version } from './version.ts'
 import type { ModelLoad } from './wire/status.ts'
@@ -89,9 +94,10 @@ export async function createPeer(
     const engine = components.engine ?? (await buildEngine(config, base, store))
     const network = components.network?.(identity) ?? buildNetwork(config, base, store, identity)
     const ground: Ground = { ...base, config, identity, store, keys, engine, network }
-    const peers = buildPeers(ground)
-    const http = await buildHttp(ground, peers)
-    return new LocalPeer({ ...ground, ...peers, ownerKey, http }, config, beganAt)
+    const proof = buildProof(ground)
+    const peers = buildPeers(ground, proof)
+    const http = await buildHttp(ground, peers, proof)
+    return new LocalPeer({ ...ground, ...proof, ...peers, ownerKey, http }, config, beganAt)
   } catch (error) {
     await store.close()
     throw error
@@ -128,6 +134,29 @@ function buildNetwork(config: Config, base: Base, store: Store, identity: Identi
   )
 }
 
+/** What a peer says of work that was done, and keeps of it. */
+interface Proof {
+  feeds: FeedStore
+  log: OwnFeed
+  live: LiveReceipts
+  held: HeldEntries
+  receipts: ReceiptLookup
+}
+
+function buildProof(ground: Ground): Proof {
+  const { config, identity } = ground
+  const { publicKey } = identity
+  const verify = createVerifyNative()
+  const { network } = config
+  const signing = { network, sign: (message: Uint8Array) => identity.sign(message) }
+  const feeds = new FeedStore(ground)
+  const log = new OwnFeed({ ...ground, feeds, publicKey, signing, verify })
+  const live = new LiveReceipts(ground)
+  const held = new HeldEntries(ground)
+  const receipts = new ReceiptLookup({ feeds, live, held, verify }, { network })
+  return { feeds, log, live, held, receipts }
+}
+
 /** What makes a single peer one of a network. */
 interface Peers {
   describe(): AdvertFacts
@@ -137,7 +166,7 @@ interface Peers {
   coordinator: Coordinator
 }
 
-function buildPeers(ground: Ground): Peers {
+function buildPeers(ground: Ground, proof: Proof): Peers {
   const { config, identity, store, engine } = ground
   const { network, region, price, roles } = config
   const serves = roles.includes('provider')
@@ -169,12 +198,14 @@ function buildPeers(ground: Ground): Peers {
   })
   engine.onLoad(() => discovery.loadChanged())
   const provider = serves
-    ? new Provider({ ...ground, verify }, { network, price, region, drainMs: DRAIN_MS })
+    ? new Provider({ ...ground, ...proof, verify }, { network, price, region, drainMs: DRAIN_MS })
     : undefined
   const asks = roles.includes('coordinator')
   const coordinator = new Coordinator(
     {
       ...ground,
+      ...proof,
+      verify,
       discovery: asks ? discovery : undefined,
       secret: identity.secretFor('cache-scope'),
     },
@@ -186,7 +217,11 @@ function buildPeers(ground: Ground): Peers {
 /** How long jobs of other peers may go on once a stop has begun: as long as the own clients'. */
 const DRAIN_MS = 10_000
 
-async function buildHttp(ground: Ground, peers: Peers): Promise<HttpServer | undefined> {
+async function buildHttp(
+  ground: Ground,
+  peers: Peers,
+  { receipts }: Proof,
+): Promise<HttpServer | undefined> {
   const { config } = ground
   if (config.http === null) return undefined
   const { host, port } = config.http
@@ -194,7 +229,7 @@ async function buildHttp(ground: Ground, peers: Peers): Promise<HttpServer | und
   const { network, bootstrap, mdns } = config
   const joins = { network, bootstrap: bootstrap.length, mdns }
   const { coordinator: market, discovery, describe, load } = peers
-  const parts = { ...ground, market, describe, load, directory: discovery.directory }
+  const parts = { ...ground, market, receipts, describe, load, directory: discovery.directory }
   const openai = [
     chatRoutes(parts),
     completionRoutes(parts),

@@ -11,6 +11,7 @@ import type { Provider } from './market/serve/provider.ts'
 import type { Discovery } from './network/discovery/discovery.ts'
 import type { Network } from './network/network.ts'
 import { removePeerInfo, writePeerInfo } from './peer-file.ts'
+import type { OwnFeed } from './receipts/feeds/own-feed.ts'
 import type { Store } from './storage/store.ts'
 import { version } from './version.ts'
 import type { Generate } from './wire/chunk.ts'
@@ -25,6 +26,8 @@ export interface Parts {
   engine: Engine & Service
   network: Network
   discovery: Discovery
+  /** This peer's own. */
+  log: OwnFeed
   /** Undefined without the role. */
   provider: Provider | undefined
   coordinator: Coordinator
@@ -94,10 +97,10 @@ export class LocalPeer implements Peer {
   }
 
   async #start(signal: AbortSignal): Promise<void> {
-    const { engine, coordinator, http, network, discovery, provider } = this.#parts
+    const { engine, log, coordinator, http, network, discovery, provider } = this.#parts
     const { identity, ownerKey, clock } = this.#parts
     // The engine's process takes longest to come up, so it is asked first; HTTP answers before libp2p.
-    const parts = [engine, coordinator, http, network, provider, discovery]
+    const parts = [engine, log, coordinator, http, network, provider, discovery]
     await startAll(
       parts.filter((part) => part !== undefined),
       signal,
@@ -134,7 +137,8 @@ export class LocalPeer implements Peer {
     this.#end.abort()
     // Whoever asked for the start is told how it ended.
     await this.#starting?.catch(() => {})
-    const { engine, coordinator, http, network, discovery, provider, keys, store } = this.#parts
+    const { engine, coordinator, http, network, discovery, provider } = this.#parts
+    const { log, keys, store } = this.#parts
     const closing: Service[] = [
       { start: nothing, stop: () => store.close() },
       { start: nothing, stop: () => keys.close() },
@@ -143,7 +147,7 @@ export class LocalPeer implements Peer {
     // While this peer's own clients get the rest of their answers, no other peer sends new work.
     provider?.drain()
     discovery.drain()
-    const parts = [...closing, engine, network, provider, coordinator, http, discovery]
+    const parts = [...closing, log, engine, network, provider, coordinator, http, discovery]
     await stopAll(parts.filter((part) => part !== undefined))
   }
 

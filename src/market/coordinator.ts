@@ -10,9 +10,17 @@ import { cancelledDone } from '../engines/lanes.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { Directory } from '../network/discovery/directory.ts'
 import type { Discovery } from '../network/discovery/discovery.ts'
+import type { OwnFeed } from '../receipts/feeds/own-feed.ts'
+import type { HeldEntries } from '../receipts/held.ts'
+import type { LiveReceipts } from '../receipts/live.ts'
+import type { Store } from '../storage/store.ts'
 import type { Chunk, Generate, Routed } from '../wire/chunk.ts'
+import { ryv1Cid } from '../wire/cid.ts'
 import type { Job, Price } from '../wire/job.ts'
+import { type OpenReceipt, openDigest } from '../wire/receipt.ts'
+import type { Verify } from '../wire/signed.ts'
 import { Activity, type ActivityFigures } from './activity.ts'
+import { Books } from './books.ts'
 import { unwanted } from './choose/choice.ts'
 import { Dispatcher } from './choose/dispatcher.ts'
 import { type Effort, nodeOf } from './effort.ts'
@@ -21,6 +29,7 @@ import type { Market, MarketModel } from './market.ts'
 import { type MarketMetrics, marketMetrics } from './market-metrics.ts'
 import { ModelList } from './model-list.ts'
 import { unknownModel } from './no-provider.ts'
+import { Owed } from './owed.ts'
 import { JobWriter } from './remote/job-writer.ts'
 import type { RemoteComponents } from './remote/remote-run.ts'
 import { RemoteEffort, type RemoteEffortComponents } from './remote-effort.ts'
@@ -31,7 +40,12 @@ export interface CoordinatorComponents {
   /** Undefined: this peer asks no other one. */
   discovery: Pick<Discovery, 'directory' | 'lookUp' | 'suspect' | 'watch' | 'onChange'> | undefined
   network: RemoteComponents['network']
-  identity: Pick<Identity, 'peerId' | 'sign'>
+  identity: Pick<Identity, 'peerId' | 'publicKey' | 'sign'>
+  verify: Verify
+  store: Store
+  log: Pick<OwnFeed, 'append'>
+  live: LiveReceipts
+  held: HeldEntries
   /** 32 bytes, kept: providers know this peer's accounts by what it makes of them. */
   secret: Uint8Array
   clock: Clock
@@ -75,6 +89,7 @@ export class Coordinator implements Market, Service {
   readonly #models: ModelList
   readonly #dispatcher: Dispatcher
   readonly #writer: JobWriter
+  readonly #books: Books
   readonly #activity: Activity
   readonly #metrics: MarketMetrics
   readonly #running = new Set<AbortController>()
@@ -97,6 +112,8 @@ export class Coordinator implements Market, Service {
     const isGood = (id: string, modelId: string) => this.#dispatcher.providers.isGood(id, modelId)
     this.#models = new ModelList({ engine, directory, clock, isGood }, { peerId, price, pins })
     this.#writer = new JobWriter(components, { network: options.network, publish })
+    const owed = new Owed(components)
+    this.#books = new Books({ ...components, owed }, { network: options.network, publish })
     this.#activity = new Activity({ clock })
     this.#metrics = marketMetrics(components.metrics)
     this.#remoteComponents = {
@@ -104,6 +121,10 @@ export class Coordinator implements Market, Service {
       dispatcher: this.#dispatcher,
       suspect: (id) => discovery?.suspect(id),
       parting: (parting) => this.#part(parting),
+      books: this.#books,
+      identity,
+      verify: components.verify,
+      live: components.live,
       clock,
       logger: this.#components.logger,
       metrics: this.#metrics,
@@ -166,6 +187,7 @@ export class Coordinator implements Market, Service {
     const { clock } = this.#components
     let failed = false
     let inputTokens: number | undefined
+    let open: OpenReceipt | undefined
     try {
       const request = await this.#request(job, signal)
       let effort: Effort | undefined = this.#ownEffort(request)
@@ -179,13 +201,14 @@ export class Coordinator implements Market, Service {
           for await (const chunk of await effort.chunks({ signal })) {
             const { times } = effort
             if (chunk.type === 'accepted') {
+              open = chunk.open
               // The next provider counts the same prompt.
               if (inputTokens !== undefined) continue
               inputTokens = chunk.inputTokens
             }
             const begins = !times.begun && isAnswer(chunk)
             this.#note(effort, chunk)
-            if (begins) yield this.#routed(request, effort, inputTokens ?? 0)
+            if (begins) yield this.#routed(request, effort, { inputTokens: inputTokens ?? 0, open })
             const handedOverAt = clock.elapsed()
             yield chunk
             times.held(clock.elapsed() - handedOverAt)
@@ -194,6 +217,7 @@ export class Coordinator implements Market, Service {
         } catch (error) {
           effort.failed(error)
           effort = undefined
+          open = undefined
         } finally {
           effort?.left()
         }
@@ -251,7 +275,13 @@ export class Coordinator implements Market, Service {
     const replaceable = others.some((entry) => entry.peerId !== peerId)
     const node = nodeOf(peerId, engine.hardware().gpus, region)
     const work = { node, model: model.local, replaceable }
-    return new LocalEffort({ engine, clock, metrics: this.#metrics }, request, work)
+    const issue = this.#components
+    const parting = (each: Promise<void>) => this.#part(each)
+    return new LocalEffort(
+      { engine, issue, books: this.#books, parting, clock, metrics: this.#metrics },
+      request,
+      work,
+    )
   }
 
   #part(parting: Promise<void>): void {
@@ -279,7 +309,11 @@ export class Coordinator implements Market, Service {
     }
   }
 
-  #routed(request: Request, effort: Effort, inputTokens: number): Routed {
+  #routed(
+    request: Request,
+    effort: Effort,
+    { inputTokens, open }: { inputTokens: number; open: OpenReceipt | undefined },
+  ): Routed {
     const { job, model, report, beganAt } = request
     const now = this.#components.clock.elapsed()
     const ms = effort.times.msSince(now)
@@ -289,7 +323,9 @@ export class Coordinator implements Market, Service {
     // A model that is asked for by its id is shown by its name.
     const name = job.model === model.id ? effort.model.name : model.name
     const shown = { ...effort.model, name }
-    return { type: 'routed', node: effort.node, model: shown, inputTokens, route: report.route() }
+    const route = report.route()
+    const openCid = open && { openCid: ryv1Cid(openDigest(open)) }
+    return { type: 'routed', node: effort.node, model: shown, inputTokens, route, ...openCid }
   }
 }
 

@@ -1,14 +1,23 @@
 import type { Clock } from '../base/clock.ts'
 import { PeerError } from '../base/errors.ts'
 import type { Engine, ModelStatus } from '../engines/engine.ts'
-import type { Chunk, Node } from '../wire/chunk.ts'
+import { type IssueComponents, issued } from '../receipts/issue.ts'
+import type { Chunk, Done, Generate, Node } from '../wire/chunk.ts'
+import { declaredModelId } from '../wire/model-id.ts'
+import type { Books } from './books.ts'
 import type { Effort } from './effort.ts'
 import type { MarketMetrics } from './market-metrics.ts'
 import { AnswerTimes } from './remote/answer-times.ts'
+import { attemptId } from './remote/job-writer.ts'
 import type { Request } from './request.ts'
 
 export interface LocalComponents {
   engine: Pick<Engine, 'generate'>
+  /** Signs the work. */
+  issue: IssueComponents
+  books: Pick<Books, 'local'>
+  /** Told of what goes on although its reader may be gone. */
+  parting(parting: Promise<void>): void
   clock: Clock
   metrics: MarketMetrics
 }
@@ -20,6 +29,8 @@ export interface LocalWork {
   replaceable: boolean
 }
 
+const nothing = (): void => {}
+
 /** This machine at work on a request. */
 export class LocalEffort implements Effort {
   readonly where = 'local'
@@ -29,12 +40,14 @@ export class LocalEffort implements Effort {
   readonly #components: LocalComponents
   readonly #request: Request
   readonly #replaceable: boolean
+  readonly #attempt: number
   #ended = false
 
   constructor(components: LocalComponents, request: Request, work: LocalWork) {
     const { name, id } = work.model
     this.node = work.node
     this.model = { name, ...(id === undefined ? {} : { id }) }
+    this.#attempt = ++request.attempts
     this.times = new AnswerTimes(components.clock.elapsed())
     this.#components = components
     this.#request = request
@@ -43,8 +56,33 @@ export class LocalEffort implements Effort {
   }
 
   async chunks(options: { signal: AbortSignal }): Promise<AsyncIterable<Chunk>> {
-    const job = { ...this.#request.job, model: this.model.name }
-    return this.#components.engine.generate(job, options)
+    const { engine, issue } = this.#components
+    const { job, written } = this.#request
+    const { name, id = declaredModelId(name, this.node.id) } = this.model
+    const generate: Generate = (...all) => engine.generate(...all)
+    const signed = issued(generate, issue, {
+      jobId: attemptId(job, this.#attempt),
+      work: job.work,
+      promptRoot: written.promptRoot,
+      coordinator: issue.identity.publicKey,
+      model: { id, name },
+      price: { input: 0, output: 0 },
+      region: this.node.country,
+    })
+    return this.#booked(signed({ ...job, model: name }, options))
+  }
+
+  /** Its end goes up once it is in the log. */
+  async *#booked(chunks: AsyncIterable<Chunk>): AsyncGenerator<Chunk> {
+    for await (const chunk of chunks) yield chunk.type === 'done' ? await this.#book(chunk) : chunk
+  }
+
+  async #book({ issued, ...done }: Done): Promise<Done> {
+    if (issued === undefined) return done
+    const work = { request: this.#request, effort: this, done }
+    const booking = this.#components.books.local(work, issued)
+    this.#components.parting(booking.then(nothing, nothing))
+    return { ...done, receipt: await booking }
   }
 
   succeeded(): void {

@@ -1,6 +1,9 @@
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
+import type { Identity } from '../identity/identity.ts'
 import type { Chunk, Node } from '../wire/chunk.ts'
+import { publicKeyOf } from '../wire/peer-id.ts'
+import type { Books } from './books.ts'
 import type { Assignment, Dispatcher } from './choose/dispatcher.ts'
 import { type Effort, nodeOf } from './effort.ts'
 import type { MarketMetrics } from './market-metrics.ts'
@@ -8,9 +11,10 @@ import { asTold, cutShort } from './no-provider.ts'
 import { mayExceed } from './quote.ts'
 import { misbehaved } from './remote/answer-check.ts'
 import { AnswerTimes } from './remote/answer-times.ts'
+import { attemptId } from './remote/job-writer.ts'
 import { isSure, lost, ProviderError } from './remote/provider-error.ts'
 import { remote } from './remote/remote.ts'
-import type { RemoteComponents } from './remote/remote-run.ts'
+import type { Attempt, RemoteComponents } from './remote/remote-run.ts'
 import type { Request } from './request.ts'
 
 /** Of proven providers, that a request is at fault; a first one may be wrong. */
@@ -22,6 +26,10 @@ export interface RemoteEffortComponents {
   suspect(peerId: string): void
   /** Told of what goes on after an answer's end. */
   parting(parting: Promise<void>): void
+  books: Pick<Books, 'remote'>
+  identity: Pick<Identity, 'publicKey'>
+  verify: RemoteComponents['verify']
+  live: RemoteComponents['live']
   clock: Clock
   logger: Logger
   metrics: MarketMetrics
@@ -49,7 +57,7 @@ export class RemoteEffort implements Effort {
   }
 
   chunks(options: { signal: AbortSignal }): Promise<AsyncIterable<Chunk>> {
-    const { dispatcher, clock, parting } = this.#components
+    const { dispatcher, clock, parting, books, identity } = this.#components
     const { entry, model, engagement } = this.#assignment
     const { job, attempts, wishes, written, firstTokenBy, doneBy } = this.#request
     const now = clock.elapsed()
@@ -64,13 +72,21 @@ export class RemoteEffort implements Effort {
       totalMs: doneBy - now,
       maxPrice,
     })
-    const attempt = {
+    const attempt: Attempt = {
       peerId,
       addresses: entry.advert.addresses,
       job: cover,
       body: written.body,
       maxPrice,
       work: job.work,
+      commissioned: {
+        jobId: attemptId(job, attempts),
+        nodePk: publicKeyOf(peerId),
+        coordinator: identity.publicKey,
+        promptRoot: written.promptRoot,
+        model: model.id,
+      },
+      book: (ended) => books.remote({ ...ended, request: this.#request, effort: this }),
       contextLength: model.contextLength,
       embeddingLength: model.embeddingLength,
       firstTokenBy,

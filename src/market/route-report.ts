@@ -11,6 +11,10 @@ export class RouteReport {
   #excluded: Readonly<Record<string, number>> = {}
   #own: Route['candidates'] = []
 
+  get attempts(): Route['attempts'] {
+    return this.#attempts
+  }
+
   /** This peer does it itself. */
   own(node: string): void {
     this.#own = [{ node, score: 0, reasons: ['served on this machine'] }]

@@ -10,6 +10,15 @@ export interface Job {
   /** Whose turn in a queue it takes; without it, that of its cache scope. */
   queueScope?: string
   wishes?: Wishes
+  origin?: Origin
+}
+
+/** Which request of a client it is for. */
+export interface Origin {
+  /** `req_…`; of its hash only do others ever hear. */
+  requestId: string
+  /** As in `/v1/chat/completions`. */
+  endpoint: string
 }
 
 /** What the caller asks of whoever does the work. */

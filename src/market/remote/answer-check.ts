@@ -1,6 +1,6 @@
 import { PeerError } from '../../base/errors.ts'
 import { finishesOf } from '../../engines/lanes.ts'
-import type { Done, Finish, TokenLogprob, Tokens, Vectors } from '../../wire/chunk.ts'
+import type { Done, Finish, TokenLogprob, Tokens, Usage, Vectors } from '../../wire/chunk.ts'
 import type { FromProvider } from '../../wire/generate.ts'
 import type { Work } from '../../wire/job.ts'
 import { inputTokensMax, outputTokensMax } from '../quote.ts'
@@ -65,6 +65,12 @@ export class AnswerCheck {
     return true
   }
 
+  /** What it says of the prompt at the end. */
+  prompt({ inputTokens, cachedTokens }: Usage): void {
+    this.counted(inputTokens)
+    if (cachedTokens > inputTokens) throw misbehaved('more tokens cached than read')
+  }
+
   tokens({ choice, first, ids, text, logprobs, channel }: FrameOf<'tokens'>): Tokens {
     const known = this.#texts[choice]
     if (known === undefined) throw misbehaved('there is no such choice')
@@ -101,9 +107,8 @@ export class AnswerCheck {
     if (finish.length !== this.#texts.length) throw misbehaved('not one end for each choice')
     if (!finish.every(isFinish)) throw misbehaved('an end that nobody asked for')
     if (this.#vectors.includes(false)) throw misbehaved('vectors are missing')
-    this.counted(usage.inputTokens)
+    this.prompt(usage)
     if (this.#inputTokens === 0) throw misbehaved('it did not count the prompt')
-    if (usage.cachedTokens > usage.inputTokens) throw misbehaved('more tokens cached than read')
     if (usage.outputTokens !== this.outputTokens)
       throw misbehaved('it counts tokens it did not send')
     return { type: 'done', finish, usage }

@@ -15,6 +15,15 @@ export class AnswerTimes {
     this.#beganAt = now
   }
 
+  /** By `clock.elapsed()`, as is `firstAt`. */
+  get startedAt(): number {
+    return this.#beganAt
+  }
+
+  get firstAt(): number | undefined {
+    return this.#firstAt
+  }
+
   get begun(): boolean {
     return this.#firstAt !== undefined
   }

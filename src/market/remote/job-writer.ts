@@ -33,6 +33,8 @@ export interface AttemptTerms {
 /** A job's bytes, the same for each provider that is asked, and its signed cover for each. */
 export interface WrittenJob {
   body: Uint8Array
+  promptRoot: Uint8Array
+  promptNonce: Uint8Array
   sign(terms: AttemptTerms): Signed
 }
 
@@ -69,7 +71,7 @@ export class JobWriter {
       const firstTokenMs = inRange(terms.firstTokenMs)
       const cover: WireJob = {
         ...common,
-        jobId: `${job.id}.${attempt}`,
+        jobId: attemptId(job, attempt),
         provider,
         model,
         attempt,
@@ -80,8 +82,12 @@ export class JobWriter {
       }
       return signJob(cover, { network, sign: (message) => identity.sign(message) })
     }
-    return { body, sign }
+    const { promptRoot, promptNonce } = fields
+    return { body, promptRoot, promptNonce, sign }
   }
 }
+
+/** Each attempt has receipts of its own. */
+export const attemptId = ({ id }: Pick<Job, 'id'>, attempt: number): string => `${id}.${attempt}`
 
 const inRange = (ms: number): number => Math.min(TIME_MS_MAX, Math.max(1, Math.round(ms)))

@@ -2,12 +2,15 @@ import type { Clock } from '../../base/clock.ts'
 import { PeerError } from '../../base/errors.ts'
 import { Watch } from '../../base/watch.ts'
 import type { FrameStream, Network } from '../../network/network.ts'
-import type { Chunk, Done } from '../../wire/chunk.ts'
+import type { AnswerReceipt, Chunk, Done } from '../../wire/chunk.ts'
 import type { FromProvider, Signed, ToProvider } from '../../wire/generate.ts'
 import { decodeFromProvider, encodeToProvider, PIECE_BYTES_MAX } from '../../wire/generate-codec.ts'
 import type { Price } from '../../wire/job.ts'
+import type { OpenReceipt } from '../../wire/receipt.ts'
 import { AnswerCheck, type Expected, misbehaved } from './answer-check.ts'
+import { AnswerProof, type Ended, type ProofComponents } from './answer-proof.ts'
 import { faultError, lost, ProviderError } from './provider-error.ts'
+import type { Commissioned } from './verdict.ts'
 
 /** A provider says at once whether it takes a job. */
 export const ACCEPT_MS = 2_000
@@ -18,7 +21,7 @@ export const SILENCE_MS = 3_000
 /** A provider stops within 200 ms; the rest is the way. */
 export const CANCEL_MS = 1_000
 
-export interface RemoteComponents {
+export interface RemoteComponents extends ProofComponents {
   network: Pick<Network, 'isConnected' | 'connect' | 'open' | 'fault'>
   clock: Clock
 }
@@ -37,6 +40,10 @@ export interface Attempt extends Expected {
   doneBy: number
   /** Jobs that this peer may have open there. */
   onAccepted(allowance: number): void
+  /** Of which its receipt must be. */
+  commissioned: Commissioned
+  /** Resolves once it is in the own log, with what the provider and the client are told. */
+  book(ended: Ended & { price: Price }): Promise<{ entry: Uint8Array; receipt: AnswerReceipt }>
   /** What goes on after the last chunk, for a second at most; it never fails. */
   onParting(parting: Promise<void>): void
 }
@@ -48,20 +55,28 @@ export class RemoteRun {
   readonly #attempt: Attempt
   readonly #stream: FrameStream
   readonly #check: AnswerCheck
+  readonly #proof: AnswerProof
   readonly #watch: Watch
   readonly #end = new AbortController()
   /** Of the stream; it outlives a wait that was given up. */
   #reading: Promise<Uint8Array | undefined> | undefined
   #state: 'asked' | 'accepted' | 'begun' | 'cancelled' | 'over' = 'asked'
+  /** What the provider asks, per 1,000 tokens. */
+  #price: Price = { input: 0, output: 0 }
+  #open: OpenReceipt | undefined
+  /** What had come when it was cancelled. */
+  #kept: Done | undefined
   /** When the provider must have said that it takes the job, or that it has stopped. */
   #answerBy: number
 
-  constructor({ network, clock }: RemoteComponents, attempt: Attempt, stream: FrameStream) {
+  constructor(components: RemoteComponents, attempt: Attempt, stream: FrameStream) {
+    const { network, clock } = components
     this.#network = network
     this.#clock = clock
     this.#attempt = attempt
     this.#stream = stream
     this.#check = new AnswerCheck(attempt)
+    this.#proof = new AnswerProof(components, attempt)
     this.#watch = new Watch(clock)
     this.#answerBy = clock.elapsed() + ACCEPT_MS + attempt.body.length / BODY_BYTES_PER_MS
   }
@@ -69,28 +84,32 @@ export class RemoteRun {
   async *chunks(signal: AbortSignal): AsyncGenerator<Chunk> {
     const onAbort = () => this.#cancel()
     signal.addEventListener('abort', onAbort, { once: true })
+    let last: FromProvider | undefined
+    let done: Done | undefined
     try {
       this.#send()
       if (signal.aborted) this.#cancel()
-      for (;;) {
-        const frame = await this.#next()
-        const chunk = frame === undefined ? cancelledAnswer(this.#check) : this.#take(frame)
+      while (done === undefined) {
+        last = await this.#next()
+        const chunk = last === undefined ? this.#cancelled() : this.#take(last)
         if (chunk === undefined) continue
-        if (chunk.type === 'done') this.#part(frame)
-        yield chunk
-        if (chunk.type === 'done') return
+        if (chunk.type !== 'done') yield chunk
+        else done = chunk
       }
+      this.#state = 'over'
     } catch (error) {
       const cancelled = this.#state === 'cancelled'
       const blamed = this.#blame(error)
-      if (!isLate(blamed)) this.#drop()
+      if (cancelled || !isLate(blamed)) this.#drop()
       if (!cancelled) throw blamed
-      yield cancelledAnswer(this.#check)
+      last = undefined
+      done = this.#cancelled()
     } finally {
       signal.removeEventListener('abort', onAbort)
       // It is at work for a reader that is gone.
       if (this.#state !== 'over') this.#attempt.onParting(this.#stopIt())
     }
+    yield await this.#finish(done, last)
   }
 
   #send(): void {
@@ -151,22 +170,23 @@ export class RemoteRun {
 
   /** Undefined for a sign of life and no more. */
   #take(frame: FromProvider): Chunk | undefined {
-    if (this.#state === 'cancelled') return isLast(frame) ? cancelledAnswer(this.#check) : undefined
+    if (this.#state === 'cancelled') {
+      this.#follow(frame)
+      if (frame.type === 'done') this.#check.prompt(frame.usage)
+      return isLast(frame) ? this.#cancelled() : undefined
+    }
     if (this.#state === 'asked') return this.#takeVerdict(frame)
     switch (frame.type) {
       case 'tokens':
-        this.#state = 'begun'
-        return this.#check.tokens(frame)
       case 'vectors':
         this.#state = 'begun'
-        return this.#check.vectors(frame)
+        return this.#answer(frame)
       case 'progress': {
         const { queued, prefilled, total, inputTokens } = frame
-        if (this.#check.counted(inputTokens)) return { type: 'accepted', inputTokens }
-        return { type: 'progress', queued, prefilled, total }
+        return this.#counted(inputTokens) ?? { type: 'progress', queued, prefilled, total }
       }
       case 'segment':
-        return undefined
+        return this.#proof.segment(frame, this.#check.inputTokens)
       case 'done':
         // As when its operator stops it.
         if (frame.finish.includes('cancelled')) throw lost('failed', 'It stopped in the middle.')
@@ -186,15 +206,49 @@ export class RemoteRun {
       throw misbehaved('it asks for more than the job allows')
     }
     this.#state = 'accepted'
+    this.#price = frame.price
+    this.#open = this.#proof.accepted(frame)
     this.#attempt.onAccepted(frame.allowance)
-    const { inputTokens } = frame
-    return this.#check.counted(inputTokens) ? { type: 'accepted', inputTokens } : undefined
+    return this.#counted(frame.inputTokens)
+  }
+
+  /** The prompt, where it was not before. */
+  #counted(inputTokens: number): Chunk | undefined {
+    if (!this.#check.counted(inputTokens)) return undefined
+    return { type: 'accepted', inputTokens, ...(this.#open && { open: this.#open }) }
+  }
+
+  #answer(frame: Extract<FromProvider, { type: 'tokens' | 'vectors' }>): Chunk {
+    if (frame.type === 'tokens') {
+      const tokens = this.#check.tokens(frame)
+      this.#proof.tokens(tokens)
+      return tokens
+    }
+    const vectors = this.#check.vectors(frame)
+    this.#proof.vectors(vectors)
+    return vectors
+  }
+
+  /** What still comes after a Cancel counts only where it was the end already. */
+  #follow(frame: FromProvider): void {
+    if (frame.type !== 'tokens' && frame.type !== 'vectors') return
+    try {
+      this.#answer(frame)
+    } catch {
+      this.#proof.lost()
+    }
+  }
+
+  #cancelled(): Done {
+    return this.#kept ?? cancelledAnswer(this.#check)
   }
 
   /** Asks the provider to stop; what it still sends does not count. */
   #cancel(): void {
     if (this.#state === 'cancelled' || this.#state === 'over') return
     this.#state = 'cancelled'
+    this.#kept = cancelledAnswer(this.#check)
+    this.#proof.cut()
     this.#answerBy = this.#clock.elapsed() + CANCEL_MS
     this.#watch.hurry(this.#answerBy)
     this.#write({ type: 'cancel', received: this.#check.received })
@@ -206,8 +260,8 @@ export class RemoteRun {
     try {
       for (;;) {
         const frame = await this.#next()
-        if (frame !== undefined && !isLast(frame)) continue
-        this.#part(frame)
+        if (frame !== undefined && this.#take(frame) === undefined) continue
+        await this.#finish(this.#cancelled(), frame)
         return
       }
     } catch (error) {
@@ -216,21 +270,37 @@ export class RemoteRun {
     }
   }
 
-  /** After the provider's last frame says that it arrived, and sees that nothing comes after it. */
-  #part(last: FromProvider | undefined): void {
+  /** Once the answer is in the log, its provider hears that it arrived, and the client the rest. */
+  async #finish(done: Done, last: FromProvider | undefined): Promise<Done> {
     this.#state = 'over'
     if (last?.type !== 'done') {
       this.#drop()
-      return
+      return done
     }
-    const dispute = this.#agrees(last) ? '' : 'count'
-    this.#write({ type: 'ack', entry: new Uint8Array(), dispute })
-    this.#attempt.onParting(this.#hearEnd(this.#clock.elapsed() + CANCEL_MS))
+    const ended = this.#proof.ended(last, done)
+    if (ended === undefined) {
+      this.#acknowledge({ entry: new Uint8Array(), dispute: '' })
+      return done
+    }
+    const { dispute = '', isLie } = ended.verdict
+    if (isLie) {
+      const { message } = misbehaved(`it signed what is not so (${dispute})`)
+      this.#network.fault(this.#attempt.peerId, 'penalise', message)
+    }
+    try {
+      const { entry, receipt } = await this.#attempt.book({ ...ended, price: this.#price })
+      this.#acknowledge({ entry, dispute })
+      return { ...done, receipt }
+    } catch (error) {
+      this.#drop()
+      throw error
+    }
   }
 
-  /** What is left of a cancelled answer is what we had; one that was whole already stays whole. */
-  #agrees({ finish, usage }: Extract<FromProvider, { type: 'done' }>): boolean {
-    return !finish.includes('cancelled') || usage.outputTokens === this.#check.outputTokens
+  /** And sees that nothing comes after it. */
+  #acknowledge(ack: { entry: Uint8Array; dispute: string }): void {
+    this.#write({ type: 'ack', ...ack })
+    this.#attempt.onParting(this.#hearEnd(this.#clock.elapsed() + CANCEL_MS))
   }
 
   async #hearEnd(until: number): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/clock.ts'
 import type { FrameStream, Wait } from '../../network/network.ts'
-import type { Done, Progress, Tokens, Vectors } from '../../wire/chunk.ts'
+import type { WorkRecord } from '../../receipts/issue.ts'
+import type { Done, Issued, Progress, Tokens, Vectors } from '../../wire/chunk.ts'
 import type { Fault, FromProvider } from '../../wire/generate.ts'
 import { encodeFromProvider } from '../../wire/generate-codec.ts'
 import type { Price } from '../../wire/job.ts'
@@ -14,6 +15,8 @@ const PROGRESS_MS = 400
 export class AnswerWriter {
   readonly #stream: FrameStream
   readonly #clock: Clock
+  /** Hears of the answer as it goes out, and signs it. */
+  readonly #record: WorkRecord | undefined
   readonly #coalescer = new Coalescer((tokens) => this.#sendTokens(tokens))
   readonly #sent: number[] = []
   #accepted = false
@@ -25,9 +28,11 @@ export class AnswerWriter {
   #cancelBeat = () => {}
   #cancelFlush: (() => void) | undefined
 
-  constructor(stream: FrameStream, clock: Clock) {
+  /** Without a record there is no answer, only a failure. */
+  constructor(stream: FrameStream, clock: Clock, record?: WorkRecord) {
     this.#stream = stream
     this.#clock = clock
+    this.#record = record
   }
 
   get accepted(): boolean {
@@ -51,7 +56,7 @@ export class AnswerWriter {
       inputTokens: this.#inputTokens,
       price,
       allowance,
-      openSignature: new Uint8Array(),
+      openSignature: this.#record?.open(this.#inputTokens).signature ?? new Uint8Array(),
       resumedAt: [],
     })
     this.#beat()
@@ -60,6 +65,7 @@ export class AnswerWriter {
   /** Said at once, or with `accept` where that has not been written. */
   counted(inputTokens: number): void {
     this.#inputTokens = inputTokens
+    this.#record?.counted(inputTokens)
     if (this.#accepted) this.#sendProgress()
   }
 
@@ -74,6 +80,7 @@ export class AnswerWriter {
   }
 
   vectors(vectors: Vectors): void {
+    this.#record?.vectors(vectors)
     for (const frame of vectorFrames(vectors)) this.#send(frame)
   }
 
@@ -84,9 +91,12 @@ export class AnswerWriter {
     this.#coalescer.flush(this.#clock.elapsed())
   }
 
-  done({ finish, usage }: Done): void {
+  /** Only once what was issued is in the log. */
+  done({ finish, usage }: Done, issued: Issued | undefined): void {
     this.stop()
-    this.#send({ type: 'done', finish, usage, entry: new Uint8Array(), drafting: [] })
+    const entry = issued?.execution.bytes ?? new Uint8Array()
+    const signed = issued && { receipt: issued.receipt }
+    this.#send({ type: 'done', finish, usage, ...signed, entry, drafting: [] })
   }
 
   /** The end without an answer, or without the rest of it. */
@@ -108,11 +118,16 @@ export class AnswerWriter {
     this.#blocked = false
   }
 
+  /** What is held is wanted by nobody. */
+  drop(): void {
+    this.#cancelFlush?.()
+    this.#cancelFlush = undefined
+  }
+
   /** Nothing is written any more that is not asked for; what is held is dropped. */
   stop(): void {
     this.#cancelBeat()
-    this.#cancelFlush?.()
-    this.#cancelFlush = undefined
+    this.drop()
   }
 
   #beat(): void {
@@ -139,6 +154,8 @@ export class AnswerWriter {
       channel: 'content',
       tool: { index: 0, name: '', callId: '' },
     })
+    const segment = this.#record?.tokens({ choice, ids, text })
+    if (segment !== undefined) this.#send({ type: 'segment', ...segment })
   }
 
   #send(frame: FromProvider): void {

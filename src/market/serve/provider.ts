@@ -6,11 +6,16 @@ import type { Metrics } from '../../base/metrics.ts'
 import type { Engine } from '../../engines/engine.ts'
 import type { Identity } from '../../identity/identity.ts'
 import type { FrameStream, Network } from '../../network/network.ts'
+import type { OwnFeed } from '../../receipts/feeds/own-feed.ts'
+import { WorkRecord } from '../../receipts/issue.ts'
+import type { LiveReceipts } from '../../receipts/live.ts'
 import type { Generate } from '../../wire/chunk.ts'
+import type { SealedEntry } from '../../wire/entry.ts'
 import type { WireJob } from '../../wire/generate.ts'
 import { openJob } from '../../wire/generate-codec.ts'
 import type { Job } from '../../wire/job.ts'
 import { openBody } from '../../wire/job-body.ts'
+import { publicKeyOf } from '../../wire/peer-id.ts'
 import { protocols } from '../../wire/protocols.ts'
 import type { Verify } from '../../wire/signed.ts'
 import { Admission, type AdmissionLimits } from './admission.ts'
@@ -25,7 +30,9 @@ import { checkTerms, modelNamed, type Terms } from './terms.ts'
 export interface ProviderComponents {
   network: Network
   engine: Pick<Engine, 'status' | 'generate'>
-  identity: Pick<Identity, 'peerId'>
+  identity: Pick<Identity, 'peerId' | 'publicKey' | 'sign'>
+  log: Pick<OwnFeed, 'append'>
+  live: LiveReceipts
   verify: Verify
   clock: Clock
   logger: Logger
@@ -114,7 +121,7 @@ export class Provider implements Service {
 
   /** Throws what the job is refused with. */
   async #answer(stream: FrameStream): Promise<Served> {
-    const { clock, engine } = this.#components
+    const { clock, engine, log } = this.#components
     const { price } = this.#options
     const incoming = new Incoming(stream, clock)
     const wire = await this.#open(stream, incoming)
@@ -129,16 +136,34 @@ export class Provider implements Service {
       const { allowance } = admitted
       const queueScope = allowance > 1 ? wire.coordinator : NEWCOMERS
       const job = jobOf(wire, { model, work: openBody(wire, body), queueScope })
-      const given = { stream, incoming, wire, job, arrivedAt, price, allowance }
+      const record = this.#record(wire, job)
+      const given = { stream, incoming, wire, job, record, arrivedAt, price, allowance }
+      const publish = wire.publish === 'receipts'
+      const append = (entries: readonly SealedEntry[]) => log.append(entries, { publish })
       const generate: Generate = (...all) => engine.generate(...all)
       const stopped = this.#stopped.signal
-      const served = await new Serving({ generate, clock, stopped }, given).run()
+      const served = await new Serving({ generate, append, clock, stopped }, given).run()
       settlement = served.settlement
       return served
     } finally {
       admitted.leave(settlement)
       this.#metrics.open.set(this.#admission.open)
     }
+  }
+
+  #record(wire: WireJob, { model: name, work }: Job): WorkRecord {
+    const { jobId, promptRoot, promptNonce, model: id, receiptPrivacy } = wire
+    const { price, region } = this.#options
+    return new WorkRecord(this.#components, {
+      jobId,
+      work,
+      promptRoot,
+      coordinator: publicKeyOf(wire.coordinator),
+      model: { id, name },
+      price,
+      region,
+      nonce: receiptPrivacy === 'salted' ? promptNonce : undefined,
+    })
   }
 
   async #open(stream: FrameStream, incoming: Incoming): Promise<WireJob> {

@@ -3,7 +3,9 @@ import { unlessAborted, within } from '../../base/deadline.ts'
 import { DeadlineError, PeerError } from '../../base/errors.ts'
 import { cancelledDone } from '../../engines/lanes.ts'
 import type { FrameStream } from '../../network/network.ts'
-import type { Chunk, Generate } from '../../wire/chunk.ts'
+import type { WorkRecord } from '../../receipts/issue.ts'
+import type { Chunk, Done, Generate } from '../../wire/chunk.ts'
+import type { SealedEntry } from '../../wire/entry.ts'
 import type { WireJob } from '../../wire/generate.ts'
 import type { Job, Price } from '../../wire/job.ts'
 import { malformed } from '../../wire/malformed.ts'
@@ -26,6 +28,8 @@ export const servingLimits = {
 
 export interface ServingComponents {
   generate: Generate
+  /** Resolves once the entries are on the disk, in this peer's log. */
+  append(entries: readonly SealedEntry[]): Promise<unknown>
   clock: Clock
   /** This peer stops; the reason is what a coordinator is told. */
   stopped: AbortSignal
@@ -36,6 +40,8 @@ export interface AdmittedJob {
   incoming: Incoming
   wire: WireJob
   job: Job
+  /** Signs what is done of it. */
+  record: WorkRecord
   /** `clock.elapsed()` then. */
   arrivedAt: number
   price: Price
@@ -83,7 +89,7 @@ export class Serving {
   constructor(components: ServingComponents, given: AdmittedJob) {
     this.#components = components
     this.#given = given
-    this.#writer = new AnswerWriter(given.stream, components.clock)
+    this.#writer = new AnswerWriter(given.stream, components.clock, given.record)
   }
 
   async run(): Promise<Served> {
@@ -114,14 +120,18 @@ export class Serving {
     } catch (thrown) {
       // What ends the stream may also make a write fail, before or after.
       const error = this.#cut.signal.aborted ? this.#cut.signal.reason : thrown
-      if (error instanceof Cancelled) return await this.#cancelled(error.received)
-      const settlement = this.#begun && isTheirs(error) ? 'unacknowledged' : 'nothing-owed'
-      if (error instanceof Gone) return { outcome: 'gone', settlement, outputTokens: 0 }
-      this.#end()
-      this.#writer.fail(faultOf(error))
-      const outcome = error instanceof PeerError ? error.code : 'internal_error'
-      return { outcome, settlement, outputTokens: 0, error }
+      if (!(error instanceof Cancelled)) return this.#failed(error)
+      return await this.#cancelled(error.received).catch((error) => this.#failed(error))
     }
+  }
+
+  #failed(error: unknown): Served {
+    const settlement = this.#begun && isTheirs(error) ? 'unacknowledged' : 'nothing-owed'
+    if (error instanceof Gone) return { outcome: 'gone', settlement, outputTokens: 0 }
+    this.#end()
+    this.#writer.fail(faultOf(error))
+    const outcome = error instanceof PeerError ? error.code : 'internal_error'
+    return { outcome, settlement, outputTokens: 0, error }
   }
 
   /** Writes the answer; returns how many tokens it has. */
@@ -141,8 +151,12 @@ export class Serving {
       for (;;) {
         const { value, done } = await unlessAborted(next, signal)
         if (done) throw new Error('the engine ended without a last chunk')
+        if (value.type === 'done') {
+          this.#writer.flush()
+          await this.#finish(value)
+          return value.usage.outputTokens
+        }
         this.#pass(value)
-        if (value.type === 'done') return value.usage.outputTokens
         if (this.#writer.needsRoom) await this.#room()
         next = chunks.next()
       }
@@ -173,12 +187,16 @@ export class Serving {
       case 'vectors':
         this.#clear('first token')
         this.#writer.vectors(chunk)
-        return
-      case 'done':
-        this.#end()
-        this.#writer.flush()
-        this.#writer.done(chunk)
     }
+  }
+
+  /** No receipt leaves before it is in the log; meanwhile there are signs of life. */
+  async #finish(done: Done, received?: readonly number[]): Promise<void> {
+    this.#clearAll()
+    const issued = this.#given.record.sealed(done, received)
+    if (issued !== undefined) await this.#components.append([issued.execution])
+    this.#end()
+    this.#writer.done(done, issued)
   }
 
   /** Waits for a reader that does not keep up, but not for ever. */
@@ -195,10 +213,11 @@ export class Serving {
 
   /** The engine has its signal already; what was delivered counts, whatever it wrote meanwhile. */
   async #cancelled(received: readonly number[]): Promise<Served> {
-    this.#end()
+    this.#writer.drop()
     if (!this.#writer.accepted) this.#accept()
     const outputTokens = received.reduce((sum, tokens) => sum + tokens, 0)
-    this.#writer.done(cancelledDone(this.#given.job, this.#writer.inputTokens, outputTokens))
+    const { inputTokens } = this.#writer
+    await this.#finish(cancelledDone(this.#given.job, inputTokens, outputTokens), received)
     return await this.#settled('cancelled', outputTokens)
   }
 
@@ -277,9 +296,13 @@ export class Serving {
   /** No deadline of the answer counts any more, and an Ack is welcome. */
   #end(): void {
     this.#finished = true
+    this.#clearAll()
+    this.#writer.stop()
+  }
+
+  #clearAll(): void {
     for (const cancel of this.#timers.values()) cancel()
     this.#timers.clear()
-    this.#writer.stop()
   }
 }
 

@@ -1,0 +1,238 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
+import type { Clock } from '../base/clock.ts'
+import type { Identity } from '../identity/identity.ts'
+import type { OwnFeed } from '../receipts/feeds/own-feed.ts'
+import type { HeldEntries } from '../receipts/held.ts'
+import type { LiveReceipts } from '../receipts/live.ts'
+import type { Store } from '../storage/store.ts'
+import type { AnswerReceipt, Done, Issued, Usage } from '../wire/chunk.ts'
+import { rawCid, ryv1Cid } from '../wire/cid.ts'
+import { routingEntry, type SealedEntry } from '../wire/entry.ts'
+import type { Price } from '../wire/job.ts'
+import { peerIdOf, publicKeyOf } from '../wire/peer-id.ts'
+import { type Receipt, receiptDigest, signReceipt } from '../wire/receipt.ts'
+import { ATTEMPTS_MAX, type Routing, type RoutingPart, signRouting } from '../wire/routing.ts'
+import type { Effort } from './effort.ts'
+import type { Owed } from './owed.ts'
+import { quote } from './quote.ts'
+import type { Verdict } from './remote/verdict.ts'
+import type { Request } from './request.ts'
+
+export interface BooksComponents {
+  identity: Pick<Identity, 'peerId' | 'publicKey' | 'sign'>
+  log: Pick<OwnFeed, 'append'>
+  live: LiveReceipts
+  held: HeldEntries
+  owed: Owed
+  store: Pick<Store, 'batch'>
+  clock: Clock
+}
+
+export interface BooksOptions {
+  /** The network's name. */
+  network: string
+  publish: 'receipts' | 'none'
+}
+
+/** Who worked on a request, and until when. */
+export interface Work {
+  request: Request
+  effort: Pick<Effort, 'node' | 'model' | 'times' | 'where'>
+  done: Done
+}
+
+/** What another peer did, and what was found of it. */
+export interface RemoteWork extends Work {
+  verdict: Verdict
+  /** What it asks, per 1,000 tokens. */
+  price: Price
+  /** Of what was delivered. */
+  resultHash: Uint8Array
+}
+
+/** Says of each answer who made it, whether it was right and what is owed; in this peer's log. */
+export class Books {
+  readonly #components: BooksComponents
+  readonly #options: BooksOptions
+
+  constructor(components: BooksComponents, options: BooksOptions) {
+    this.#components = components
+    this.#options = options
+  }
+
+  /** Work of this machine: what it signed and this peer's word on it are one commit. */
+  async local(work: Work, { receipt, execution }: Issued): Promise<AnswerReceipt> {
+    const { publicKey } = this.#components.identity
+    const part = {
+      node: publicKey,
+      jobId: receipt.jobId,
+      execution: execution.cid,
+      tokens: tokensOf(work.done.usage),
+      unsignedTail: 0,
+      price: { input: 0, output: 0 },
+      amount: 0,
+      owedTotal: 0,
+    }
+    // Its own tokenizer counted.
+    const routing = this.#routing(work, { parts: [part], count: 'verified', verdict: 'ok' })
+    await this.#append([execution, routing])
+    return shown(receipt, work, isWhole(work.done) ? 'final' : 'partial')
+  }
+
+  /** Work of another peer. `entry` is what that peer is told of it. */
+  async remote(work: RemoteWork): Promise<{ entry: Uint8Array; receipt: AnswerReceipt }> {
+    const { store, owed, held, live } = this.#components
+    const { verdict, done } = work
+    const { dispute, receipt, execution } = verdict
+    const rows = store.batch()
+    const whole = dispute === undefined ? undefined : this.#whole(work)
+    const parts = receipt === undefined ? [] : [await this.#part(work, receipt, rows)]
+    const amount = parts.reduce((sum, part) => sum + part.amount, 0)
+    const routing = this.#routing(work, {
+      parts,
+      amount,
+      count: 'bounded',
+      verdict: dispute === undefined ? 'ok' : 'dispute',
+      ...(dispute === undefined ? {} : { dispute }),
+      ...(whole === undefined ? {} : { whole }),
+    })
+    if (execution !== undefined) held.put(rows, execution)
+    try {
+      await this.#append([routing], rows)
+    } catch (error) {
+      if (amount > 0) owed.forget(peerIdOf(parts[0]?.node as Uint8Array))
+      throw error
+    }
+    const told = whole ?? (receipt as Receipt)
+    live.finished(told)
+    const status = isWhole(done) && dispute === undefined ? 'final' : 'partial'
+    return { entry: routing.bytes, receipt: shown(told, work, status) }
+  }
+
+  async #part(
+    { effort, done, price, verdict }: RemoteWork,
+    receipt: Receipt,
+    rows: ReturnType<BooksComponents['store']['batch']>,
+  ): Promise<RoutingPart> {
+    const { dispute, execution } = verdict
+    const { country } = effort.node
+    // What is disputed is not paid.
+    const amount = dispute === undefined ? quote(done.usage, price) : 0
+    return {
+      node: receipt.nodePk,
+      jobId: receipt.jobId,
+      ...(execution === undefined ? { receipt } : { execution: execution.cid }),
+      tokens: tokensOf(done.usage),
+      unsignedTail: 0,
+      price,
+      amount,
+      owedTotal: await this.#components.owed.add(effort.node.id, amount, rows),
+      ...(country === undefined ? {} : { region: country }),
+    }
+  }
+
+  /** This peer's own word for an answer that nobody else signed rightly. */
+  #whole({ request, done, resultHash }: RemoteWork): Receipt {
+    const { identity } = this.#components
+    const { inputTokens, outputTokens } = done.usage
+    const fields = {
+      jobId: request.job.id,
+      nodePk: identity.publicKey,
+      resultHash,
+      meteringUnits: inputTokens + outputTokens,
+    }
+    return signReceipt(fields, (message) => identity.sign(message))
+  }
+
+  #routing(
+    { request, effort, done }: Work,
+    said: Pick<Routing, 'parts' | 'count' | 'verdict' | 'dispute' | 'whole'> & { amount?: number },
+  ): SealedEntry {
+    const { identity } = this.#components
+    const { job, wishes, written, report } = request
+    const { country } = effort.node
+    const signing = {
+      network: this.#options.network,
+      sign: (message: Uint8Array) => identity.sign(message),
+    }
+    const { jurisdiction } = wishes
+    const times = this.#times(request, effort)
+    const body = signRouting(
+      {
+        amount: 0,
+        ...said,
+        request: sha256(utf8ToBytes(job.origin?.requestId ?? job.id)),
+        jobId: job.id,
+        promptRoot: written.promptRoot,
+        coordinator: identity.publicKey,
+        model: effort.model.id ?? request.modelId,
+        modelName: effort.model.name,
+        work: job.work.kind,
+        tokens: tokensOf(done.usage),
+        attempts: attemptsOf(report.attempts),
+        times,
+        privacy: 'plain',
+        attestation: 'none',
+        ...(jurisdiction === undefined ? {} : { jurisdiction }),
+        ...(country === undefined ? {} : { region: country }),
+        ...(job.origin === undefined ? {} : { endpoint: job.origin.endpoint }),
+      },
+      signing,
+    )
+    return routingEntry(times.finished, body)
+  }
+
+  #times({ beganAt }: Request, { times }: Pick<Effort, 'times'>): Routing['times'] {
+    const { clock } = this.#components
+    const now = clock.now()
+    const elapsed = clock.elapsed()
+    const wall = (at: number) => Math.floor(now - (elapsed - at))
+    const { startedAt, firstAt } = times
+    return {
+      received: wall(beganAt),
+      started: wall(startedAt),
+      finished: Math.floor(now),
+      ...(firstAt === undefined ? {} : { firstToken: wall(firstAt) }),
+    }
+  }
+
+  async #append(
+    entries: SealedEntry[],
+    rows?: ReturnType<BooksComponents['store']['batch']>,
+  ): Promise<void> {
+    const publish = this.#options.publish === 'receipts'
+    await this.#components.log.append(entries, { publish, ...(rows === undefined ? {} : { rows }) })
+  }
+}
+
+const isWhole = ({ finish }: Done): boolean => !finish.includes('cancelled')
+
+const tokensOf = ({ inputTokens, cachedTokens, outputTokens }: Usage): Routing['tokens'] => ({
+  input: inputTokens,
+  cached: cachedTokens,
+  output: outputTokens,
+})
+
+/** The last ones, by a word for how each ended. */
+const attemptsOf = (attempts: Request['report']['attempts']): Routing['attempts'] =>
+  attempts.slice(-ATTEMPTS_MAX).map(({ node, outcome, ms }) => ({
+    node: publicKeyOf(node),
+    outcome: outcome.replace(/:.*$/, ''),
+    ms,
+  }))
+
+function shown(
+  receipt: Receipt,
+  { request }: Work,
+  status: AnswerReceipt['status'],
+): AnswerReceipt {
+  const digest = receiptDigest(receipt)
+  return {
+    cid: ryv1Cid(digest),
+    multiformatsCid: rawCid(digest),
+    status,
+    nodeId: peerIdOf(receipt.nodePk),
+    promptNonce: bytesToHex(request.written.promptNonce),
+  }
+}

@@ -1,0 +1,39 @@
+import { LruMap } from '../base/lru-map.ts'
+import type { Batch } from '../storage/batch.ts'
+import { integerKey, textKey } from '../storage/codec.ts'
+import type { Store } from '../storage/store.ts'
+import type { Table } from '../storage/table.ts'
+
+/** Far more payees than have work on its way to the disk at one time. */
+const TOTALS_MAX = 8192
+
+/** Micro-credits for all work of each peer together: what entries of the log say that is owed. */
+export class Owed {
+  readonly #table: Table<string, number>
+  /** With what is on its way to the disk. */
+  readonly #totals = new LruMap<string, Promise<number>>(TOTALS_MAX)
+
+  constructor({ store }: { store: Store }) {
+    this.#table = store.table('owed', { key: textKey, value: integerKey })
+  }
+
+  /** Adds what is owed for one job and puts the new total, which it returns, into the rows. */
+  async add(peerId: string, amount: number, rows: Batch): Promise<number> {
+    const before = this.#totals.get(peerId) ?? this.#load(peerId)
+    const after = before.then((total) => Math.min(Number.MAX_SAFE_INTEGER, total + amount))
+    this.#totals.set(peerId, after)
+    after.catch(() => this.#totals.delete(peerId))
+    const total = await after
+    if (amount > 0) rows.put(this.#table, peerId, total)
+    return total
+  }
+
+  /** What was added did not come to the disk. */
+  forget(peerId: string): void {
+    this.#totals.delete(peerId)
+  }
+
+  async #load(peerId: string): Promise<number> {
+    return (await this.#table.get(peerId)) ?? 0
+  }
+}

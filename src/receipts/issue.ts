@@ -1,0 +1,254 @@
+import type { Clock } from '../base/clock.ts'
+import { finishesOf } from '../engines/lanes.ts'
+import type { Identity } from '../identity/identity.ts'
+import type { Chunk, Done, Generate, Issued, Tokens, Vectors } from '../wire/chunk.ts'
+import { executionEntry } from '../wire/entry.ts'
+import { type Execution, SEGMENTS_MAX } from '../wire/execution.ts'
+import type { Price, Work } from '../wire/job.ts'
+import {
+  type OpenReceipt,
+  type Receipt,
+  type Segment,
+  segmentJobId,
+  signOpenReceipt,
+  signReceipt,
+} from '../wire/receipt.ts'
+import { AnswerHash } from './answer-hash.ts'
+import type { LiveReceipts } from './live.ts'
+
+/** From one segment to the next, whichever comes first. */
+export const SEGMENT_TOKENS = 32
+export const SEGMENT_MS = 1_000
+/** Whenever there are so many more of them, the next ones are twice as far apart. */
+export const SEGMENTS_BEFORE_DOUBLING = 64
+
+/** One job for one node, as far as its receipt is about it. */
+export interface Commission {
+  /** `<job id>.<attempt>` */
+  jobId: string
+  work: Work
+  promptRoot: Uint8Array
+  /** The key of whoever asked. */
+  coordinator: Uint8Array
+  model: { id: string; name: string }
+  price: Price
+  /** The country that the node says it is in. */
+  region?: string | undefined
+  /** For a salted receipt. */
+  nonce?: Uint8Array | undefined
+}
+
+export interface IssueComponents {
+  identity: Pick<Identity, 'publicKey' | 'sign'>
+  clock: Clock
+  live: Pick<LiveReceipts, 'opened' | 'segment' | 'finished'>
+}
+
+/** The same Generate, which signs the work that it does. Nothing of it is in a log yet. */
+export function issued(
+  generate: Generate,
+  components: IssueComponents,
+  commission: Commission,
+): Generate {
+  return async function* (job, options) {
+    const record = new WorkRecord(components, commission)
+    for await (const chunk of generate(job, options)) yield* recorded(record, chunk)
+  }
+}
+
+function* recorded(record: WorkRecord, chunk: Chunk): Generator<Chunk> {
+  switch (chunk.type) {
+    case 'accepted':
+      yield { ...chunk, open: record.open(chunk.inputTokens) }
+      return
+    case 'tokens': {
+      const segment = record.tokens(chunk)
+      yield chunk
+      if (segment !== undefined) {
+        yield { type: 'segment', end: segment.end, receipt: record.receiptOf(segment) }
+      }
+      return
+    }
+    case 'vectors':
+      record.vectors(chunk)
+      yield chunk
+      return
+    case 'done': {
+      const done = chunk.finish.includes('cancelled') ? record.cancelled(chunk) : chunk
+      const issued = record.sealed(done)
+      yield issued === undefined ? done : { ...done, issued }
+      return
+    }
+    default:
+      yield chunk
+  }
+}
+
+/** What this machine signs of one job while it works on it. */
+export class WorkRecord {
+  readonly #identity: IssueComponents['identity']
+  readonly #clock: Clock
+  readonly #live: IssueComponents['live']
+  readonly #commission: Commission
+  readonly #hash: AnswerHash
+  readonly #isPlain: boolean
+  readonly #times: Execution['times']
+  #open: OpenReceipt | undefined
+  #inputTokens = 0
+  readonly #segments: Segment[] = []
+  #segmentCount = 0
+  #segmentEnd = 0
+  #segmentAt = 0
+
+  constructor({ identity, clock, live }: IssueComponents, commission: Commission) {
+    const { work, nonce } = commission
+    const now = Math.floor(clock.now())
+    this.#identity = identity
+    this.#clock = clock
+    this.#live = live
+    this.#commission = commission
+    this.#hash = new AnswerHash(work, nonce)
+    this.#isPlain = finishesOf(work) === 1
+    this.#times = { received: now, started: now, finished: now }
+  }
+
+  /** That this machine took on the job; the first call counts. */
+  open(inputTokens: number): OpenReceipt {
+    this.counted(inputTokens)
+    const { jobId, promptRoot } = this.#commission
+    const { publicKey: nodePk } = this.#identity
+    if (this.#open !== undefined) return this.#open
+    this.#open = signOpenReceipt({ jobId, nodePk, promptRoot, inputTokens }, this.#sign)
+    this.#live.opened(this.#open)
+    return this.#open
+  }
+
+  /** The work begins: so long is its prompt. */
+  counted(inputTokens: number): void {
+    if (inputTokens === 0) return
+    this.#inputTokens = inputTokens
+    this.#times.started = this.#now()
+  }
+
+  /** A segment, where one is due after these tokens. */
+  tokens(tokens: Pick<Tokens, 'choice' | 'ids' | 'text'>): Segment | undefined {
+    const at = this.#clock.elapsed()
+    if (this.#times.firstToken === undefined) {
+      this.#times.firstToken = this.#now()
+      this.#segmentAt = at
+    }
+    this.#hash.tokens(tokens)
+    if (!this.#isPlain) return undefined
+    const [end = 0] = this.#hash.received
+    const doubled = 2 ** Math.floor(this.#segmentCount / SEGMENTS_BEFORE_DOUBLING)
+    const isLong = end - this.#segmentEnd >= SEGMENT_TOKENS * doubled
+    const isLate = at - this.#segmentAt >= SEGMENT_MS * doubled && end > this.#segmentEnd
+    if (!isLong && !isLate) return undefined
+    this.#segmentAt = at
+    return this.#segment(end)
+  }
+
+  vectors(vectors: Pick<Vectors, 'first' | 'vectors'>): void {
+    this.#times.firstToken ??= this.#now()
+    this.#hash.vectors(vectors)
+  }
+
+  /** A segment stands by itself, as a receipt of its own. */
+  receiptOf({ end, units, resultHash, signature }: Segment): Receipt {
+    const { publicKey: nodePk } = this.#identity
+    const jobId = segmentJobId(this.#commission.jobId, end)
+    return { jobId, nodePk, resultHash, meteringUnits: units, signature }
+  }
+
+  /** The end of a cancelled answer: all that was handed over counts, and nothing else. */
+  cancelled({ finish, usage }: Done): Done {
+    const outputTokens = sum(this.#hash.received)
+    return { type: 'done', finish, usage: { ...usage, outputTokens } }
+  }
+
+  /**
+   * The final receipt and the entry of the log; undefined where no work was begun. `received`: the
+   * tokens of each choice that count of a cancelled answer, all of them without it.
+   */
+  sealed({ finish, usage }: Done, received?: readonly number[]): Issued | undefined {
+    const open = this.#open
+    const begun = this.#inputTokens > 0
+    if (open === undefined || !begun) return undefined
+    const counts = received ?? this.#hash.received
+    const isCut = finish.includes('cancelled')
+    const resultHash = isCut ? this.#hash.digestOf(counts) : this.#hash.digest()
+    // Nobody can have a part of what was handed over as one piece.
+    if (resultHash === undefined) return undefined
+    const { jobId } = this.#commission
+    const { publicKey: nodePk } = this.#identity
+    const meteringUnits = usage.inputTokens + usage.outputTokens
+    const receipt = signReceipt({ jobId, nodePk, resultHash, meteringUnits }, this.#sign)
+    this.#live.finished(receipt)
+    this.#times.finished = this.#now()
+    const [delivered = 0] = counts
+    const segments = this.#segments.filter(({ end }) => end <= delivered)
+    return { receipt, execution: this.#entry({ receipt, open, segments, finish, usage }) }
+  }
+
+  #entry({
+    receipt,
+    open,
+    segments,
+    finish,
+    usage,
+  }: Pick<Done, 'finish' | 'usage'> & {
+    receipt: Receipt
+    open: OpenReceipt
+    segments: Segment[]
+  }) {
+    const { coordinator, model, work, price, region, nonce } = this.#commission
+    const { promptRoot, inputTokens, signature } = open
+    const { inputTokens: input, cachedTokens: cached, outputTokens: output } = usage
+    return executionEntry(this.#times.finished, {
+      receipt,
+      open: { promptRoot, inputTokens, signature },
+      segments: segments.slice(-SEGMENTS_MAX),
+      coordinator,
+      model: model.id,
+      modelName: model.name,
+      work: work.kind,
+      tokens: { input, cached, output },
+      price,
+      times: this.#times,
+      finish,
+      privacy: nonce === undefined ? 'plain' : 'salted',
+      drafting: [],
+      ...(work.kind === 'embedding' ? {} : { seed: work.sampling.seed }),
+      ...(region === undefined ? {} : { region }),
+    })
+  }
+
+  #segment(end: number): Segment {
+    const { jobId } = this.#commission
+    const { publicKey: nodePk } = this.#identity
+    const resultHash = this.#hash.digest()
+    const fields = {
+      jobId: segmentJobId(jobId, end),
+      nodePk,
+      resultHash,
+      meteringUnits: this.#inputTokens + end,
+    }
+    const { signature, meteringUnits: units } = signReceipt(fields, this.#sign)
+    const segment = { end, units, resultHash, signature }
+    this.#segmentEnd = end
+    this.#segmentCount++
+    this.#segments.push(segment)
+    this.#live.segment(this.receiptOf(segment))
+    // Of more than an entry takes, the last ones are kept.
+    if (this.#segments.length > 2 * SEGMENTS_MAX) this.#segments.splice(0, SEGMENTS_MAX)
+    return segment
+  }
+
+  readonly #sign = (message: Uint8Array): Uint8Array => this.#identity.sign(message)
+
+  #now(): number {
+    return Math.floor(this.#clock.now())
+  }
+}
+
+const sum = (counts: readonly number[]): number => counts.reduce((all, count) => all + count, 0)
