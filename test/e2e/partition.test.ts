@@ -31,6 +31,17 @@ async function answerOf(asking: Promise<Response>) {
   return { by: answer.headers.get('x-pinaivu-node-id'), headers: answer.headers }
 }
 
+/**
+ * As clients do it, which ask again after a 503. Where a tenth is lost, the word that a job is taken
+ * comes too late once in some hundred times, and here is nobody else to do it.
+ */
+async function persistently(asked: LanPeer): Promise<Response> {
+  for (let tries = 1; ; tries++) {
+    const answer = await asked.chat()
+    if (answer.status !== 503 || tries === 3) return answer
+  }
+}
+
 /** A local network for one test, gone at its end however that comes. */
 function onLan(test: (peers: LanPeers) => Promise<void>): () => Promise<void> {
   return async () => {
@@ -44,7 +55,7 @@ function onLan(test: (peers: LanPeers) => Promise<void>): () => Promise<void> {
   }
 }
 
-describe.runIf(await canMakeNamespaces())('peers on several machines', { timeout: 120_000 }, () => {
+describe.runIf(await canMakeNamespaces())('peers on several machines', { timeout: 180_000 }, () => {
   it(
     'lose within 30 s one that falls silent, and find it again by themselves',
     onLan(async (peers) => {
@@ -90,8 +101,13 @@ describe.runIf(await canMakeNamespaces())('peers on several machines', { timeout
         peers.peer([], { door: asked }),
       ])
       await nodes(asked, 2)
-      const count = rounds(1, 10)
+      const count = rounds(1, 6)
       for (let round = 0; round < count; round++) {
+        // An answer that is cut off counts as unacknowledged for a minute: who has acknowledged
+        // few others before is refused for so long.
+        for (let credit = 0; credit < rounds(0, 12); credit++) {
+          for (const { id } of providers) await answerOf(asked.chat({ node: { only: [id] } }))
+        }
         // Whichever is asked takes the job, and stands still before the first token.
         for (const each of providers) each.signalEngines('SIGSTOP')
         const began = performance.now()
@@ -127,7 +143,7 @@ describe.runIf(await canMakeNamespaces())('peers on several machines', { timeout
       const provider = await peers.peer([], { door: asked, machine })
       await nodes(asked, 1, within(60_000))
       for (let round = 0; round < rounds(5, 100); round++) {
-        expect((await answerOf(asked.chat())).by).toBe(provider.id)
+        expect((await answerOf(persistently(asked))).by).toBe(provider.id)
       }
       expect(await asked.sees(provider)).toBe(true)
     }),
