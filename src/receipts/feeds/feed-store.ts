@@ -180,11 +180,15 @@ export class FeedStore {
     }
   }
 
-  /** Of the log as it was when it had this many entries; all of them must have been here. */
-  async rootAt(feed: FeedId, size: number): Promise<Uint8Array> {
+  /** Of the log as it was when it had this many entries. Throws `log_pruned` where that is gone. */
+  async peaksAt(feed: FeedId, size: number): Promise<Uint8Array[]> {
     const row = await this.tables.feeds.get(feed)
     if (row === undefined || size > row.size) throw logPruned()
-    return joinPeaks(await this.#nodes(feed, row, peakNodes(size)))
+    return this.#nodes(feed, row, peakNodes(size))
+  }
+
+  async rootAt(feed: FeedId, size: number): Promise<Uint8Array> {
+    return joinPeaks(await this.peaksAt(feed, size))
   }
 
   /** What it takes to append to a feed. */
