@@ -7,6 +7,7 @@ const benches: Record<string, () => Promise<Bench>> = {
   engine: () => import('./engine.ts'),
   gateway: () => import('./gateway.ts'),
   idle: () => import('./idle.ts'),
+  log: () => import('./log.ts'),
   network: () => import('./network.ts'),
   soak: () => import('./soak.ts'),
 }

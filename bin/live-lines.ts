@@ -27,7 +27,7 @@ export class LiveLines {
     const back = this.#back()
     // At the last column terminals differ in when they wrap; on the last row they scroll.
     const width = (this.#output.columns ?? columnsDefault) - 1
-    const height = Math.max(1, (this.#output.rows ?? rowsDefault) - 1)
+    const height = Math.max(1, (this.#output.rows || rowsDefault) - 1)
     const shown = lines.length > height ? lines.slice(0, height - 1) : lines
     const hidden = lines.length - shown.length
     const rest = hidden === 0 ? [] : [{ text: `… and ${hidden} more`, colour: undefined }]

@@ -92,7 +92,7 @@ export class PersonReport implements TestnetReport {
 
   figures(rows: readonly TestnetRow[]): void {
     if (this.#live !== undefined) {
-      this.#live.draw(testnetLines(rows, this.#output.columns ?? columnsDefault))
+      this.#live.draw(testnetLines(rows, this.#output.columns || columnsDefault))
       return
     }
     if (rows.some(([{ state }, said]) => state === 'up' && said === undefined)) return

@@ -19,6 +19,8 @@ import type { Request } from './request.ts'
 
 /** Of proven providers, that a request is at fault; a first one may be wrong. */
 const OPINIONS = 2
+/** A refusal within this time, connecting included, leaves enough of it for all the others. */
+const AT_ONCE_MS = 500
 
 export interface RemoteEffortComponents {
   network: RemoteComponents['network']
@@ -44,6 +46,7 @@ export class RemoteEffort implements Effort {
   readonly #components: RemoteEffortComponents
   readonly #request: Request
   readonly #assignment: Assignment
+  #accepted = false
   #ended = false
 
   constructor(components: RemoteEffortComponents, request: Request, assignment: Assignment) {
@@ -58,8 +61,8 @@ export class RemoteEffort implements Effort {
 
   chunks(options: { signal: AbortSignal }): Promise<AsyncIterable<Chunk>> {
     const { dispatcher, clock, parting, books, identity } = this.#components
-    const { entry, model, engagement } = this.#assignment
-    const { job, attempts, wishes, written, firstTokenBy, doneBy } = this.#request
+    const { entry, model, engagement, firstTokenBy } = this.#assignment
+    const { job, attempts, wishes, written, doneBy } = this.#request
     const now = clock.elapsed()
     const { peerId } = entry
     // What it advertises is what was promised to the client, unless that allows more.
@@ -92,6 +95,7 @@ export class RemoteEffort implements Effort {
       firstTokenBy,
       doneBy,
       onAccepted: (allowance: number) => {
+        this.#accepted = true
         engagement.accepted(allowance)
         dispatcher.freed(model.id, allowance)
       },
@@ -128,6 +132,7 @@ export class RemoteEffort implements Effort {
     request.report.attempted(this.node.id, outcomeOf(loss), this.#ms())
     if (this.times.begun) throw cutShort(loss)
     if (loss.loss !== 'busy') request.tried.add(this.node.id)
+    if (this.#isRefusal(loss) && this.#ms() <= AT_ONCE_MS) request.refusedAtOnce++
     if (loss.loss === 'declined') this.#declined(loss)
   }
 
@@ -161,13 +166,19 @@ export class RemoteEffort implements Effort {
     const { loss, code, message, retryAfterMs } = error
     const { peerId } = entry
     if (loss === 'busy') engagement.refused(code, retryAfterMs)
-    else if (loss === 'declined' || loss === 'unwilling') engagement.left()
+    else if (loss === 'declined') engagement.left()
+    else if (loss === 'unwilling') engagement.unwilling()
     else engagement.failed(isSure(error))
     if (loss === 'unreachable' || loss === 'silent' || loss === 'broken') suspect(peerId)
     if (loss !== 'declined') dispatcher.lost(this.#request, peerId)
     this.#end(loss)
     const { id: job } = this.#request.job
     logger.debug('an attempt failed', { job, peerId, model: model.id, loss, code, message })
+  }
+
+  /** Not of one that is busy, which is asked again, nor of one that broke down at the job. */
+  #isRefusal({ loss }: ProviderError): boolean {
+    return loss !== 'busy' && !this.#accepted
   }
 
   #ms(): number {

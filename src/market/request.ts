@@ -40,6 +40,8 @@ export class Request {
   /** Contexts of this length and below were too small. */
   contextTooSmall = 0
   attempts = 0
+  /** So many of them cost no time. */
+  refusedAtOnce = 0
   /** Why this peer does not do it, although it serves the model. */
   selfExcluded: Exclusion | undefined
   lastError: ProviderError | undefined

@@ -7,6 +7,7 @@ import {
   executionShape,
   openReceiptOf,
   type Revocation,
+  readExecution,
   revocationShape,
   segmentReceiptsOf,
 } from './execution.ts'
@@ -68,7 +69,7 @@ export type Body =
 export function readBody({ kind, body }: Entry): Body | undefined {
   switch (kind) {
     case 'execution':
-      return { kind, body: executionShape.read(body, 'Execution') }
+      return { kind, body: readExecution(body) }
     case 'routing':
       return { kind, body: readRouting(body) }
     case 'revocation':
@@ -78,8 +79,12 @@ export function readBody({ kind, body }: Entry): Body | undefined {
   }
 }
 
-export const executionEntry = (at: number, execution: Execution): SealedEntry =>
-  encodeEntry({ kind: 'execution', at, body: executionShape.write(execution) })
+/** Throws `malformed` for one that others would refuse. */
+export function executionEntry(at: number, execution: Execution): SealedEntry {
+  const body = executionShape.write(execution)
+  readExecution(body)
+  return encodeEntry({ kind: 'execution', at, body })
+}
 
 /** `body` is what `signRouting` made. */
 export const routingEntry = (at: number, body: CborMap): SealedEntry =>

@@ -1,4 +1,5 @@
 import { list, oneOf, optional, record, text, whole } from './cbor-shape.ts'
+import type { CborMap } from './dag-cbor.ts'
 import {
   hash,
   key,
@@ -13,9 +14,9 @@ import {
   word,
 } from './entry-parts.ts'
 import { limits } from './job.ts'
-import type { OpenReceipt, Receipt } from './receipt.ts'
-import { segmentReceipt } from './receipt.ts'
-import { sentence } from './rules.ts'
+import { malformed } from './malformed.ts'
+import { type OpenReceipt, type Receipt, segmentReceipt } from './receipt.ts'
+import { jobId as jobIdRule, sentence } from './rules.ts'
 
 /** The last of them: all of a long answer's would not fit into an entry. */
 export const SEGMENTS_MAX = 128
@@ -57,6 +58,16 @@ export const executionShape = record('Execution', {
 
 /** What a provider says of one job. All but its receipts is its word alone. */
 export type Execution = ReturnType<typeof executionShape.read>
+
+export function readExecution(body: CborMap): Execution {
+  const execution = executionShape.read(body, 'Execution')
+  for (const { jobId } of segmentReceiptsOf(execution)) {
+    if (jobId.length > jobIdRule.bytesMax) {
+      throw malformed('Execution.segments', 'have job ids that are too long')
+    }
+  }
+  return execution
+}
 
 export const openReceiptOf = ({ receipt, open }: Execution): OpenReceipt => ({
   jobId: receipt.jobId,

@@ -7,6 +7,7 @@ import { readArray, readInteger, readString } from './json-reader.ts'
 import { malformed } from './malformed.ts'
 import { PATH_MAX } from './merkle.ts'
 import type { Receipt } from './receipt.ts'
+import { PARTS_MAX } from './routing.ts'
 import { jobId, networkName, type TextRule } from './rules.ts'
 import type { Found } from './sync.ts'
 
@@ -20,9 +21,9 @@ export interface Proof {
 const OBJECT = 'receipt_proof'
 const VERSION = 'PNV1'
 
-/** Execution and routing; several where the work went on at another node. */
-const ENTRIES_MAX = 64
-/** 64 of the largest entries in base64, and what belongs to them. */
+/** The routing, and the execution of each part. */
+const ENTRIES_MAX = PARTS_MAX + 1
+/** So many of the largest entries in base64, and what belongs to them. */
 const FILE_CHARS_MAX = ENTRIES_MAX * 64 * 1024
 
 /** As it is kept, sent and put into a file: `protocols/log/proof.schema.json`. */

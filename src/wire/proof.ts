@@ -53,6 +53,8 @@ export function checkProof(proof: Proof, options: ProofOptions): ProofReport {
 interface Read {
   opened: OpenFound
   body: Body
+  /** The receipt that the file is about is in it. */
+  isAbout: boolean
 }
 
 class Checker {
@@ -79,9 +81,10 @@ class Checker {
 
   checkEntries(): void {
     for (const found of this.#proof.entries) this.#checkEntry(found)
-    for (const { opened, body } of this.#read) {
-      if (body.kind === 'execution') this.#checkExecution(body.body, opened)
-      if (body.kind === 'routing') this.#checkRouting(body.body, opened)
+    for (const read of this.#read) {
+      const { kind, body } = read.body
+      if (kind === 'execution') this.#checkExecution(body, read)
+      if (kind === 'routing') this.#checkRouting(body, read)
     }
   }
 
@@ -111,56 +114,52 @@ class Checker {
       const opened = openFound(found, cid, { network, verify: this.#options.verify })
       const body = readBody(opened.entry)
       this.#find('entry', true, placeOf(opened, network))
-      if (body !== undefined) this.#read.push({ opened, body })
+      if (body !== undefined) this.#read.push({ opened, body, isAbout: this.#isIn(body) })
     } catch (error) {
       this.#find('entry', false, messageOf(error))
     }
   }
 
-  #checkExecution(execution: Execution, { cid, head }: OpenFound): void {
+  #checkExecution(execution: Execution, { opened, isAbout }: Read): void {
     const { verify } = this.#options
-    const receipts = receiptsOfExecution(execution)
+    const { receipt } = execution
     // Of an answer that several worked on, the routing has the receipt and names the parts.
     const isNamed = this.#read.some(
-      ({ body }) => body.kind === 'routing' && this.#hasReceipt(body) && names(body.body, cid),
+      ({ body, isAbout }) => isAbout && body.kind === 'routing' && names(body.body, opened.cid),
     )
     this.#find(
       'execution',
-      sameBytes(head.author, execution.receipt.nodePk) &&
-        (isNamed || this.#isAmong(receipts)) &&
-        receipts.every((receipt) => receiptHolds(receipt, verify)) &&
+      sameBytes(opened.head.author, receipt.nodePk) &&
+        (isAbout || isNamed) &&
+        receiptHolds(receipt, verify) &&
         openReceiptHolds(openReceiptOf(execution), verify),
       `Its node says that it was ${execution.modelName} (${execution.model}), for ` +
         `${peerIdOf(execution.coordinator)}.`,
     )
   }
 
-  #checkRouting(routing: Routing, { entry, head }: OpenFound): void {
+  #checkRouting(routing: Routing, { opened, isAbout }: Read): void {
     const { verify } = this.#options
     const { network } = this.#proof
-    const receipts = receiptsOfRouting(routing)
-    const isAbout = this.#read.some(
-      ({ body, opened }) =>
-        body.kind === 'execution' && this.#hasReceipt(body) && names(routing, opened.cid),
+    const namesOne = this.#read.some(
+      (read) => read.isAbout && read.body.kind === 'execution' && names(routing, read.opened.cid),
     )
     const verdict = routing.dispute === undefined ? 'ok' : `disputed: ${routing.dispute}`
     this.#find(
       'routing',
-      sameBytes(head.author, routing.coordinator) &&
-        (isAbout || this.#isAmong(receipts)) &&
-        receipts.every((receipt) => receiptHolds(receipt, verify)) &&
-        routingHolds(entry.body, { network, verify }),
+      sameBytes(opened.head.author, routing.coordinator) &&
+        (isAbout || namesOne) &&
+        receiptsOfRouting(routing).every((receipt) => receiptHolds(receipt, verify)) &&
+        routingHolds(opened.entry.body, { network, verify }),
       `${peerIdOf(routing.coordinator)}, who asked for it, found it ${verdict}; ` +
         `tokens ${routing.count}; attestation ${routing.attestation}.`,
     )
   }
 
-  #hasReceipt(body: Body): boolean {
-    if (body.kind === 'execution') return this.#isAmong(receiptsOfExecution(body.body))
-    return body.kind === 'routing' && this.#isAmong(receiptsOfRouting(body.body))
-  }
-
-  #isAmong(receipts: readonly Receipt[]): boolean {
+  #isIn(body: Body): boolean {
+    if (body.kind === 'revocation') return false
+    const receipts =
+      body.kind === 'execution' ? receiptsOfExecution(body.body) : receiptsOfRouting(body.body)
     return receipts.some((receipt) => sameBytes(receiptDigest(receipt), this.#digest))
   }
 

@@ -180,6 +180,10 @@ describe('the bodies', () => {
     ['a privacy that there is none of', { privacy: 'secret' }],
     ['a region in words', { region: 'Germany' }],
     ['129 segments', { segments: [...longWords, ...longWords.slice(0, 1)] }],
+    [
+      'segments of a job whose id leaves them no room',
+      { receipt: { ...(done.entry.body.receipt as CborMap), job_id: 'j'.repeat(126) } },
+    ],
     ['a map for a list', { finish: {} }],
     ['a list for a map', { times: [] }],
     ['bytes for a map', { times: filled(1) }],

@@ -3,6 +3,10 @@ import type { Chunk, Done } from '../../wire/chunk.ts'
 import type { Job } from '../../wire/job.ts'
 import { finishesOf } from '../lanes.ts'
 
+/** Fewer tokens, in less time, arrive in one go: that is how fast they were carried, not decoded. */
+const RATE_TOKENS_MIN = 16
+const RATE_MS_MIN = 50
+
 /** One job on its way through the engine process. */
 export class Run {
   readonly number: number
@@ -53,10 +57,12 @@ export class Run {
     return true
   }
 
-  /** Decoding alone: reading the prompt ends with the first token. */
+  /** Decoding alone, as reading the prompt ends with the first token; undefined for short answers. */
   tokensPerSecond(): number | undefined {
     const ms = this.#lastTokensAt - (this.#firstTokensAt ?? this.#lastTokensAt)
-    return ms > 0 ? ((this.outputTokens - this.#firstTokens) * 1000) / ms : undefined
+    const tokens = this.outputTokens - this.#firstTokens
+    if (tokens < RATE_TOKENS_MIN || ms < RATE_MS_MIN) return undefined
+    return (tokens * 1000) / ms
   }
 
   #countTokens(count: number, now: number): void {

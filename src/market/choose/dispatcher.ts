@@ -14,6 +14,10 @@ import { WarmSet } from './warm-set.ts'
 
 /** Of one request. A job that so many peers did not do is better asked for again later. */
 const ATTEMPTS_MAX = 8
+/** With those that refused at once: a crowd of them must not use up a request's attempts. */
+const ASKED_MAX = 32
+/** A model that was just loaded has read a prompt by then; other peers can do the job as well. */
+const NEWCOMER_MS_MAX = 20_000
 /** One request in so many tries another provider than the best, or nobody else were ever measured. */
 export const EXPLORED_OF = 20
 /** Pairs of account and model, some 200 bytes each. */
@@ -29,6 +33,8 @@ export interface DispatcherComponents {
 /** Who is to do a job next. Every assignment must be brought to one of its ends. */
 export interface Assignment extends Offer {
   engagement: Engagement
+  /** `clock.elapsed()`, for the first token or vector. */
+  firstTokenBy: number
 }
 
 /** Finds providers for requests: the best that has room, or the first that comes to have some. */
@@ -62,11 +68,11 @@ export class Dispatcher {
       const now = this.#components.clock.elapsed()
       if (now >= request.firstTokenBy) throw firstByteTimeout(this.#options.firstByteMs)
       const choice = this.#choose(request, now)
-      const assignment = this.#assign(request, choice)
+      const assignment = this.#assign(request, choice, now)
       if (assignment !== undefined) return assignment
       const { againAt, excluded } = choice
       // For a second opinion of a request that is at fault, nobody waits.
-      const enough = request.attempts >= ATTEMPTS_MAX || request.provenDeclines > 0
+      const enough = isWorn(request) || request.provenDeclines > 0
       if (againAt === undefined || enough) throw noProvider(request, excluded)
       const until = Math.min(againAt, request.firstTokenBy)
       await this.#lobby.wait(request.modelId, until - now, signal)
@@ -125,15 +131,25 @@ export class Dispatcher {
     return choice
   }
 
-  #assign(request: Request, { ranked, offers, excluded }: Choice): Assignment | undefined {
-    if (request.attempts >= ATTEMPTS_MAX) return undefined
+  #assign(
+    request: Request,
+    { ranked, offers, excluded }: Choice,
+    now: number,
+  ): Assignment | undefined {
+    if (isWorn(request)) return undefined
     const best = request.attempts === 0 ? this.#explored(ranked) : ranked[0]
     const offer = best && offers.get(best.candidate.peerId)
     if (offer === undefined) return undefined
     request.report.chosen(ranked, excluded)
     request.attempts++
     const engagement = this.providers.engage(offer.entry.peerId, offer.model.id)
-    return { ...offer, engagement }
+    const couldServe = ({ candidate, standing }: Ranked) =>
+      candidate.peerId !== offer.entry.peerId && standing !== 'failed lately'
+    const leftMs = request.firstTokenBy - now
+    // Progress costs nothing: whoever never did a job could show it until the time is over.
+    const hurried = !engagement.isProven && ranked.some(couldServe)
+    const ms = hurried ? Math.min(NEWCOMER_MS_MAX, leftMs / 2) : leftMs
+    return { ...offer, engagement, firstTokenBy: now + ms }
   }
 
   #explored(ranked: readonly Ranked[]): Ranked | undefined {
@@ -142,6 +158,10 @@ export class Dispatcher {
     if (others.length === 0 || random.below(EXPLORED_OF) > 0) return ranked[0]
     return others[random.below(others.length)]
   }
+}
+
+function isWorn({ attempts, refusedAtOnce }: Request): boolean {
+  return attempts - refusedAtOnce >= ATTEMPTS_MAX || attempts >= ASKED_MAX
 }
 
 /** Of one choice; most answers are shorter than they might be. */

@@ -140,11 +140,18 @@ export class Engagement {
     this.#pair.measurement.succeeded(times, this.#clock.elapsed())
   }
 
-  /** `surely`: it was the provider, not the job. */
+  /** `surely`: it was the provider, not the job. Who never did one has no such excuse. */
   failed(surely: boolean): void {
     if (!this.#close()) return
-    this.#pair.breaker.failed(this.#clock.elapsed(), surely)
-    this.#pair.measurement.failed(this.#clock.elapsed())
+    const now = this.#clock.elapsed()
+    this.#pair.breaker.failed(now, surely || !this.isProven)
+    this.#pair.measurement.failed(now)
+  }
+
+  /** It takes no such job. That loses none, but others are asked first the next time. */
+  unwilling(): void {
+    if (!this.#close()) return
+    this.#pair.breaker.failed(this.#clock.elapsed(), !this.isProven)
   }
 
   /** It has no room for this job now, which is no fault. */

@@ -1,7 +1,8 @@
 import type { Batch } from '../../storage/batch.ts'
-import type { SealedEntry } from '../../wire/entry.ts'
-import type { FeedId, Place } from './feed-id.ts'
-import type { Finding } from './findings.ts'
+import { decodeEntry, type SealedEntry } from '../../wire/entry.ts'
+import type { FeedId } from './feed-id.ts'
+import type { EntryAt } from './feed-store.ts'
+import { type Finding, findingsOf } from './findings.ts'
 import { type FeedTables, NOTHING } from './tables.ts'
 import type { Growth } from './tiles.ts'
 
@@ -30,22 +31,42 @@ export function putEntries(
   for (const [at, { sealed, findings }] of arrivals.entries()) {
     const place = { feed, index: first + at }
     batch.put(tables.entries, place, { arrived, bytes: sealed.bytes })
-    if (listed) batch.put(tables.arrivals, { arrived, place }, NOTHING)
-    for (const finding of findings) batch.put(tables.finds, { ...finding, place }, NOTHING)
+    for (const { find, digest, rank } of findings) {
+      batch.put(tables.finds, { find, digest, rank, place }, NOTHING)
+    }
   }
+  const key = { arrived, place: { feed, index: first } }
+  if (listed) batch.put(tables.arrivals, key, arrivals.length)
 }
 
 export function putTiles(batch: Batch, tables: FeedTables, feed: FeedId, growth: Growth): void {
   for (const { tile, row } of growth.takeChanged()) batch.put(tables.tiles, { feed, tile }, row)
 }
 
-/** Takes back what `putEntries` put for one entry, but for its place in the tree. */
-export function delEntry(
+/**
+ * Takes back what `putEntries` put for these entries, which stand behind each other, but for their
+ * places in the tree. Those that came together with the first stand from it on.
+ */
+export async function delEntries(
   batch: Batch,
   tables: FeedTables,
-  { place, arrived, findings }: { place: Place; arrived: number; findings: readonly Finding[] },
-): void {
-  batch.del(tables.entries, place)
-  batch.del(tables.arrivals, { arrived, place })
-  for (const finding of findings) batch.del(tables.finds, { ...finding, place })
+  feed: FeedId,
+  entries: readonly EntryAt[],
+): Promise<void> {
+  const end = (entries[0]?.index ?? 0) + entries.length
+  let listedTo = 0
+  for (const { index, arrived, bytes } of entries) {
+    const place = { feed, index }
+    batch.del(tables.entries, place)
+    // Ways that were never there are taken back as well, which is nothing.
+    for (const finding of findingsOf(decodeEntry(bytes), feed.author, () => true)) {
+      batch.del(tables.finds, { ...finding, place })
+    }
+    if (index < listedTo) continue
+    const key = { arrived, place }
+    listedTo = index + ((await tables.arrivals.get(key)) ?? 1)
+    batch.del(tables.arrivals, key)
+    const rest = { arrived, place: { feed, index: end } }
+    if (listedTo > end) batch.put(tables.arrivals, rest, listedTo - end)
+  }
 }

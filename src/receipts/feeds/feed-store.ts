@@ -133,9 +133,18 @@ export class FeedStore {
 
   /** The public entries that came last, the newest first; `before` the last one of the page before. */
   async recent({ limit, before }: { limit: number; before?: ArrivalKey }): Promise<ArrivalKey[]> {
-    const range = { reverse: true, limit, ...(before && { lt: before }) }
+    const range = { reverse: true, ...(before && { lt: before }) }
     const keys: ArrivalKey[] = []
-    for await (const [key] of this.tables.arrivals.range(range)) keys.push(key)
+    for await (const [{ arrived, place }, count] of this.tables.arrivals.range(range)) {
+      const { feed, index: first } = place
+      // The page before may have ended amid those that came together.
+      const isSplit = before?.arrived === arrived && feedName(before.place.feed) === feedName(feed)
+      const end = isSplit ? before.place.index : first + count
+      for (let index = end - 1; index >= first && keys.length < limit; index--) {
+        keys.push({ arrived, place: { feed, index } })
+      }
+      if (keys.length >= limit) break
+    }
     return keys
   }
 
@@ -171,11 +180,15 @@ export class FeedStore {
     }
   }
 
-  /** Of the log as it was when it had this many entries; all of them must have been here. */
-  async rootAt(feed: FeedId, size: number): Promise<Uint8Array> {
+  /** Of the log as it was when it had this many entries. Throws `log_pruned` where that is gone. */
+  async peaksAt(feed: FeedId, size: number): Promise<Uint8Array[]> {
     const row = await this.tables.feeds.get(feed)
     if (row === undefined || size > row.size) throw logPruned()
-    return joinPeaks(await this.#nodes(feed, row, peakNodes(size)))
+    return this.#nodes(feed, row, peakNodes(size))
+  }
+
+  async rootAt(feed: FeedId, size: number): Promise<Uint8Array> {
+    return joinPeaks(await this.peaksAt(feed, size))
   }
 
   /** What it takes to append to a feed. */

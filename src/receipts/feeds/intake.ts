@@ -1,4 +1,5 @@
 import type { Clock } from '../../base/clock.ts'
+import { BusyError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Store } from '../../storage/store.ts'
 import { headsEquivocation } from '../../wire/equivocation.ts'
@@ -10,7 +11,7 @@ import { sameBytes } from '../../wire/octets.ts'
 import type { Verifying } from '../../wire/signed.ts'
 import { Bars } from './bars.ts'
 import type { FeedId } from './feed-id.ts'
-import { putEntries, putTiles } from './feed-rows.ts'
+import { type Arrival, putEntries, putTiles } from './feed-rows.ts'
 import type { FeedStore } from './feed-store.ts'
 import { findingsOf } from './findings.ts'
 import {
@@ -22,7 +23,7 @@ import {
   ownLog,
 } from './log-errors.ts'
 import { putPruned } from './prune.ts'
-import type { FeedRow } from './rows.ts'
+import { type FeedRow, feedRow } from './rows.ts'
 import { Serial } from './serial.ts'
 import type { Growth } from './tiles.ts'
 import { TotalsKeeper } from './totals.ts'
@@ -68,6 +69,7 @@ export class Intake {
   readonly #totals: TotalsKeeper
   /** All changes of others' feeds: what one finds, none changes before it has written. */
   readonly #serial: Serial
+  #underWay = 0
 
   constructor(
     { feeds, store, clock, logger, verifying }: IntakeComponents,
@@ -91,8 +93,24 @@ export class Intake {
    * Throws `log_gap` when something is missing before them, `bad_log` when they are not what the
    * head was signed for, `log_forked` or `equivocation` when its author signed two histories.
    */
-  ingest(batch: Batch): Promise<Ingested> {
-    return this.#serial.run(() => this.#ingest(batch))
+  async ingest(batch: Batch): Promise<Ingested> {
+    if (this.#underWay >= this.#options.waitingMax) {
+      throw new BusyError('The log is behind with what others send. Ask again in a second.')
+    }
+    this.#underWay += 1
+    try {
+      // Checked while others are written; seldom has the feed changed until it is its turn.
+      const checked = await this.#check(batch)
+      return await this.#serial.run(async () => {
+        const row = await this.#feeds.tables.feeds.get(checked.feed)
+        return this.#take(isUnchanged(row, checked.known) ? checked : await this.#check(batch))
+      })
+    } catch (error) {
+      if (error instanceof EquivocationError) await this.bars.add(error.proof)
+      throw error
+    } finally {
+      this.#underWay -= 1
+    }
   }
 
   /** Takes all entries of a feed before this index. It still appends, verifies and proves. */
@@ -107,7 +125,8 @@ export class Intake {
     return this.#serial.idle()
   }
 
-  async #ingest(batch: Batch): Promise<Ingested> {
+  /** All that can be said of a batch without changing anything. */
+  async #check(batch: Batch): Promise<Checked> {
     const { author, epoch } = readHead(batch.head)
     const feed = { author, epoch }
     if (this.#feeds.isOwn(feed)) throw ownLog()
@@ -120,11 +139,15 @@ export class Intake {
       isKnown ? 'known' : undefined,
     )
     if (known !== undefined) await this.#compare(feed, known, open)
-    const row = known ?? (await this.#newRow(feed, open))
-    if (open.entries.length === 0) return resultOf(feed, row, 0)
+    const row = known ?? newRow(feed, open)
+    if (open.entries.length === 0) return { feed, known, row, open, arrivals: [] }
     if (open.first > row.size) throw new LogGapError(feed, row.size)
     const growth = await this.#grow(feed, row, open, batch)
-    return this.#take(feed, { row, isNew: known === undefined, growth, open })
+    const arrivals = open.entries.map((sealed) => ({
+      sealed,
+      findings: findingsOf(sealed, author, this.#verifying.verify),
+    }))
+    return { feed, known, row, open, growth, arrivals }
   }
 
   /** Throws when its author has signed something else that is here. */
@@ -132,9 +155,7 @@ export class Intake {
     for (const known of headsOf(row)) {
       const { size, root } = readHead(known)
       if (size !== head.size || sameBytes(root, head.root)) continue
-      const proof = headsEquivocation(known, signed)
-      await this.bars.keep(feed.author, proof)
-      throw new EquivocationError(proof)
+      throw new EquivocationError(headsEquivocation(known, signed))
     }
     if (head.size > row.size || head.size < row.start) return
     if (!sameBytes(await this.#feeds.rootAt(feed, head.size), head.root)) {
@@ -142,15 +163,12 @@ export class Intake {
     }
   }
 
-  /** Of a feed of which nothing is here, but what the batch itself proves. */
-  async #newRow(feed: FeedId, { first, peaks }: OpenBatch): Promise<FeedRow> {
+  /** Keys and epochs cost nothing: others must not fill the disk with feeds. */
+  async #refuseMore({ author }: FeedId): Promise<void> {
     const { feedsMax, epochsMax } = this.#options
     if ((await this.#totals.get()).feeds >= feedsMax) throw logFull('feeds')
-    const epochs = await this.#feeds.countEpochs(feed.author, epochsMax)
+    const epochs = await this.#feeds.countEpochs(author, epochsMax)
     if (epochs >= epochsMax) throw logFull('epochs of this author')
-    if (first === 0) return { size: 0, start: 0, bytes: 0 }
-    if (peaks.length === 0) throw new LogGapError(feed, 0)
-    return { size: first, start: first, bytes: 0, base: { size: first, peaks } }
   }
 
   async #grow(feed: FeedId, row: FeedRow, open: OpenBatch, batch: Batch): Promise<Growth> {
@@ -165,13 +183,12 @@ export class Intake {
     }
   }
 
-  async #take(feed: FeedId, { row, isNew, growth, open }: Taking): Promise<Ingested> {
-    const arrivals = open.entries.map((sealed) => ({
-      sealed,
-      findings: findingsOf(sealed, feed.author, this.#verifying.verify),
-    }))
+  async #take({ feed, known, row, open, growth, arrivals }: Checked): Promise<Ingested> {
+    if (growth === undefined) return resultOf(feed, row, 0)
+    if (known === undefined) await this.#refuseMore(feed)
     const bytes = open.entries.reduce((sum, entry) => sum + entry.bytes.length, 0)
-    if ((await this.#totals.get()).bytes + bytes > this.#options.bytesMax) throw logFull('entries')
+    const totals = await this.#totals.get()
+    if (totals.bytes + bytes > this.#options.bytesMax) throw logFull('entries')
     const { tables } = this.#feeds
     const batch = this.#store.batch()
     const arrived = this.#clock.now()
@@ -179,7 +196,7 @@ export class Intake {
     putTiles(batch, tables, feed, growth)
     const next = rowAfter(row, open, bytes)
     batch.put(tables.feeds, feed, next)
-    const change = { feeds: isNew ? 1 : 0, bytes }
+    const change = { feeds: known === undefined ? 1 : 0, bytes }
     // What is lost in a crash of the machine is somewhere else as well.
     await this.#totals.write(batch, change, (rows) => this.#store.write(rows))
     this.#feeds.tell({ feed, first: open.first, entries: open.entries })
@@ -200,11 +217,26 @@ export class Intake {
   }
 }
 
-interface Taking {
+/** A batch that is all right, as long as the feed is as it was. */
+interface Checked {
+  feed: FeedId
+  /** The feed as it was; undefined for a new one. */
+  known: FeedRow | undefined
   row: FeedRow
-  isNew: boolean
-  growth: Growth
   open: OpenBatch
+  /** Undefined where there is nothing to add. */
+  growth?: Growth
+  arrivals: readonly Arrival[]
+}
+
+const isUnchanged = (a: FeedRow | undefined, b: FeedRow | undefined): boolean =>
+  a === b || (a !== undefined && b !== undefined && sameBytes(feedRow.encode(a), feedRow.encode(b)))
+
+/** Of a feed of which nothing is here, but what the batch itself proves. */
+function newRow(feed: FeedId, { first, peaks }: OpenBatch): FeedRow {
+  if (first === 0) return { size: 0, start: 0, bytes: 0 }
+  if (peaks.length === 0) throw new LogGapError(feed, 0)
+  return { size: first, start: first, bytes: 0, base: { size: first, peaks } }
 }
 
 const headsOf = (row: FeedRow | undefined): Signed[] =>

@@ -16,6 +16,7 @@ export interface FindKey {
   place: Place
 }
 
+/** Of entries that came together: the first of them. */
 export interface ArrivalKey {
   /** Milliseconds since 1970, by this peer's clock. */
   arrived: number
@@ -37,7 +38,7 @@ export const feedKey: KeyCodec<FeedId> = {
 }
 
 export const placeKey: KeyCodec<Place> = {
-  encode: ({ feed, index }) => joinBytes(feedBytes(feed), integerKey.encode(index)),
+  encode: ({ feed, index }) => joinBytes(feed.author, feed.epoch, integerKey.encode(index)),
   decode(bytes) {
     exactly(bytes, PLACE_BYTES)
     return { feed: feedOf(bytes), index: integerKey.decode(bytes.subarray(FEED_BYTES)) }
@@ -60,7 +61,9 @@ export const findKey: KeyCodec<FindKey> = {
       Uint8Array.of(finds.indexOf(find)),
       exactly(digest, DIGEST_BYTES),
       Uint8Array.of(rank),
-      placeKey.encode(place),
+      place.feed.author,
+      place.feed.epoch,
+      integerKey.encode(place.index),
     ),
   decode(bytes) {
     const digest = bytes.slice(1, 1 + DIGEST_BYTES)

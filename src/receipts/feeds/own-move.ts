@@ -5,9 +5,8 @@ import { decodeEntry, type SealedEntry } from '../../wire/entry.ts'
 import type { Signed } from '../../wire/generate.ts'
 import { EPOCH_BYTES } from '../../wire/head.ts'
 import { BATCH_ENTRIES_BYTES_MAX } from '../../wire/log-batch.ts'
-import { delEntry } from './feed-rows.ts'
+import { delEntries } from './feed-rows.ts'
 import type { EntryAt, FeedStore } from './feed-store.ts'
-import { findingsOf } from './findings.ts'
 import { newEpoch, type OwnEpoch, type OwnPen, putOwn, shownSize } from './own-epoch.ts'
 import type { OwnRow } from './rows.ts'
 
@@ -63,10 +62,7 @@ export async function moveOn(parts: MoveParts, epoch: OwnEpoch): Promise<OwnEpoc
   const from = moving.from + entries.length
   const ahead = { ...epoch, own: { ...own, moving: { ...moving, from } } }
   const put = putOwn(rows, pen, { epoch: ahead, entries: moved, at: clock.now(), isShown: false })
-  for (const { sealed, index, arrived } of entries) {
-    const findings = findingsOf(sealed, feed.author, () => true)
-    delEntry(rows, feeds.tables, { place: { feed, index }, arrived, findings })
-  }
+  await delEntries(rows, feeds.tables, feed, entries)
   const bytes = moved.reduce((left, entry) => left - entry.bytes.length, row.bytes)
   rows.put(feeds.tables.feeds, feed, { ...row, bytes })
   await store.commit(rows)

@@ -1,9 +1,7 @@
 import type { Batch } from '../../storage/batch.ts'
-import { decodeEntry } from '../../wire/entry.ts'
 import type { FeedId } from './feed-id.ts'
-import { delEntry } from './feed-rows.ts'
-import type { FeedStore } from './feed-store.ts'
-import { findingsOf } from './findings.ts'
+import { delEntries } from './feed-rows.ts'
+import type { EntryAt, FeedStore } from './feed-store.ts'
 import type { FeedRow } from './rows.ts'
 import { tileLeaves } from './tiles.ts'
 
@@ -22,14 +20,10 @@ export async function putPruned(
 ): Promise<FeedRow> {
   const end = Math.min(before, row.size, row.start + PRUNED_AT_ONCE)
   if (end <= row.start) return row
-  let { bytes } = row
-  for await (const entry of feeds.entries(feed, row.start, end)) {
-    const place = { feed, index: entry.index }
-    // Ways that were never there are taken back as well, which is nothing.
-    const findings = findingsOf(decodeEntry(entry.bytes), feed.author, () => true)
-    delEntry(batch, feeds.tables, { place, arrived: entry.arrived, findings })
-    bytes -= entry.bytes.length
-  }
+  const entries: EntryAt[] = []
+  for await (const entry of feeds.entries(feed, row.start, end)) entries.push(entry)
+  await delEntries(batch, feeds.tables, feed, entries)
+  const bytes = entries.reduce((left, entry) => left - entry.bytes.length, row.bytes)
   for (let level = 0; tileLeaves(level) <= end; level++) {
     const leaves = tileLeaves(level)
     for (let index = Math.floor(row.start / leaves); (index + 1) * leaves <= end; index++) {

@@ -1,4 +1,4 @@
-import { bytesKey, bytesValue, textKey } from '../../storage/codec.ts'
+import { bytesKey, bytesValue, integerKey, textKey } from '../../storage/codec.ts'
 import type { Store } from '../../storage/store.ts'
 import type { Table } from '../../storage/table.ts'
 import type { Equivocation } from '../../wire/equivocation.ts'
@@ -31,8 +31,8 @@ export interface FeedTables {
   tiles: Table<TileKey, Uint8Array>
   /** Where a thing is, by its digest. */
   finds: Table<FindKey, Uint8Array>
-  /** All entries in the order in which they came. */
-  arrivals: Table<ArrivalKey, Uint8Array>
+  /** How many public entries came together, in the order in which they came. */
+  arrivals: Table<ArrivalKey, number>
   /** Authors that signed two histories, and the proof of it. */
   barred: Table<Uint8Array, Equivocation>
   totals: Table<string, Totals>
@@ -44,7 +44,7 @@ export const feedTables = (store: Store): FeedTables => ({
   entries: store.table('feed-entries', { key: placeKey, value: entryRow }),
   tiles: store.table('feed-tiles', { key: tileKey, value: bytesValue }),
   finds: store.table('feed-finds', { key: findKey, value: bytesValue }),
-  arrivals: store.table('feed-arrivals', { key: arrivalKey, value: bytesValue }),
+  arrivals: store.table('feed-arrivals', { key: arrivalKey, value: integerKey }),
   barred: store.table('feed-barred', { key: bytesKey, value: equivocationRow }),
   totals: store.table('feed-totals', { key: textKey, value: totalsRow }),
   own: store.table('feed-own', { key: textKey, value: ownRow }),

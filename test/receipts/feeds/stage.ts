@@ -1,3 +1,4 @@
+import type { Clock } from '../../../src/base/clock.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { seededRandom } from '../../../src/base/random.ts'
 import type { Identity } from '../../../src/identity/identity.ts'
@@ -13,6 +14,7 @@ import type { Signed } from '../../../src/wire/generate.ts'
 import { readHead } from '../../../src/wire/head.ts'
 import type { Batch } from '../../../src/wire/log-batch.ts'
 import { includes, leafHash } from '../../../src/wire/merkle.ts'
+import type { Verify } from '../../../src/wire/signed.ts'
 import { FakeClock } from '../../base/fake-clock.ts'
 import { ExampleLog, filled, network, provider } from '../../wire/log-examples.ts'
 
@@ -32,24 +34,25 @@ export interface StageOptions {
   /** Where another one stood: this is that peer after a restart. */
   backend?: Backend
   seed?: number
+  clock?: Clock
+  verify?: Verify
   intake?: ConstructorParameters<typeof Intake>[1]
   own?: ConstructorParameters<typeof OwnFeed>[1]
 }
 
 export async function stage(options: StageOptions = {}): Promise<Stage> {
   const { who = provider, backend = new MemoryBackend(), seed = 1 } = options
+  const { clock = new FakeClock(), verify: checks = verify } = options
   const logger = silentLogger
-  const clock = new FakeClock()
   const store = await openStoreOn(backend, { logger })
   const feeds = new FeedStore({ store })
-  const intake = new Intake({ feeds, store, clock, logger, verifying }, options.intake)
+  const checking = { network, verify: checks }
+  const parts = { feeds, store, clock, logger }
+  const intake = new Intake({ ...parts, verifying: checking }, options.intake)
   const { publicKey } = who
   const signing = { network, sign: (message: Uint8Array) => who.sign(message) }
   const random = seededRandom(seed)
-  const own = new OwnFeed(
-    { feeds, store, publicKey, signing, verify, clock, random, logger },
-    options.own,
-  )
+  const own = new OwnFeed({ ...parts, publicKey, signing, verify: checks, random }, options.own)
   await own.start()
   return { store, feeds, intake, own }
 }

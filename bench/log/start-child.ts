@@ -1,0 +1,50 @@
+// Opens the logs in the folder given as first argument, asks some things, and prints what it took.
+import { createHash } from 'node:crypto'
+import { diskStage, peer } from '../../test/receipts/feeds/disk-stage.ts'
+import { quantile } from '../statistics.ts'
+import type { Started } from './start.ts'
+
+const ASKED = 2000
+const [dir = ''] = process.argv.slice(2)
+const mb = () => process.memoryUsage.rss() / 2 ** 20
+
+const begin = performance.now()
+const { feeds, own, store } = await diskStage(dir, { who: peer(0) })
+await own.confirm([])
+await feeds.head(own.feed)
+const startMs = performance.now() - begin
+const startMb = mb()
+
+const all: { feed: typeof own.feed; size: number }[] = []
+for await (const { feed } of feeds.feeds()) {
+  const row = await feeds.tables.feeds.get(feed)
+  all.push({ feed, size: row?.size ?? 0 })
+}
+
+const proofs: number[] = []
+const finds: number[] = []
+for (let n = 0; n < ASKED; n++) {
+  // Any spread will do, as long as it is wide and the same each time.
+  const { feed, size } = all[(n * 7919) % all.length] ?? { feed: own.feed, size: 1 }
+  const index = (n * 104_729) % size
+  const first = performance.now()
+  await feeds.prove({ feed, index })
+  proofs.push(performance.now() - first)
+  const entry = await feeds.entry({ feed, index })
+  const digest = createHash('sha256')
+    .update(entry?.bytes ?? '')
+    .digest()
+  const second = performance.now()
+  const [place] = await feeds.find('entry', digest, { limit: 1 })
+  finds.push(performance.now() - second)
+  if (place?.index !== index) throw new Error('an entry is not there')
+}
+const started: Started = {
+  startMs,
+  startMb,
+  askedMb: mb(),
+  proofMs: [quantile(proofs, 0.5), quantile(proofs, 0.99)],
+  findMs: [quantile(finds, 0.5), quantile(finds, 0.99)],
+}
+await store.close()
+process.stdout.write(JSON.stringify(started))

@@ -1,0 +1,43 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { batchesOf, diskStage, job, peer } from '../../test/receipts/feeds/disk-stage.ts'
+
+const ENTRIES_PER_FEED = 1000
+const PER_BATCH = 56
+const signature = new Uint8Array(64).fill(1)
+
+/** What a process with these logs says of itself. */
+export interface Started {
+  startMs: number
+  /** After the start, and after all that was asked. */
+  startMb: number
+  askedMb: number
+  /** Of one proof and of one look-up by digest, p50 and p99. */
+  proofMs: [number, number]
+  findMs: [number, number]
+}
+
+/** Logs of a thousand entries each on this disk; signatures of receipts are not looked at. */
+export async function fill(dir: string, entries: number): Promise<void> {
+  const stage = await diskStage(dir, { verify: () => true, who: peer(0) })
+  for (let n = 1; n * ENTRIES_PER_FEED <= entries; n++) {
+    const who = peer(n)
+    const jobs = Array.from({ length: ENTRIES_PER_FEED }, (_, at) =>
+      job(who, `job_${at}.1`, () => signature),
+    )
+    for (const batch of batchesOf(who, jobs, PER_BATCH)) await stage.intake.ingest(batch)
+  }
+  await stage.own.append([job(peer(0), 'job_0.1')], { publish: true })
+  await stage.store.close()
+}
+
+export async function start(dir: string): Promise<Started> {
+  const program = new URL('./start-child.ts', import.meta.url).pathname
+  const child = spawn(process.execPath, [program, dir], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let text = ''
+  child.stdout.setEncoding('utf8').on('data', (more: string) => {
+    text += more
+  })
+  await once(child, 'close')
+  return JSON.parse(text) as Started
+}

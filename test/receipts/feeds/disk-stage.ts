@@ -1,0 +1,63 @@
+import { systemClock } from '../../../src/base/clock.ts'
+import { type Identity, identityFromSeed } from '../../../src/identity/identity.ts'
+import { openLevel } from '../../../src/storage/level-backend.ts'
+import { executionEntry, type SealedEntry } from '../../../src/wire/entry.ts'
+import { openReceiptOf } from '../../../src/wire/execution.ts'
+import { signHead } from '../../../src/wire/head.ts'
+import type { Batch } from '../../../src/wire/log-batch.ts'
+import { leafHash, Peaks } from '../../../src/wire/merkle.ts'
+import { signOpenReceipt, signReceipt } from '../../../src/wire/receipt.ts'
+import type { Sign } from '../../../src/wire/signed.ts'
+import { execution, filled, network } from '../../wire/log-examples.ts'
+import { type Stage, type StageOptions, stage } from './stage.ts'
+
+/** A peer's logs in a folder, by the clock on the wall. */
+export const diskStage = async (dir: string, options: StageOptions = {}): Promise<Stage> =>
+  stage({ clock: systemClock, ...options, backend: await openLevel(dir) })
+
+export function peer(n: number): Identity {
+  const seed = new Uint8Array(32).fill(1)
+  new DataView(seed.buffer).setUint32(0, n)
+  return identityFromSeed(seed)
+}
+
+/** A job like any other, of `who`; what is signed in it is by `sign`. */
+export function job(
+  who: Identity,
+  jobId: string,
+  sign: Sign = (message) => who.sign(message),
+): SealedEntry {
+  const body = example
+  const nodePk = who.publicKey
+  const { signature } = signOpenReceipt({ ...openReceiptOf(body), jobId, nodePk }, sign)
+  const receipt = signReceipt({ ...body.receipt, jobId, nodePk }, sign)
+  return executionEntry(body.times.finished, {
+    ...body,
+    receipt,
+    open: { ...body.open, signature },
+  })
+}
+
+const example = execution()
+
+/** What a peer says that did these jobs: batches as they go over the wire, each under its head. */
+export function batchesOf(
+  who: Identity,
+  entries: readonly SealedEntry[],
+  perBatch: number,
+): Batch[] {
+  const peaks = new Peaks()
+  const sign: Sign = (message) => who.sign(message)
+  const batches: Batch[] = []
+  for (let first = 0; first < entries.length; first += perBatch) {
+    const part = entries.slice(first, first + perBatch)
+    for (const { cid } of part) peaks.append(leafHash(cid.bytes))
+    const log = { author: who.publicKey, epoch: filled(1, 8) }
+    const head = signHead(
+      { ...log, size: peaks.size, root: peaks.root(), at: 1 },
+      { network, sign },
+    )
+    batches.push({ head, first, entries: part.map(({ bytes }) => bytes), path: [], peaks: [] })
+  }
+  return batches
+}
