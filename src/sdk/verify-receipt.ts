@@ -1,0 +1,156 @@
+import { hexToBytes } from '@noble/hashes/utils.js'
+import { InvalidError } from '../base/errors.ts'
+import { verify } from '../identity/verify.ts'
+import type { Json } from '../wire/canonical-json.ts'
+import { type Cid, entryCid, parseCid, ryv1Cid } from '../wire/cid.ts'
+import { isObject } from '../wire/json-reader.ts'
+import { malformed } from '../wire/malformed.ts'
+import { sameBytes } from '../wire/octets.ts'
+import { peerIdOf } from '../wire/peer-id.ts'
+import { type Finding as Checked, checkProof, type Proof, readProof } from '../wire/proof.ts'
+import { openDigest, openPayload, openReceiptHolds, receiptDigest } from '../wire/receipt.ts'
+import { readOpenReceipt } from './open-receipt.ts'
+import { claimsOfBoth, contradictions } from './receipt-claims.ts'
+
+export interface VerifyOptions {
+  /** What was asked for, in any spelling: another good receipt is not it. */
+  cid?: string
+  /** The text that was answered, of one choice: whether the receipt is about this one. */
+  answer?: string
+  /** 64 hex digits, where the receipt is salted: `receipt.prompt_nonce` of the answer. */
+  nonce?: string
+}
+
+/** One thing that was looked at. */
+export interface Finding {
+  /** `object`: what stands around the proof. `cid`: that it is what was asked for. */
+  what: Checked['what'] | 'object' | 'cid' | 'open'
+  holds: boolean
+  /** A sentence for people. */
+  says: string
+}
+
+export interface ReceiptReport {
+  /** `ryv1:sha256:…`, from the bytes that were signed. */
+  cid: string
+  /** The peer that signed. */
+  node: string
+  status: 'final' | 'segment' | 'open'
+  /** All that was looked at holds. */
+  holds: boolean
+  findings: Finding[]
+  /** What this leaves open, in sentences. */
+  unproved: string[]
+}
+
+/** More than the largest file: 33 entries with what belongs to them, and the JSON around it. */
+const TEXT_CHARS_MAX = 4 * 1024 * 1024
+
+/**
+ * Checks a receipt with nothing but itself: what `GET /v8/receipts/{cid}` answers, or the `proof`
+ * in it, as text or parsed. Throws a PeerError `malformed` for what is neither.
+ *
+ * ```ts
+ * const receipt = await (await fetch(`${peer}/v8/receipts/${cid}`)).json()
+ * const { holds, findings, unproved } = verifyReceipt(receipt, { cid })
+ * ```
+ */
+export function verifyReceipt(receipt: unknown, options: VerifyOptions = {}): ReceiptReport {
+  const asked = options.cid === undefined ? undefined : parseCid(options.cid)
+  const given = toJson(receipt)
+  if (given.object === 'receipt' && given.status === 'open') return openReport(given, asked)
+  const proof = toProof(given)
+  const { nonce, answer } = options
+  const report = checkProof(proof, {
+    verify,
+    ...(answer !== undefined && { answer }),
+    ...(nonce !== undefined && { nonce: toNonce(nonce) }),
+  })
+  const around = given.object === 'receipt' ? [agreement(contradictions(given, proof))] : []
+  const findings = [...report.findings, ...around, ...askedFor(asked, digestsOf(proof))]
+  return {
+    cid: report.cid,
+    node: report.node,
+    status: proof.receipt.jobId.includes('#') ? 'segment' : 'final',
+    holds: findings.every(({ holds }) => holds),
+    findings,
+    unproved: report.unproved,
+  }
+}
+
+function toJson(receipt: unknown): Record<string, Json> {
+  const text = typeof receipt === 'string' ? receipt : JSON.stringify(receipt)
+  if (text === undefined || text.length > TEXT_CHARS_MAX) {
+    throw malformed('receipt', 'is no JSON, or too long')
+  }
+  let value: Json
+  try {
+    // Also of an object: what is checked is then plain data, whatever was given.
+    value = JSON.parse(text) as Json
+  } catch {
+    throw malformed('receipt', 'is not JSON')
+  }
+  if (!isObject(value)) throw malformed('receipt', 'is not an object')
+  return value
+}
+
+/** Without a proof, as of a receipt that stands in no log, its own fields are all there is. */
+function toProof(given: Record<string, Json>): Proof {
+  if (given.object !== 'receipt') return readProof(JSON.stringify(given))
+  const alone = {
+    ...{ object: 'receipt_proof', version: 'PNV1', network: 'none' },
+    ...{ receipt: given, entries: [] },
+  }
+  return readProof(JSON.stringify(given.proof ?? alone))
+}
+
+function toNonce(text: string): Uint8Array {
+  if (/^[0-9a-f]{64}$/.test(text)) return hexToBytes(text)
+  throw new InvalidError('nonce', 'A nonce is 64 hex digits, as the answer had it.')
+}
+
+const agreement = (wrong: string[]): Finding => ({
+  what: 'object',
+  holds: wrong.length === 0,
+  says:
+    wrong.length === 0
+      ? 'What stands around the proof agrees with it.'
+      : `What stands around the proof says something else: ${wrong.join(', ')}.`,
+})
+
+function digestsOf({ receipt, entries }: Proof): Uint8Array[] {
+  return [receiptDigest(receipt), ...entries.map(({ entry }) => entryCid(entry).digest)]
+}
+
+function askedFor(asked: Cid | undefined, digests: readonly Uint8Array[]): Finding[] {
+  if (asked === undefined) return []
+  const [receipt, ...entries] = digests
+  const among = asked.kind === 'receipt' ? [receipt ?? new Uint8Array()] : entries
+  const holds = among.some((digest) => sameBytes(digest, asked.digest))
+  const says = holds ? 'It is the one that was asked for.' : `It is not ${asked}, as was asked for.`
+  return [{ what: 'cid', holds, says }]
+}
+
+/** Signed when the work was taken on, and in no log until it is over. */
+function openReport(given: Record<string, Json>, asked: Cid | undefined): ReceiptReport {
+  const open = readOpenReceipt(given)
+  const digest = openDigest(open)
+  const node = peerIdOf(open.nodePk)
+  const holds = openReceiptHolds(open, verify)
+  const says = `${node} took on job ${open.jobId}.`
+  const claims = { ...claimsOfBoth(open, digest), signed_payload: openPayload(open) }
+  const wrong = Object.entries(claims).filter(([name, value]) => (given[name] ?? value) !== value)
+  const findings: Finding[] = [
+    { what: 'open', holds, says: holds ? says : `This does not hold: ${says}` },
+    agreement(wrong.map(([name]) => name)),
+    ...askedFor(asked, [digest]),
+  ]
+  return {
+    cid: ryv1Cid(digest),
+    node,
+    status: 'open',
+    holds: findings.every((finding) => finding.holds),
+    findings,
+    unproved: ['That anything came of it, and which model it was: the final receipt says so.'],
+  }
+}
