@@ -22,6 +22,7 @@ import { cidModelId } from '../../src/wire/model-id.ts'
 import { ScriptedEngine } from '../api/scripted-engine.ts'
 import { FakeClock, settled } from '../base/fake-clock.ts'
 import { memoryHub } from '../network/memory-hub.ts'
+import { proofStage } from '../receipts/stage.ts'
 
 export const NETWORK = 'test'
 export const signal = new AbortController().signal
@@ -67,8 +68,10 @@ export async function stage({ slots, generate, ...options }: StageOptions = {}) 
   }
   const queued = slots === undefined ? undefined : scheduled(engine.generate, { clock }, { slots })
   const outcomes: string[] = []
+  const proof = await proofStage({ clock, identity, network: NETWORK })
   const provider = new Provider(
     {
+      ...proof,
       network,
       engine: {
         status: () => engine.status().map((model) => ({ ...model, id: modelId(model.name) })),
@@ -92,6 +95,7 @@ export async function stage({ slots, generate, ...options }: StageOptions = {}) 
     hub,
     engine,
     provider,
+    proof,
     logged,
     /** How jobs ended, in order. */
     outcomes,
