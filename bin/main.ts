@@ -6,6 +6,7 @@ import { CommandError, columnsOf, exitCodes, type Io, print, UsageError } from '
 import { keysCreate, keysList } from './keys.ts'
 import { models } from './models.ts'
 import { peers } from './peers.ts'
+import { receiptsGet, receiptsList, receiptsVerify } from './receipts.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
 import { testnet } from './testnet.ts'
@@ -19,6 +20,9 @@ const commands: readonly Command[] = [
   models,
   keysList,
   keysCreate,
+  receiptsList,
+  receiptsGet,
+  receiptsVerify,
   testnet,
 ]
 
