@@ -3,19 +3,17 @@ import { unlessAborted } from '../../src/base/deadline.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { noMetrics } from '../../src/base/metrics.ts'
 import { type Random, seededRandom } from '../../src/base/random.ts'
-import { finishesOf } from '../../src/engines/lanes.ts'
 import { identityFromSeed } from '../../src/identity/identity.ts'
 import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import { EXPLORED_OF } from '../../src/market/choose/dispatcher.ts'
 import { Coordinator, type CoordinatorOptions } from '../../src/market/coordinator.ts'
 import { MemoryDirectory } from '../../src/network/discovery/memory-directory.ts'
-import type { FrameStream } from '../../src/network/network.ts'
 import { WorkRecord } from '../../src/receipts/issue.ts'
 import { LiveReceipts } from '../../src/receipts/live.ts'
 import type { Advert, AdvertModel } from '../../src/wire/advert.ts'
-import type { Chunk, Done, Finish, Routed } from '../../src/wire/chunk.ts'
-import type { FromProvider, ToProvider, WireJob } from '../../src/wire/generate.ts'
-import { decodeToProvider, encodeFromProvider, openJob } from '../../src/wire/generate-codec.ts'
+import type { Chunk, Done, Routed } from '../../src/wire/chunk.ts'
+import type { FromProvider } from '../../src/wire/generate.ts'
+import { decodeToProvider, openJob } from '../../src/wire/generate-codec.ts'
 import type { Job, Sampling, Work } from '../../src/wire/job.ts'
 import { openBody } from '../../src/wire/job-body.ts'
 import { cidModelId } from '../../src/wire/model-id.ts'
@@ -26,6 +24,7 @@ import { FakeClock, settled } from '../base/fake-clock.ts'
 import { memoryHub } from '../network/memory-hub.ts'
 import type { MemoryNetwork } from '../network/memory-network.ts'
 import { proofStage } from '../receipts/stage.ts'
+import { Line } from './provider-line.ts'
 
 export const NETWORK = 'test'
 export const signal = new AbortController().signal
@@ -59,81 +58,6 @@ export const jobOf = (more: Partial<Job> = {}): Job => ({
   cacheScope: 'acct_1',
   ...more,
 })
-
-/** What a scripted provider sees and says of one job, which it signs unless the test does. */
-export class Line {
-  readonly job: WireJob
-  readonly work: Work
-  readonly stream: FrameStream
-  /** Frames that came after the job. */
-  readonly heard: ToProvider[] = []
-  /** False: it signs nothing. */
-  signs = true
-  readonly #record: WorkRecord
-
-  constructor(
-    job: WireJob,
-    { work, record }: { work: Work; record: WorkRecord },
-    stream: FrameStream,
-  ) {
-    this.job = job
-    this.work = work
-    this.#record = record
-    this.stream = stream
-  }
-
-  say(...frames: FromProvider[]): void {
-    for (const frame of frames) {
-      this.stream.write(encodeFromProvider(this.signs ? this.signed(frame) : frame))
-    }
-  }
-
-  /** What an honest provider says in its place. */
-  signed(frame: FromProvider): FromProvider {
-    switch (frame.type) {
-      case 'accept':
-        return { ...frame, openSignature: this.#record.open(frame.inputTokens).signature }
-      case 'progress':
-        this.#record.counted(frame.inputTokens)
-        return frame
-      case 'tokens':
-        // Some tests say what no answer has.
-        if (this.#hasChoice(frame.choice)) this.#record.tokens(frame)
-        return frame
-      case 'vectors': {
-        const vectors: Float32Array[] = []
-        for (let at = 0; at < frame.values.length; at += frame.length) {
-          vectors.push(frame.values.subarray(at, at + frame.length))
-        }
-        this.#record.vectors({ first: frame.first, vectors })
-        return frame
-      }
-      case 'done': {
-        if (frame.receipt !== undefined) return frame
-        const cancel = this.heard.find(({ type }) => type === 'cancel')
-        const received = cancel?.type === 'cancel' ? cancel.received : undefined
-        const finish = frame.finish.filter((each): each is Finish => each !== 'unknown')
-        const issued = this.#record.sealed({ type: 'done', finish, usage: frame.usage }, received)
-        if (issued === undefined) return frame
-        return { ...frame, receipt: issued.receipt, entry: issued.execution.bytes }
-      }
-      default:
-        return frame
-    }
-  }
-
-  #hasChoice(choice: number): boolean {
-    return choice < finishesOf(this.work)
-  }
-
-  /** Undefined when the coordinator has ended its part. */
-  async hear(): Promise<ToProvider | undefined> {
-    const bytes = await this.stream.read({ signal })
-    const frame = bytes && decodeToProvider(bytes)
-    if (frame !== undefined) this.heard.push(frame)
-    return frame
-  }
-}
 
 export type Script = (line: Line) => Promise<void>
 

@@ -1,0 +1,84 @@
+import { finishesOf } from '../../src/engines/lanes.ts'
+import type { FrameStream } from '../../src/network/network.ts'
+import type { WorkRecord } from '../../src/receipts/issue.ts'
+import type { Finish } from '../../src/wire/chunk.ts'
+import type { FromProvider, ToProvider, WireJob } from '../../src/wire/generate.ts'
+import { decodeToProvider, encodeFromProvider } from '../../src/wire/generate-codec.ts'
+import type { Work } from '../../src/wire/job.ts'
+
+const { signal } = new AbortController()
+
+/** What a scripted provider sees and says of one job, which it signs unless the test does. */
+export class Line {
+  readonly job: WireJob
+  readonly work: Work
+  readonly stream: FrameStream
+  /** Frames that came after the job. */
+  readonly heard: ToProvider[] = []
+  /** False: it signs nothing. */
+  signs = true
+  readonly #record: WorkRecord
+
+  constructor(
+    job: WireJob,
+    { work, record }: { work: Work; record: WorkRecord },
+    stream: FrameStream,
+  ) {
+    this.job = job
+    this.work = work
+    this.#record = record
+    this.stream = stream
+  }
+
+  say(...frames: FromProvider[]): void {
+    for (const frame of frames) {
+      this.stream.write(encodeFromProvider(this.signs ? this.signed(frame) : frame))
+    }
+  }
+
+  /** What an honest provider says in its place. */
+  signed(frame: FromProvider): FromProvider {
+    switch (frame.type) {
+      case 'accept':
+        return { ...frame, openSignature: this.#record.open(frame.inputTokens).signature }
+      case 'progress':
+        this.#record.counted(frame.inputTokens)
+        return frame
+      case 'tokens':
+        // Some tests say what no answer has.
+        if (this.#hasChoice(frame.choice)) this.#record.tokens(frame)
+        return frame
+      case 'vectors': {
+        const vectors: Float32Array[] = []
+        for (let at = 0; at < frame.values.length; at += frame.length) {
+          vectors.push(frame.values.subarray(at, at + frame.length))
+        }
+        this.#record.vectors({ first: frame.first, vectors })
+        return frame
+      }
+      case 'done': {
+        if (frame.receipt !== undefined) return frame
+        const cancel = this.heard.find(({ type }) => type === 'cancel')
+        const received = cancel?.type === 'cancel' ? cancel.received : undefined
+        const finish = frame.finish.filter((each): each is Finish => each !== 'unknown')
+        const issued = this.#record.sealed({ type: 'done', finish, usage: frame.usage }, received)
+        if (issued === undefined) return frame
+        return { ...frame, receipt: issued.receipt, entry: issued.execution.bytes }
+      }
+      default:
+        return frame
+    }
+  }
+
+  #hasChoice(choice: number): boolean {
+    return choice < finishesOf(this.work)
+  }
+
+  /** Undefined when the coordinator has ended its part. */
+  async hear(): Promise<ToProvider | undefined> {
+    const bytes = await this.stream.read({ signal })
+    const frame = bytes && decodeToProvider(bytes)
+    if (frame !== undefined) this.heard.push(frame)
+    return frame
+  }
+}
