@@ -10,6 +10,7 @@ import type { AnswerReceipt, Done, Issued, Usage } from '../wire/chunk.ts'
 import { rawCid, ryv1Cid } from '../wire/cid.ts'
 import { routingEntry, type SealedEntry } from '../wire/entry.ts'
 import type { Price } from '../wire/job.ts'
+import { declaredModelId } from '../wire/model-id.ts'
 import { peerIdOf, publicKeyOf } from '../wire/peer-id.ts'
 import { type Receipt, receiptDigest, signReceipt } from '../wire/receipt.ts'
 import { ATTEMPTS_MAX, type Routing, type RoutingPart, signRouting } from '../wire/routing.ts'
@@ -152,6 +153,7 @@ export class Books {
     const { identity } = this.#components
     const { job, wishes, written, report } = request
     const { country } = effort.node
+    const { name, id } = effort.model
     const signing = {
       network: this.#options.network,
       sign: (message: Uint8Array) => identity.sign(message),
@@ -166,8 +168,9 @@ export class Books {
         jobId: job.id,
         promptRoot: written.promptRoot,
         coordinator: identity.publicKey,
-        model: effort.model.id ?? request.modelId,
-        modelName: effort.model.name,
+        // Of a file that nobody has read through yet, only its name is known.
+        model: id ?? declaredModelId(name, identity.peerId),
+        modelName: name,
         work: job.work.kind,
         tokens: tokensOf(done.usage),
         attempts: attemptsOf(report.attempts),

@@ -71,6 +71,14 @@ describe('an answer of this machine', () => {
     await expect(receipts.find('nonsense')).rejects.toMatchObject({ code: 'invalid_cid' })
   })
 
+  it('names a model by its name until its file was read through', async () => {
+    const { collect, proof, engine, identity } = await stage()
+    for (const status of engine.status()) delete status.id
+    await collect({ model: 'test-chat' })
+    const model = `declared:test-chat@${identity.peerId}`
+    expect(await proof.bodies()).toMatchObject([{ body: { model } }, { body: { model } }])
+  })
+
   it('shows its open receipt while it is written', async () => {
     const { coordinator, proof, engine } = await stage()
     engine.script = endless
