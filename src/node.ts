@@ -11,6 +11,7 @@ import { embeddingRoutes } from './api/openai/embeddings.ts'
 import { modelRoutes } from './api/openai/models.ts'
 import { openApiRoutes } from './api/openapi.ts'
 import { pageRoutes } from './api/page.ts'
+import { receiptRoutes } from './api/receipts/receipts.ts'
 import { mounted } from './api/route.ts'
 import { HttpServer } from './api/server.ts'
 import { type Clock, systemClock } from './base/clock.ts'
@@ -241,6 +242,7 @@ async function buildHttp(
     ...openai.map((route) => mounted(route, '/v1', [''])),
     mounted(keyRoutes(parts), '/api/v1'),
     networkRoutes(parts),
+    receiptRoutes({ ...parts, verifying: { network, verify: createVerifyNative() } }),
     healthRoutes(parts, { version, loopback, joins }),
     openApiRoutes({ version }),
     pageRoutes(),

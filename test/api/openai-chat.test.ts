@@ -202,6 +202,10 @@ describe('what goes down to the engine', () => {
       id: expect.stringMatching(/^job_\w{26}$/),
       model: 'test-chat',
       cacheScope: 'acct_1',
+      origin: {
+        requestId: expect.stringMatching(/^req_\w{26}$/),
+        endpoint: '/v1/chat/completions',
+      },
       work: {
         kind: 'chat',
         messages: [

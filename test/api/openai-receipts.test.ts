@@ -104,6 +104,19 @@ describe('a stream', () => {
   })
 })
 
+it('a job knows which request it is for, by whatever path that came', async () => {
+  const ids: (string | null)[] = []
+  for (const [path, body] of [...cases, ['/chat/completions', chat] as const]) {
+    ids.push((await api.post(path, body)).headers.get('x-request-id'))
+  }
+  expect(api.engine.jobs.map(({ origin }) => origin)).toEqual([
+    { requestId: ids[0], endpoint: '/v1/chat/completions' },
+    { requestId: ids[1], endpoint: '/v1/completions' },
+    { requestId: ids[2], endpoint: '/v1/embeddings' },
+    { requestId: ids[3], endpoint: '/v1/chat/completions' },
+  ])
+})
+
 /** With all that Node's own client sees. */
 async function askForTrailers({ origin, apiKey }: TestApi) {
   const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' }

@@ -63,6 +63,10 @@ export function toJob<W extends Work>(
 ): Job {
   const cacheScope = request.principal.account
   const wishes = toWishes(request.body)
-  const job = { id: newId('job', clock, random), model: model.name, work, cacheScope }
+  const origin = { requestId: request.id, endpoint: endpointOf(request.routeOptions.url) }
+  const job = { id: newId('job', clock, random), model: model.name, work, cacheScope, origin }
   return wishes === undefined ? job : { ...job, wishes }
 }
+
+/** The same under each path that the endpoint goes by. */
+const endpointOf = (url = ''): string => (url.startsWith('/v1/') ? url : `/v1${url}`)

@@ -19,12 +19,16 @@ import {
 import { hasRouting, routingReceiptJson } from './routing-json.ts'
 
 export interface ReceiptComponents {
+  receipts: Receipts
+  verifying: Verifying
+  clock: Clock
+}
+
+export interface RoutingReceiptComponents extends ReceiptComponents {
   receipts: Receipts & {
     /** Of a request that this account made through this peer; undefined for any other. */
     ofRequest(requestId: string, account: string): Promise<ReceiptView | undefined>
   }
-  verifying: Verifying
-  clock: Clock
 }
 
 const tags = ['Receipts']
@@ -82,7 +86,7 @@ export function receiptRoutes(components: ReceiptComponents): RouteModule {
 }
 
 /** `GET /receipts/{request_id}`, and the same by CID; mount it at `/v1`. */
-export function routingReceiptRoutes(components: ReceiptComponents): RouteModule {
+export function routingReceiptRoutes(components: RoutingReceiptComponents): RouteModule {
   const { receipts, verifying } = components
   return (app) => {
     app.get<{ Params: { id: string } }>(
@@ -117,7 +121,7 @@ const listOrEvents = {
 }
 
 async function sendReceipt(
-  { receipts, verifying }: ReceiptComponents,
+  { receipts, verifying }: Pick<ReceiptComponents, 'receipts' | 'verifying'>,
   text: string,
   reply: FastifyReply,
 ): Promise<ReceiptJson> {
