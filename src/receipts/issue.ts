@@ -160,6 +160,11 @@ export class WorkRecord {
     return { jobId, nodePk, resultHash, meteringUnits: units, signature }
   }
 
+  /** Whether a piece that was handed over ends there, in each choice. */
+  endsAt(received: readonly number[]): boolean {
+    return this.#hash.digestOf(received) !== undefined
+  }
+
   /** The end of a cancelled answer: all that was handed over counts, and nothing else. */
   cancelled({ finish, usage }: Done): Done {
     const outputTokens = sum(this.#hash.received)

@@ -26,13 +26,13 @@ describe('a cancelled job', () => {
     const frames = line.frames.length
     // Ready, and held, and never sent.
     hand.say('d')
-    await line.cancel(2)
+    await line.cancel(1)
     expect(hand.aborted).toBe(true)
     const [done, ...more] = line.frames.slice(frames)
     expect(done).toMatchObject({
       type: 'done',
       finish: ['cancelled'],
-      usage: { inputTokens: 3, outputTokens: 2 },
+      usage: { inputTokens: 3, outputTokens: 1 },
     })
     await clock.advance(1000)
     expect(more).toEqual([])
@@ -54,10 +54,10 @@ describe('a cancelled job', () => {
       await clock.sleep(60_000, signal).catch(() => {})
     }
     const line = await coordinator.ask({ work: chat('hello', { choices: 3 }) })
-    await line.cancel(3, 0, 1)
+    await line.cancel(3, 0, 3)
     expect(line.last('done')).toMatchObject({
       finish: ['cancelled', 'cancelled', 'cancelled'],
-      usage: { outputTokens: 4 },
+      usage: { outputTokens: 6 },
     })
   })
 
@@ -108,6 +108,18 @@ describe('a cancelled job', () => {
       { peerId: coordinator.peerId, action: 'penalise', reason: 'malformed' },
     ])
     expect(outcomes).toEqual(['malformed'])
+  })
+
+  it('ends where a frame ended: that it does not is a fault as well', async () => {
+    const { hand, line, clock, coordinator, faults } = await atWork()
+    for (const word of ['a', 'b', 'c']) hand.say(word)
+    await clock.advance(HOLD_MS)
+    expect(line.all('tokens').map(({ ids }) => ids.length)).toEqual([1, 2])
+    await line.cancel(2)
+    expect(line.last('failed')).toMatchObject({ code: 'malformed' })
+    expect(faults()).toEqual([
+      { peerId: coordinator.peerId, action: 'penalise', reason: 'malformed' },
+    ])
   })
 
   it('that was done already is done', async () => {

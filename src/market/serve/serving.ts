@@ -259,6 +259,9 @@ export class Serving {
     if (received.some((tokens, choice) => tokens > this.#writer.sent(choice))) {
       throw malformed('Cancel.received', 'is more than was sent')
     }
+    if (!this.#given.record.endsAt(received)) {
+      throw malformed('Cancel.received', 'is not where a frame ended')
+    }
     // Where its Cancel and our Done have crossed, there is nothing left to cut.
     this.#cut.abort(new Cancelled(received))
   }
