@@ -10,6 +10,7 @@ import type { Door } from './addresses.ts'
 import type { Conduct } from './conduct.ts'
 import { Connections } from './connections.ts'
 import { Dht } from './dht.ts'
+import { DialCaution } from './dial-caution.ts'
 import { GossipGate } from './gossip-gate.ts'
 import { keepJoined } from './joiner.ts'
 import { Lan } from './lan.ts'
@@ -32,10 +33,18 @@ export interface SessionComponents {
   tell(event: ConnectionEvent): void
 }
 
-export interface SessionOptions extends Omit<NodeOptions, 'isBanned' | 'standing' | 'gossipGate'> {
+type Own = 'isBanned' | 'standing' | 'gossipGate' | 'caution'
+
+export interface SessionOptions extends Omit<NodeOptions, Own> {
   mdns: boolean
   doors: readonly Door[]
   handlers: ReadonlyMap<string, Handling>
+}
+
+interface SessionParts extends SessionComponents {
+  node: HostNode
+  caution: DialCaution
+  kept: Set<string>
 }
 
 /** One run of the host, from start to stop. Loads libp2p, so it is imported when that begins. */
@@ -52,20 +61,19 @@ export class Session {
   #joining: Promise<void> = Promise.resolve()
   #lanDials = 0
 
-  private constructor(node: HostNode, components: SessionComponents, options: SessionOptions) {
-    const { conduct } = components
+  private constructor(components: SessionParts, options: SessionOptions) {
+    const { conduct, node } = components
     this.node = node
     this.#components = components
     this.#options = options
     this.connections = new Connections({
       ...components,
-      node,
       isBanned: (peerId) => conduct.isBanned(peerId),
     })
     const { connections } = this
     const { network, peerId } = options
     const prefix = `/pinaivu/${network}/`
-    this.streams = new Streams({ ...components, node, connections }, prefix)
+    this.streams = new Streams({ ...components, connections }, prefix)
     this.dht = new Dht({
       ...components,
       kad: node.services.dht,
@@ -81,14 +89,19 @@ export class Session {
   }
 
   static async open(components: SessionComponents, options: SessionOptions): Promise<Session> {
-    const { conduct } = components
+    const { conduct, clock } = components
+    const doors = new Set(options.doors.map(({ peerId }) => peerId))
+    const kept = new Set<string>()
+    const isExcepted = (peerId: string) => doors.has(peerId) || kept.has(peerId)
+    const caution = new DialCaution({ clock, isExcepted })
     const node = await createNode({
       ...options,
       isBanned: (peerId) => conduct.isBanned(peerId),
       standing: (peerId) => conduct.standing(peerId),
       gossipGate: new GossipGate(components),
+      caution,
     })
-    return new Session(node, components, options)
+    return new Session({ ...components, node, caution, kept }, options)
   }
 
   async start(): Promise<void> {
