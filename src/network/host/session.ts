@@ -17,6 +17,7 @@ import { Lan } from './lan.ts'
 import { createNode, type HostNode, type NodeOptions } from './libp2p-node.ts'
 import { connectionLimits } from './limits.ts'
 import { ping } from './ping.ts'
+import { Places } from './places.ts'
 import { type Handling, Streams } from './streams.ts'
 
 /** A LAN party: more peers than that are found through the DHT. */
@@ -55,6 +56,7 @@ export class Session {
   readonly dht: Dht
   readonly #components: SessionComponents
   readonly #options: SessionOptions
+  readonly #places: Places
   readonly #stopped = new AbortController()
   /** With `--mdns` only. */
   readonly #lan: Lan | undefined
@@ -66,14 +68,24 @@ export class Session {
     this.node = node
     this.#components = components
     this.#options = options
+    this.#places = new Places({
+      ...components,
+      taken: () => node.getConnections().length,
+      letGo: (peerId) => this.connections.disconnect(peerId),
+    })
+    const places = this.#places
     this.connections = new Connections({
       ...components,
+      tell: (event) => {
+        places.changed(event)
+        components.tell(event)
+      },
       isBanned: (peerId) => conduct.isBanned(peerId),
     })
     const { connections } = this
     const { network, peerId } = options
     const prefix = `/pinaivu/${network}/`
-    this.streams = new Streams({ ...components, connections }, prefix)
+    this.streams = new Streams({ ...components, connections, places }, prefix)
     this.dht = new Dht({
       ...components,
       kad: node.services.dht,
@@ -141,6 +153,7 @@ export class Session {
 
   async stop(): Promise<void> {
     this.#stopped.abort()
+    this.#places.stop()
     await Promise.all([this.node.stop(), this.#joining, this.#lan?.stop()])
   }
 
