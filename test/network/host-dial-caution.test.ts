@@ -75,6 +75,15 @@ test('lies about its address keep nobody from a peer', async () => {
   expect(host.isConnected(peerId)).toBe(true)
 })
 
+test('a peer that comes and goes can always be reached', async () => {
+  const { host } = await dialler()
+  const { peerId, addrs } = (await startHost()).status()
+  for (let n = 0; n < 2 * limits.failuresMax; n++) {
+    await host.connect(peerId, addrs, wait())
+    await host.disconnect(peerId)
+  }
+})
+
 test('it is at most ten minutes, and forgotten when nobody fails there any more', async () => {
   const clock = new FakeClock()
   const caution = new DialCaution({ clock, isExcepted: (id) => id === 'door' })
