@@ -2,11 +2,11 @@
 ../generate/spec.md. The schema is read from its file, so that it is put to the test as well."""
 
 import json
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from json_schema import SchemaChecker
 from refusal import Refused, malformed
 
 MAX_LEVELS = 16
@@ -15,7 +15,6 @@ MAX_PROMPTS_TIMES_CHOICES = 128
 MAX_STOP_BYTES = 256
 
 KINDS = ("chat", "completion", "embedding")
-_DESCRIBING = frozenset({"description"})
 # Whoever adds a field may lift what is asked of others, so an unknown one is told first.
 _VERDICT_ORDER = ("unsupported_field", "malformed", "unsupported_value")
 
@@ -23,67 +22,19 @@ _VERDICT_ORDER = ("unsupported_field", "malformed", "unsupported_value")
 class BodyReader:
     def __init__(self, schema_file: Path) -> None:
         self._schemas = json.loads(schema_file.read_text(encoding="utf-8"))["$defs"]
+        self._checker = SchemaChecker(self._schemas)
 
     def read(self, kind: str, content: bytes) -> Any:
         if kind not in KINDS:
             raise Refused("unsupported_kind", f"no bodies of kind {kind}")
         value = read_canonical_json(content)
-        faults: list[Refused] = []
-        self._check(self._schemas[kind], value, kind, faults)
+        faults = self._checker.faults(self._schemas[kind], value, kind)
         faults.sort(key=lambda fault: _VERDICT_ORDER.index(fault.code))
         if not faults or faults[0].code == "unsupported_value":
             _check_beyond_schema(value)
         if faults:
             raise faults[0]
         return value
-
-    def _check(self, schema: dict[str, Any], value: Any, path: str, faults: list[Refused]) -> None:
-        if "$ref" in schema:
-            schema = self._schemas[schema["$ref"].removeprefix("#/$defs/")]
-        if "type" in schema and not _has_type(schema["type"], value):
-            faults.append(malformed(f"{path} is no {schema['type']}"))
-            return  # the other keywords ask about a value of that type
-        for keyword, wanted in schema.items():
-            if keyword in _LIMITS:
-                if not _LIMITS[keyword](value, wanted):
-                    faults.append(malformed(f"{path} breaks {keyword} {wanted}"))
-            elif keyword == "enum":
-                if value not in wanted:
-                    code = "unsupported_value" if isinstance(value, str) else "malformed"
-                    faults.append(Refused(code, f"{path} is {value}"))
-            elif keyword == "properties":
-                for name in wanted.keys() & value.keys():
-                    self._check(wanted[name], value[name], f"{path}.{name}", faults)
-            elif keyword == "additionalProperties":
-                for name in value.keys() - schema["properties"].keys():
-                    faults.append(Refused("unsupported_field", f"{path}.{name}"))
-            elif keyword == "prefixItems":
-                for index, (item_schema, item) in enumerate(zip(wanted, value, strict=False)):
-                    self._check(item_schema, item, f"{path}[{index}]", faults)
-            elif keyword == "items":
-                if wanted is not False:  # maxItems says the same wherever this schema has false
-                    for index, item in enumerate(value):
-                        self._check(wanted, item, f"{path}[{index}]", faults)
-            elif keyword not in _DESCRIBING and keyword != "type":
-                raise NotImplementedError(f"keyword {keyword} of JSON Schema")
-
-
-_LIMITS: dict[str, Callable[[Any, Any], bool]] = {
-    "required": lambda value, names: all(name in value for name in names),
-    "minItems": lambda value, least: len(value) >= least,
-    "maxItems": lambda value, most: len(value) <= most,
-    "minLength": lambda value, least: len(value) >= least,
-    "maxLength": lambda value, most: len(value) <= most,
-    "minimum": lambda value, least: value >= least,
-    "maximum": lambda value, most: value <= most,
-}
-
-
-def _has_type(name: str, value: Any) -> bool:
-    if name == "integer":
-        return isinstance(value, float) and value.is_integer()
-    types: dict[str, type] = {"object": dict, "array": list, "string": str, "number": float}
-    return isinstance(value, types[name])
 
 
 def _check_beyond_schema(value: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from refusal import malformed
 
 Bound = Callable[[Any], bool]
 Table = dict[str, dict[str, Bound]]
+Whole = dict[str, list[Bound]]
 
 KIB, MIB = 2**10, 2**20
 HOUR_MS = 3_600_000
@@ -68,6 +69,10 @@ def is_present(message: Any) -> bool:
 
 def is_address(content: str) -> bool:
     return len(content.encode("utf-8")) <= 256 and _ADDRESS.fullmatch(content) is not None
+
+
+def is_job_id(content: str) -> bool:
+    return _JOB_ID.fullmatch(content) is not None
 
 
 COUNT = between(0, MAX_UINT32)
@@ -153,7 +158,7 @@ GENERATE: Table = SIGNED | {
     "ToProvider": {"body": size_between(1, MAX_FRAME)},
     "FromProvider": {},
     "Job": {
-        "job_id": matches(_JOB_ID),
+        "job_id": is_job_id,
         "provider": is_peer_id,
         "coordinator": is_peer_id,
         "expires_in_ms": between(1, HOUR_MS),
@@ -256,7 +261,7 @@ def _has_each_choice_once(resumes: dict[str, Any]) -> bool:
 
 
 # What is said of several fields of a message together.
-WHOLE: dict[str, list[Bound]] = {
+WHOLE: Whole = {
     "Advert": [_declares_only_itself],
     "Job": [_caps_prices_or_has_none, _has_hash_with_resumes_only],
     "Resumes": [_has_each_choice_once],
@@ -265,15 +270,16 @@ WHOLE: dict[str, list[Bound]] = {
 
 
 class Bounds:
-    def __init__(self, schema: Schema, table: Table) -> None:
+    def __init__(self, schema: Schema, table: Table, whole: Whole = WHOLE) -> None:
         self._table = table
+        self._whole = whole
         _require_all_bounds(schema, table)
 
     def check(self, message_name: str, value: dict[str, Any]) -> None:
         for name, bound in self._table[message_name].items():
             if name in value and not bound(value[name]):
                 raise malformed(f"{message_name}.{name} is out of bounds")
-        for bound in WHOLE.get(message_name, []):
+        for bound in self._whole.get(message_name, []):
             if not bound(value):
                 raise malformed(f"{message_name}: {bound.__name__} does not hold")
 

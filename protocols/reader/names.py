@@ -2,16 +2,14 @@
 
 import re
 
+from cids import Cid, read_cid
 from ed25519 import public_key
 from refusal import Refused, malformed
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _PEER_ID_HEADER = bytes.fromhex("002408011220")
 _PEER_ID = re.compile(f"12D3Koo[{_BASE58}]{{45}}")
-_CID = re.compile("bafkrei[a-h][a-z2-7]{50}[aeimquy4]")
-# The head of a CIDv1: version 1, raw, sha2-256, 32 bytes of it.
-_CID_HEADER = bytes.fromhex("01551220")
+_RAW_CID = re.compile("bafkrei[a-h][a-z2-7]{50}[aeimquy4]")
 _WORD = re.compile("[a-z0-9][a-z0-9_.-]{0,31}")
 _NOT_SHOWN = re.compile("[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]")
 MAX_NAME_BYTES = 256
@@ -66,14 +64,8 @@ def is_peer_id(text: str) -> bool:
 
 def read_model_id(text: str) -> dict[str, str]:
     kind, _, rest = text.partition(":")
-    if kind == "cid" and _CID.fullmatch(rest):
-        number = 0
-        for character in rest[1:]:
-            number = number << 5 | _BASE32.index(character)
-        content = (number >> 5 * len(rest[1:]) % 8).to_bytes(36, "big")
-        if not content.startswith(_CID_HEADER):
-            raise malformed("a CID that is not raw and sha2-256")
-        return {"type": "cid", "sha256": content[len(_CID_HEADER) :].hex()}
+    if kind == "cid" and _RAW_CID.fullmatch(rest):
+        return {"type": "cid", "sha256": read_cid(rest).digest.hex()}
     if kind == "declared":
         name, at, peer_id = rest.rpartition("@")
         if at and is_model_name(name) and is_peer_id(peer_id):
@@ -84,15 +76,7 @@ def read_model_id(text: str) -> dict[str, str]:
 def write_model_id(value: dict[str, str]) -> str:
     if value["type"] == "declared":
         return f"declared:{value['name']}@{value['peerId']}"
-    return f"cid:{write_cid(bytes.fromhex(value['sha256']))}"
-
-
-def write_cid(sha256: bytes) -> str:
-    content = _CID_HEADER + sha256
-    digits = -(-8 * len(content) // 5)
-    number = int.from_bytes(content, "big") << 5 * digits - 8 * len(content)
-    text = "".join(_BASE32[number >> 5 * (digits - 1 - i) & 31] for i in range(digits))
-    return f"b{text}"
+    return f"cid:{Cid('receipt', bytes.fromhex(value['sha256']))}"
 
 
 def is_model_id(text: str) -> bool:

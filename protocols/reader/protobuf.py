@@ -33,7 +33,12 @@ ENUMS_WITH_UNKNOWN = frozenset({"Kind", "Finish"})
 
 
 # Bytes of a message inside of another, where that has less room than a frame.
-MAX_BYTES_OF_NESTED = {"Request.departure": 8 * 2**10}
+MAX_BATCH = 65_528
+MAX_BYTES_OF_NESTED = {
+    "Request.departure": 8 * 2**10,
+    "SyncAnswer.batch": MAX_BATCH,
+    "LogMessage.batch": MAX_BATCH,
+}
 # Who passes such a message on does so with the bytes as they came.
 PASSED_ON = frozenset({"Request.departure"})
 

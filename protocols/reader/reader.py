@@ -8,73 +8,35 @@ It was written from the specifications alone. Exit code 0: it agrees with every 
 import hashlib
 import hmac
 import json
-import math
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.dont_write_bytecode = True  # leaves nothing behind in a folder of specifications
 
 import ed25519
+import log_vectors
 import names
+import receipt_vectors
 from body import BodyReader, write_canonical_json
+from cids import Cid
+from comparing import Disagreement, Read, Reading, bytes_of_hex, check_all, is_same
 from frames import join_frames, split_frames
 from records import SIGNED_FORMS, TABLES, Circumstances, Protocol
 from refusal import Refused, malformed
-
-
-class Disagreement(Exception):
-    """A vector says something else than this reader."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What came out of a vector's bytes, and what a reader writes of it (None: nothing)."""
-
-    value: Any
-    written: bytes | None
-
-
-def bytes_of_hex(text: str) -> bytes:
-    """`0a 61*1000` is 0a, then 61 a thousand times."""
-    content = bytearray()
-    for part in text.split():
-        digits, _, times = part.partition("*")
-        content += bytes.fromhex(digits) * int(times or "1")
-    return bytes(content)
-
-
-def is_same(got: Any, stated: Any) -> bool:
-    """Whether a vector's JSON states this value. Unlike ==, it tells 1 from true and 0 from -0."""
-    if isinstance(got, bytes):
-        return isinstance(stated, str) and bytes_of_hex(stated) == got
-    if isinstance(got, dict):
-        return (
-            isinstance(stated, dict)
-            and got.keys() == stated.keys()
-            and all(is_same(got[key], stated[key]) for key in got)
-        )
-    if isinstance(got, list):
-        return (
-            isinstance(stated, list) and len(got) == len(stated) and all(map(is_same, got, stated))
-        )
-    if got is None or isinstance(got, (bool, str)):
-        return type(got) is type(stated) and got == stated
-    if stated in ("-0", "-Infinity"):
-        stated = float(stated)
-    elif isinstance(stated, bool) or not isinstance(stated, (int, float)):
-        return False
-    if isinstance(got, float):
-        stated = float(stated)  # large ones may be written as if they were whole
-    return bool(got == stated) and math.copysign(1, got) == math.copysign(1, stated)
+from sync_bounds import SYNC, WHOLE_OF_SYNC
 
 
 class Vectors:
     """A `good.json` or `bad.json`."""
 
-    def __init__(self, file: Path, protocol: Protocol, bodies: BodyReader) -> None:
+    def __init__(
+        self,
+        file: Path,
+        protocol: Protocol,
+        bodies: BodyReader,
+        protocols_of_logs: Path | None = None,
+    ) -> None:
         content = json.loads(file.read_text(encoding="utf-8"))
         self.cases: list[dict[str, Any]] = content["cases"]
         self._protocol = protocol
@@ -85,8 +47,15 @@ class Vectors:
                 raise Disagreement(f"{file}: {party['peerId']} is not of its seed")
         self._seed = bytes_of_hex(signer["seed"])
         self._known = Circumstances(content["network"], signer["peerId"], provider["peerId"])
+        self._special: dict[str, Read] = {}
+        if protocols_of_logs is not None:
+            self._special = log_vectors.readings(
+                protocols_of_logs, protocol, self._seed, content["network"]
+            )
 
     def read(self, message: str, content: bytes) -> Reading:
+        if message in self._special:
+            return self._special[message](content)
         if message == "frames":
             frames = split_frames(content)
             return Reading(frames, join_frames(frames))
@@ -122,7 +91,7 @@ class Vectors:
             if root != case["prompt_root"]:
                 raise Disagreement(f"got prompt_root {root}; expected {case['prompt_root']}")
         if "cid" in case:
-            cid = names.write_cid(hashlib.sha256(content).digest())
+            cid = str(Cid("receipt", hashlib.sha256(content).digest()))
             if cid != case["cid"]:
                 raise Disagreement(f"got cid {cid}; expected {case['cid']}")
 
@@ -166,22 +135,9 @@ def check_peer_id(case: dict[str, Any]) -> None:
         raise Disagreement("the key is not read back from the peer id")
 
 
-def check_all(
-    file: Path, cases: list[dict[str, Any]], check: Callable[[dict[str, Any]], None]
-) -> int:
-    """Prints the file's line and its disagreements, and says how many those are."""
-    disagreements: list[str] = []
-    for index, case in enumerate(cases):
-        try:
-            check(case)
-        except Disagreement as disagreement:
-            name = case.get("name", case.get("peerId", index))
-            disagreements.append(f"  {case.get('message', '')} {name}: {disagreement}")
-    label = f"{file.parent.parent.name}/{file.name}"
-    print(f"{label}: {len(cases) - len(disagreements)} of {len(cases)} agree")
-    for line in disagreements:
-        print(line if len(line) <= 600 else f"{line[:600]}…")
-    return len(disagreements)
+def cases_of(file: Path) -> list[dict[str, Any]]:
+    cases: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["cases"]
+    return cases
 
 
 def main(folder: Path) -> int:
@@ -191,18 +147,31 @@ def main(folder: Path) -> int:
         (identity / "peer-id.json", check_peer_id),
         (identity / "ed25519.json", check_signature),
     ):
-        wrong += check_all(file, json.loads(file.read_text(encoding="utf-8"))["cases"], check)
+        wrong += check_all(file, cases_of(file), check)
     bodies = BodyReader(folder / "generate" / "body.schema.json")
     for name, table in TABLES.items():
-        protocol = Protocol(folder / name, table)
-        good_file, bad_file = (
-            folder / name / "vectors" / f"{kind}.json" for kind in ("good", "bad")
-        )
-        good = Vectors(good_file, protocol, bodies)
-        wrong += check_all(good_file, good.cases, good.check_good)
-        bad = Vectors(bad_file, protocol, bodies)
-        wrong += check_all(bad_file, bad.cases, bad.check_bad)
+        wrong += check_good_and_bad(folder / name, Protocol(folder / name, table), bodies)
+    for file, check in (
+        (folder / "receipt" / "vectors" / "good.json", receipt_vectors.check_good),
+        (folder / "receipt" / "vectors" / "bad.json", receipt_vectors.check_bad),
+    ):
+        wrong += check_all(file, cases_of(file), check)
+    sync = Protocol(folder / "sync", SYNC, WHOLE_OF_SYNC)
+    for name in ("log", "sync"):
+        wrong += check_good_and_bad(folder / name, sync, bodies, folder)
+    wrong += log_vectors.check_tree(folder / "log" / "vectors" / "tree.json")
+    wrong += log_vectors.check_digest(folder / "sync" / "vectors" / "digest.json")
     return 0 if wrong == 0 else 1
+
+
+def check_good_and_bad(
+    folder: Path, protocol: Protocol, bodies: BodyReader, protocols_of_logs: Path | None = None
+) -> int:
+    good_file, bad_file = (folder / "vectors" / f"{kind}.json" for kind in ("good", "bad"))
+    good = Vectors(good_file, protocol, bodies, protocols_of_logs)
+    bad = Vectors(bad_file, protocol, bodies, protocols_of_logs)
+    wrong = check_all(good_file, good.cases, good.check_good)
+    return wrong + check_all(bad_file, bad.cases, bad.check_bad)
 
 
 if __name__ == "__main__":

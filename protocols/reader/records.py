@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bounds import ADVERT, GENERATE, KIB, MIB, STATUS, Bounds, Table
+from bounds import ADVERT, GENERATE, KIB, MIB, STATUS, WHOLE, Bounds, Table, Whole
 from ed25519 import sign, verify
 from frames import MAX_FRAME
 from names import key_of_peer_id
 from proto_file import read_proto_file
-from protobuf import Decoder, encode
+from protobuf import MAX_BATCH, Decoder, encode
 from refusal import Refused, malformed
 
 MAX_SMALL_RECORD = 8 * KIB  # an advert or a departure, signed
@@ -19,7 +19,8 @@ _KNOWN_ADDRESS = re.compile(
     "/(ip4/[0-9.]+|ip6/[0-9a-fA-F:.]+|dns(4|6|addr)?/[A-Za-z0-9._-]+)/tcp/[0-9]{1,5}"
 )
 _MAX_BYTES = dict.fromkeys(("Request", "Status", "ToProvider", "FromProvider"), MAX_FRAME)
-_MAX_BYTES["Resumes"] = 4 * MIB
+_MAX_BYTES |= dict.fromkeys(("SyncRequest", "SyncAnswer", "LogMessage"), MAX_FRAME)
+_MAX_BYTES |= {"Resumes": 4 * MIB, "Batch": MAX_BATCH}
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Circumstances:
 class Protocol:
     """One folder: its messages, read and written."""
 
-    def __init__(self, folder: Path, table: Table) -> None:
+    def __init__(self, folder: Path, table: Table, whole: Whole = WHOLE) -> None:
         self.schema = read_proto_file(folder / f"{folder.name}.proto")
-        self._bounds = Bounds(self.schema, table)
+        self._bounds = Bounds(self.schema, table, whole)
 
     def read(self, message_name: str, data: bytes) -> dict[str, Any] | None:
         if len(data) > _MAX_BYTES.get(message_name, len(data)):

@@ -12,29 +12,68 @@ export const defaultVerifyNative = {
  * S >= L; what its versions differ on is checked here: odd keys, once per key, and the neutral R.
  */
 export function createVerifyNative(options = defaultVerifyNative): Verify {
+  const keyFor = rememberKeys(options.keysMax)
+  return (publicKey, message, signature) => {
+    if (publicKey.length !== 32 || !isSignature(signature)) return false
+    const key = keyFor(publicKey)
+    return key !== undefined && nodeVerify(null, message, key, signature)
+  }
+}
+
+/** The same verdict, from another thread. */
+export type VerifyLater = (...args: Parameters<Verify>) => Promise<boolean>
+
+export const defaultVerifyLater = {
+  ...defaultVerifyNative,
+  /** The disk uses the same threads: an fsync waits behind these, for less than a millisecond. */
+  atOnceMax: 16,
+}
+
+/** For whoever has many to verify, and must not hold up what else this peer does. */
+export function createVerifyLater(options = defaultVerifyLater): VerifyLater {
+  const keyFor = rememberKeys(options.keysMax)
+  const waiting: (() => void)[] = []
+  let running = 0
+  return async (publicKey, message, signature) => {
+    if (publicKey.length !== 32 || !isSignature(signature)) return false
+    const key = keyFor(publicKey)
+    if (key === undefined) return false
+    if (running >= options.atOnceMax) await new Promise<void>((go) => waiting.push(go))
+    else running += 1
+    try {
+      return await new Promise((resolve, reject) => {
+        nodeVerify(null, message, key, signature, (error, holds) => {
+          if (error) reject(error)
+          else resolve(holds)
+        })
+      })
+    } finally {
+      // Whoever waits for longest has this turn.
+      const next = waiting.shift()
+      if (next === undefined) running -= 1
+      else next()
+    }
+  }
+}
+
+/** Reads each key once, as long as no more than so many others were used since. */
+function rememberKeys(keysMax: number): (publicKey: Uint8Array) => KeyObject | undefined {
   // Insertion order is the order of use: the first is the one not used for longest.
   const keys = new Map<string, KeyObject | undefined>()
-
-  const keyFor = (publicKey: Uint8Array): KeyObject | undefined => {
+  return (publicKey) => {
     const name = Buffer.from(publicKey).toString('latin1')
     const known = keys.has(name)
     // Refused keys are remembered as well: the check is what costs.
     const key = known ? keys.get(name) : importKey(publicKey)
     keys.delete(name)
     keys.set(name, key)
-    if (keys.size > options.keysMax) {
+    if (keys.size > keysMax) {
       for (const oldest of keys.keys()) {
         keys.delete(oldest)
         break
       }
     }
     return key
-  }
-
-  return (publicKey, message, signature) => {
-    if (publicKey.length !== 32 || !isSignature(signature)) return false
-    const key = keyFor(publicKey)
-    return key !== undefined && nodeVerify(null, message, key, signature)
   }
 }
 

@@ -4,7 +4,7 @@ import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { identityFromSeed } from '../../src/identity/identity.ts'
 import { isPublicKey, verify } from '../../src/identity/verify.ts'
-import { createVerifyNative } from '../../src/identity/verify-native.ts'
+import { createVerifyLater, createVerifyNative } from '../../src/identity/verify-native.ts'
 import type { Verify } from '../../src/wire/signed.ts'
 import { hex, type SignatureCase, signatureCases, smallOrderKeys } from './signature-cases.ts'
 
@@ -34,6 +34,16 @@ describe('the vectors', () => {
       }
     })
   }
+
+  it('hold for the native verify in other threads, many at a time', async () => {
+    for (const atOnceMax of [1, 16]) {
+      const later = createVerifyLater({ keysMax: 10, atOnceMax })
+      const verdicts = vectors.cases.map((one) =>
+        later(bytes(one.publicKey), bytes(one.message), bytes(one.signature)),
+      )
+      expect(await Promise.all(verdicts)).toEqual(vectors.cases.map(({ valid }) => valid))
+    }
+  })
 
   it('contain what a plain verifier would let through', () => {
     const fooled = vectors.cases.filter((one) => {

@@ -7,6 +7,7 @@ import { messageOf, PeerError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Metrics } from '../../base/metrics.ts'
 import type { ConnectionEvent, Wait } from '../network.ts'
+import type { DialCaution } from './dial-caution.ts'
 import { Greeter } from './greeter.ts'
 import type { HostNode } from './libp2p-node.ts'
 import { connectionLimits as limits } from './limits.ts'
@@ -19,6 +20,9 @@ const REDIAL_TAG = 'keep-alive-kad-dht'
 
 export interface ConnectionsComponents {
   node: HostNode
+  caution: Pick<DialCaution, 'met'>
+  /** Peers that `keep` was called for. */
+  kept: Set<string>
   clock: Clock
   logger: Logger
   metrics: Metrics
@@ -111,6 +115,9 @@ export class Connections {
   }
 
   keep(peerId: string, wanted: boolean): void {
+    const { kept } = this.#components
+    if (wanted) kept.add(peerId)
+    else kept.delete(peerId)
     const tag = wanted ? { value: KEEP_VALUE } : undefined
     this.#node.peerStore
       .merge(parsePeerId(peerId), { tags: { [KEEP_TAG]: tag } })
@@ -128,6 +135,7 @@ export class Connections {
 
   #add(connection: Connection): void {
     const peerId = connection.remotePeer.toString()
+    this.#components.caution.met(connection.remoteAddr)
     const others = this.#welcomed.get(peerId)
     if (others !== undefined) {
       others.add(connection)

@@ -12,6 +12,7 @@ import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import { PeerError } from '../../base/errors.ts'
 import { batchedEncrypter, batchedMuxer } from './batching.ts'
 import { BoundedDatastore } from './bounded-datastore.ts'
+import { cautious, type DialCaution } from './dial-caution.ts'
 import { gater } from './gater.ts'
 import { gossip } from './gossip.ts'
 import type { GossipGate } from './gossip-gate.ts'
@@ -40,6 +41,7 @@ export interface NodeOptions {
   /** What gossip thinks of a peer beside its own score: zero, or less for its recent faults. */
   standing(peerId: string): number
   gossipGate: GossipGate
+  caution: DialCaution
 }
 
 /** The libp2p node, not started. Everything it speaks has the network's name in its protocol id. */
@@ -66,7 +68,7 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
     addresses: { listen: options.listen },
     datastore: new BoundedDatastore(pinned(peerId)),
     connectionGater: gater({ ...options, connections: () => node?.getConnections() ?? [] }),
-    transports: [tcp()],
+    transports: [cautious(tcp(), options.caution)],
     connectionEncrypters: [batchedEncrypter(noise())],
     streamMuxers: [batchedMuxer(muxer())],
     connectionManager,

@@ -35,6 +35,26 @@ export const connectionLimits = {
   pingStreamsMax: 4,
 } as const
 
+/** Connections that nobody uses, when there are many. */
+export const placeLimits = {
+  /** The rest is room for those who come: whoever finds the door shut goes away for good. */
+  takenMax: 0.8 * connectionLimits.connectionsMax,
+  /** Without a stream other than libp2p's own. A peer that is of use is asked something oftener. */
+  idleMs: 60_000,
+  lookEveryMs: 5_000,
+} as const
+
+/** Dialling an address where no peer of this network is met. */
+export const dialLimits = {
+  /** In a row: a peer that restarts is looked for some times, and is to be found right after. */
+  failuresMax: 4,
+  /** After those, and twice as long after each further one. */
+  againMsMin: 1_000,
+  againMsMax: 10 * 60_000,
+  /** Some 200 bytes each; whoever names more of them has each dialled once in minutes. */
+  addressesMax: 4096,
+} as const
+
 /** Streams within one connection. */
 export const streamLimits = {
   /** A coordinator runs each job in its own stream, a busy one over a hundred on one provider. */

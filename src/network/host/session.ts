@@ -10,12 +10,14 @@ import type { Door } from './addresses.ts'
 import type { Conduct } from './conduct.ts'
 import { Connections } from './connections.ts'
 import { Dht } from './dht.ts'
+import { DialCaution } from './dial-caution.ts'
 import { GossipGate } from './gossip-gate.ts'
 import { keepJoined } from './joiner.ts'
 import { Lan } from './lan.ts'
 import { createNode, type HostNode, type NodeOptions } from './libp2p-node.ts'
 import { connectionLimits } from './limits.ts'
 import { ping } from './ping.ts'
+import { Places } from './places.ts'
 import { type Handling, Streams } from './streams.ts'
 
 /** A LAN party: more peers than that are found through the DHT. */
@@ -32,10 +34,18 @@ export interface SessionComponents {
   tell(event: ConnectionEvent): void
 }
 
-export interface SessionOptions extends Omit<NodeOptions, 'isBanned' | 'standing' | 'gossipGate'> {
+type Own = 'isBanned' | 'standing' | 'gossipGate' | 'caution'
+
+export interface SessionOptions extends Omit<NodeOptions, Own> {
   mdns: boolean
   doors: readonly Door[]
   handlers: ReadonlyMap<string, Handling>
+}
+
+interface SessionParts extends SessionComponents {
+  node: HostNode
+  caution: DialCaution
+  kept: Set<string>
 }
 
 /** One run of the host, from start to stop. Loads libp2p, so it is imported when that begins. */
@@ -46,26 +56,36 @@ export class Session {
   readonly dht: Dht
   readonly #components: SessionComponents
   readonly #options: SessionOptions
+  readonly #places: Places
   readonly #stopped = new AbortController()
   /** With `--mdns` only. */
   readonly #lan: Lan | undefined
   #joining: Promise<void> = Promise.resolve()
   #lanDials = 0
 
-  private constructor(node: HostNode, components: SessionComponents, options: SessionOptions) {
-    const { conduct } = components
+  private constructor(components: SessionParts, options: SessionOptions) {
+    const { conduct, node } = components
     this.node = node
     this.#components = components
     this.#options = options
+    this.#places = new Places({
+      ...components,
+      taken: () => node.getConnections().length,
+      letGo: (peerId) => this.connections.disconnect(peerId),
+    })
+    const places = this.#places
     this.connections = new Connections({
       ...components,
-      node,
+      tell: (event) => {
+        places.changed(event)
+        components.tell(event)
+      },
       isBanned: (peerId) => conduct.isBanned(peerId),
     })
     const { connections } = this
     const { network, peerId } = options
     const prefix = `/pinaivu/${network}/`
-    this.streams = new Streams({ ...components, node, connections }, prefix)
+    this.streams = new Streams({ ...components, connections, places }, prefix)
     this.dht = new Dht({
       ...components,
       kad: node.services.dht,
@@ -81,14 +101,19 @@ export class Session {
   }
 
   static async open(components: SessionComponents, options: SessionOptions): Promise<Session> {
-    const { conduct } = components
+    const { conduct, clock } = components
+    const doors = new Set(options.doors.map(({ peerId }) => peerId))
+    const kept = new Set<string>()
+    const isExcepted = (peerId: string) => doors.has(peerId) || kept.has(peerId)
+    const caution = new DialCaution({ clock, isExcepted })
     const node = await createNode({
       ...options,
       isBanned: (peerId) => conduct.isBanned(peerId),
       standing: (peerId) => conduct.standing(peerId),
       gossipGate: new GossipGate(components),
+      caution,
     })
-    return new Session(node, components, options)
+    return new Session({ ...components, node, caution, kept }, options)
   }
 
   async start(): Promise<void> {
@@ -128,6 +153,7 @@ export class Session {
 
   async stop(): Promise<void> {
     this.#stopped.abort()
+    this.#places.stop()
     await Promise.all([this.node.stop(), this.#joining, this.#lan?.stop()])
   }
 

@@ -9,6 +9,7 @@ import { type Connections, unreachable } from './connections.ts'
 import { Libp2pFrameStream } from './frame-stream.ts'
 import type { HostNode } from './libp2p-node.ts'
 import { conductLimits, connectionLimits, frameLimits, streamLimits } from './limits.ts'
+import type { Places } from './places.ts'
 import { Rates } from './rates.ts'
 
 export interface Handling {
@@ -20,6 +21,7 @@ export interface StreamsComponents {
   node: HostNode
   connections: Connections
   conduct: Conduct
+  places: Pick<Places, 'used'>
   clock: Clock
   logger: Logger
 }
@@ -59,13 +61,15 @@ export class Streams {
       }
     })
     this.#spoken.set(connection, spoken.add(name))
-    return new Libp2pFrameStream({
+    const frames = new Libp2pFrameStream({
       stream,
       peerId,
       clock,
       onFault: (error) => conduct.blame(peerId, error),
       agreement: known ? agreementOn(name) : [],
     })
+    this.#components.places.used(peerId, frames.ended)
+    return frames
   }
 
   async handle(protocol: string, handling: Handling): Promise<void> {
@@ -106,9 +110,10 @@ export class Streams {
   }
 
   async #serve(frames: Libp2pFrameStream, connection: Connection, handler: StreamHandler) {
-    const { connections, conduct, logger } = this.#components
+    const { connections, conduct, places, logger } = this.#components
     try {
       await connections.welcomed(connection)
+      places.used(frames.peerId, frames.ended)
       frames.expectFirstFrame()
       await handler(frames)
       await frames.close()

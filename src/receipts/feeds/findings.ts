@@ -1,3 +1,4 @@
+import type { VerifyLater } from '../../identity/verify-native.ts'
 import { type Body, type Entry, readBody, type SealedEntry } from '../../wire/entry.ts'
 import { openReceiptOf } from '../../wire/execution.ts'
 import { sameBytes } from '../../wire/octets.ts'
@@ -16,42 +17,66 @@ export interface Finding {
 const OWN = 0
 const EMBEDDED = 1
 
+/** A receipt by which an entry is found, if its signature holds. */
+interface Claim {
+  receipt: Receipt
+  finding: Finding
+}
+
 /**
  * All ways to find this entry in the log of `author`. A receipt whose signature does not hold is no
  * way to find anything: else whoever writes such an entry could stand in the way of the real one.
  */
-export function findingsOf({ entry, cid }: SealedEntry, author: Uint8Array, verify: Verify) {
-  const findings: Finding[] = [{ find: 'entry', digest: cid.digest, rank: OWN }]
+export function findingsOf(sealed: SealedEntry, author: Uint8Array, verify: Verify): Finding[] {
+  const { sure, claims } = readingOf(sealed, author)
+  const holds = ({ receipt, finding }: Claim) =>
+    verify(receipt.nodePk, finding.digest, receipt.signature)
+  return [...sure, ...claims.filter(holds).map(({ finding }) => finding)]
+}
+
+/** The same, for entries of others: there are many. */
+export async function findingsLater(
+  sealed: SealedEntry,
+  author: Uint8Array,
+  verify: VerifyLater,
+): Promise<Finding[]> {
+  const { sure, claims } = readingOf(sealed, author)
+  const proved = claims.map(async ({ receipt, finding }) => {
+    const holds = await verify(receipt.nodePk, finding.digest, receipt.signature)
+    return holds ? [finding] : []
+  })
+  return [...sure, ...(await Promise.all(proved)).flat()]
+}
+
+function readingOf({ entry, cid }: SealedEntry, author: Uint8Array) {
+  const sure: Finding[] = [{ find: 'entry', digest: cid.digest, rank: OWN }]
+  const claims: Claim[] = []
   const rankOf = (key: Uint8Array) => (sameBytes(key, author) ? OWN : EMBEDDED)
 
-  const addReceipt = (receipt: Receipt | undefined): void => {
+  const claim = (receipt: Receipt | undefined): void => {
     if (receipt === undefined) return
-    const digest = receiptDigest(receipt)
-    if (!verify(receipt.nodePk, digest, receipt.signature)) return
-    findings.push({ find: 'receipt', digest, rank: rankOf(receipt.nodePk) })
+    const rank = rankOf(receipt.nodePk)
+    claims.push({ receipt, finding: { find: 'receipt', digest: receiptDigest(receipt), rank } })
   }
 
   const read = readable(entry)
   if (read?.kind === 'execution') {
     const open = openReceiptOf(read.body)
-    addReceipt(read.body.receipt)
+    claim(read.body.receipt)
     // Its digest names the key; under another's log it would be somebody else's word.
     if (sameBytes(open.nodePk, author)) {
-      findings.push({ find: 'open', digest: openDigest(open), rank: OWN })
+      sure.push({ find: 'open', digest: openDigest(open), rank: OWN })
     }
   } else if (read?.kind === 'routing') {
-    addReceipt(read.body.whole)
+    claim(read.body.whole)
     for (const { receipt, execution } of read.body.parts) {
-      addReceipt(receipt)
+      claim(receipt)
       if (execution === undefined) continue
-      findings.push({
-        find: 'mention',
-        digest: execution.digest,
-        rank: rankOf(read.body.coordinator),
-      })
+      const rank = rankOf(read.body.coordinator)
+      sure.push({ find: 'mention', digest: execution.digest, rank })
     }
   }
-  return findings
+  return { sure, claims }
 }
 
 /** Undefined for kinds of a newer version, and for bodies that are not as their kind's should be. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { BusyError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { VerifyLater } from '../../identity/verify-native.ts'
 import type { Store } from '../../storage/store.ts'
 import { headsEquivocation } from '../../wire/equivocation.ts'
 import type { Signed } from '../../wire/generate.ts'
@@ -13,7 +14,7 @@ import { Bars } from './bars.ts'
 import type { FeedId } from './feed-id.ts'
 import { type Arrival, putEntries, putTiles } from './feed-rows.ts'
 import type { FeedStore } from './feed-store.ts'
-import { findingsOf } from './findings.ts'
+import { findingsLater } from './findings.ts'
 import {
   authorBarred,
   EquivocationError,
@@ -46,7 +47,9 @@ export interface IntakeComponents {
   store: Store
   clock: Clock
   logger: Logger
+  /** Of heads, and of the many receipts under them. */
   verifying: Verifying
+  verifyLater: VerifyLater
 }
 
 export interface Ingested {
@@ -65,6 +68,7 @@ export class Intake {
   readonly #store: Store
   readonly #clock: Clock
   readonly #verifying: Verifying
+  readonly #verifyLater: VerifyLater
   readonly #options: typeof defaultIntake
   readonly #totals: TotalsKeeper
   /** All changes of others' feeds: what one finds, none changes before it has written. */
@@ -72,7 +76,7 @@ export class Intake {
   #underWay = 0
 
   constructor(
-    { feeds, store, clock, logger, verifying }: IntakeComponents,
+    { feeds, store, clock, logger, verifying, verifyLater }: IntakeComponents,
     options: Partial<typeof defaultIntake> = {},
   ) {
     this.#options = { ...defaultIntake, ...options }
@@ -80,6 +84,7 @@ export class Intake {
     this.#store = store
     this.#clock = clock
     this.#verifying = verifying
+    this.#verifyLater = verifyLater
     this.#totals = new TotalsKeeper(feeds.tables.totals)
     this.#serial = new Serial(this.#options.waitingMax)
     this.bars = new Bars(
@@ -143,10 +148,12 @@ export class Intake {
     if (open.entries.length === 0) return { feed, known, row, open, arrivals: [] }
     if (open.first > row.size) throw new LogGapError(feed, row.size)
     const growth = await this.#grow(feed, row, open, batch)
-    const arrivals = open.entries.map((sealed) => ({
-      sealed,
-      findings: findingsOf(sealed, author, this.#verifying.verify),
-    }))
+    // Last, as it costs most: now they are known to be what the author signed.
+    const arrivals = await Promise.all(
+      open.entries.map(async (sealed) => {
+        return { sealed, findings: await findingsLater(sealed, author, this.#verifyLater) }
+      }),
+    )
     return { feed, known, row, open, growth, arrivals }
   }
 

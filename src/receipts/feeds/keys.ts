@@ -1,6 +1,6 @@
 import { integerKey, type KeyCodec } from '../../storage/codec.ts'
 import { joinBytes } from '../../wire/octets.ts'
-import { FEED_BYTES, type FeedId, feedBytes, feedOf, type Place } from './feed-id.ts'
+import { AUTHOR_BYTES, FEED_BYTES, type FeedId, feedBytes, feedOf, type Place } from './feed-id.ts'
 import type { TileRef } from './tiles.ts'
 
 /** By what an entry is found. `mention`: by an entry that it is about. */
@@ -31,6 +31,7 @@ export interface TileKey {
 const INTEGER_BYTES = 8
 const DIGEST_BYTES = 32
 const PLACE_BYTES = FEED_BYTES + INTEGER_BYTES
+const FIND_BYTES = 1 + DIGEST_BYTES + 1 + PLACE_BYTES
 
 export const feedKey: KeyCodec<FeedId> = {
   encode: feedBytes,
@@ -56,15 +57,17 @@ export const tileKey: KeyCodec<TileKey> = {
 }
 
 export const findKey: KeyCodec<FindKey> = {
-  encode: ({ find, digest, rank, place }) =>
-    joinBytes(
-      Uint8Array.of(finds.indexOf(find)),
-      exactly(digest, DIGEST_BYTES),
-      Uint8Array.of(rank),
-      place.feed.author,
-      place.feed.epoch,
-      integerKey.encode(place.index),
-    ),
+  // By hand: there are three of these keys for each entry that comes.
+  encode({ find, digest, rank, place: { feed, index } }) {
+    const bytes = new Uint8Array(FIND_BYTES)
+    bytes[0] = finds.indexOf(find)
+    bytes.set(exactly(digest, DIGEST_BYTES), 1)
+    bytes[1 + DIGEST_BYTES] = rank
+    bytes.set(feed.author, 2 + DIGEST_BYTES)
+    bytes.set(feed.epoch, 2 + DIGEST_BYTES + AUTHOR_BYTES)
+    bytes.set(integerKey.encode(index), FIND_BYTES - INTEGER_BYTES)
+    return bytes
+  },
   decode(bytes) {
     const digest = bytes.slice(1, 1 + DIGEST_BYTES)
     const [rank = 0] = bytes.subarray(1 + DIGEST_BYTES)

@@ -1,5 +1,6 @@
 import { systemClock } from '../../../src/base/clock.ts'
 import { type Identity, identityFromSeed } from '../../../src/identity/identity.ts'
+import { createVerifyLater } from '../../../src/identity/verify-native.ts'
 import { openLevel } from '../../../src/storage/level-backend.ts'
 import { executionEntry, type SealedEntry } from '../../../src/wire/entry.ts'
 import { openReceiptOf } from '../../../src/wire/execution.ts'
@@ -13,7 +14,9 @@ import { type Stage, type StageOptions, stage } from './stage.ts'
 
 /** A peer's logs in a folder, by the clock on the wall. */
 export const diskStage = async (dir: string, options: StageOptions = {}): Promise<Stage> =>
-  stage({ clock: systemClock, ...options, backend: await openLevel(dir) })
+  stage({ clock: systemClock, verifyLater, ...options, backend: await openLevel(dir) })
+
+const verifyLater = createVerifyLater()
 
 export function peer(n: number): Identity {
   const seed = new Uint8Array(32).fill(1)

@@ -28,11 +28,13 @@ class Model {
   readonly hidden: SealedEntry[] = []
   readonly start = { own: 0, other: 0 }
   size = 0
+  starts = 0
 
   async open(who: 'own' | 'other'): Promise<void> {
     await this.peers.get(who)?.store.close()
     const backend = this.backends[who]
-    const seed = this.peers.size + 1
+    // No two starts draw the same epochs.
+    const seed = ++this.starts
     const peer = await stage(
       who === 'own' ? { backend, seed } : { who: coordinator, backend, seed },
     )

@@ -198,6 +198,42 @@ describe('after a restart', () => {
   })
 })
 
+/** Counts what is read. */
+class CountingBackend extends MemoryBackend {
+  rows = 0
+  ranges = 0
+
+  override get(key: Uint8Array) {
+    this.rows += 1
+    return super.get(key)
+  }
+
+  override getMany(keys: Uint8Array[]) {
+    this.rows += keys.length
+    return super.getMany(keys)
+  }
+
+  override range(range: Parameters<MemoryBackend['range']>[0]) {
+    this.ranges += 1
+    return super.range(range)
+  }
+}
+
+it('a start reads as little of a long log as of a short one, and scans nothing', async () => {
+  for (const count of [3, 3000]) {
+    const backend = new CountingBackend()
+    const first = await stage({ backend })
+    for (let n = 0; n < count; n += 10) await first.own.append(notes(10, n), shown)
+    await first.store.close()
+    backend.rows = 0
+    backend.ranges = 0
+    const { own } = await stage({ backend })
+    expect(own.feed).toEqual(first.own.feed)
+    expect(backend.ranges).toBe(0)
+    expect(backend.rows).toBeLessThan(12)
+  }
+})
+
 describe('the own log, pruned', () => {
   it('keeps what others have not seen, and what it needs to go on', async () => {
     const backend = new MemoryBackend()

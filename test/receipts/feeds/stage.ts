@@ -2,7 +2,7 @@ import type { Clock } from '../../../src/base/clock.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { seededRandom } from '../../../src/base/random.ts'
 import type { Identity } from '../../../src/identity/identity.ts'
-import { createVerifyNative } from '../../../src/identity/verify-native.ts'
+import { createVerifyNative, type VerifyLater } from '../../../src/identity/verify-native.ts'
 import { FeedStore } from '../../../src/receipts/feeds/feed-store.ts'
 import { Intake } from '../../../src/receipts/feeds/intake.ts'
 import { OwnFeed } from '../../../src/receipts/feeds/own-feed.ts'
@@ -36,6 +36,7 @@ export interface StageOptions {
   seed?: number
   clock?: Clock
   verify?: Verify
+  verifyLater?: VerifyLater
   intake?: ConstructorParameters<typeof Intake>[1]
   own?: ConstructorParameters<typeof OwnFeed>[1]
 }
@@ -43,12 +44,13 @@ export interface StageOptions {
 export async function stage(options: StageOptions = {}): Promise<Stage> {
   const { who = provider, backend = new MemoryBackend(), seed = 1 } = options
   const { clock = new FakeClock(), verify: checks = verify } = options
+  const { verifyLater = async (...args) => checks(...args) } = options
   const logger = silentLogger
   const store = await openStoreOn(backend, { logger })
   const feeds = new FeedStore({ store })
   const checking = { network, verify: checks }
   const parts = { feeds, store, clock, logger }
-  const intake = new Intake({ ...parts, verifying: checking }, options.intake)
+  const intake = new Intake({ ...parts, verifying: checking, verifyLater }, options.intake)
   const { publicKey } = who
   const signing = { network, sign: (message: Uint8Array) => who.sign(message) }
   const random = seededRandom(seed)
