@@ -11,6 +11,7 @@ import { embeddingRoutes } from './api/openai/embeddings.ts'
 import { modelRoutes } from './api/openai/models.ts'
 import { openApiRoutes } from './api/openapi.ts'
 import { pageRoutes } from './api/page.ts'
+import { logRoutes } from './api/receipts/log.ts'
 import { receiptRoutes } from './api/receipts/receipts.ts'
 import { mounted } from './api/route.ts'
 import { HttpServer } from './api/server.ts'
@@ -221,7 +222,7 @@ const DRAIN_MS = 10_000
 async function buildHttp(
   ground: Ground,
   peers: Peers,
-  { receipts }: Proof,
+  { receipts, feeds }: Proof,
 ): Promise<HttpServer | undefined> {
   const { config } = ground
   if (config.http === null) return undefined
@@ -242,6 +243,7 @@ async function buildHttp(
     ...openai.map((route) => mounted(route, '/v1', [''])),
     mounted(keyRoutes(parts), '/api/v1'),
     networkRoutes(parts),
+    logRoutes({ feeds }),
     receiptRoutes({ ...parts, verifying: { network, verify: createVerifyNative() } }),
     healthRoutes(parts, { version, loopback, joins }),
     openApiRoutes({ version }),

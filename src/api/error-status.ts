@@ -71,6 +71,7 @@ export const errorStatus: Readonly<Record<string, ErrorStatus>> = {
   unknown_url: { status: 404, type: 'invalid_request_error', productCode: 'not_found' },
   key_not_found: notFound,
   receipt_not_found: notFound,
+  log_not_found: notFound,
   model_not_found: { status: 404, type: 'invalid_request_error' },
   method_not_allowed: { status: 405, type: 'invalid_request_error' },
 
