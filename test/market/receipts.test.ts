@@ -280,6 +280,31 @@ describe('a provider', () => {
     expect(faults()).toHaveLength(1)
   })
 
+  it('that was at its end before it heard of the cancel is right', async () => {
+    const { coordinator, provider, proof, faults } = await stage()
+    const { lines } = await provider({
+      script: async (line) => {
+        line.say(frames.accept(), frames.tokens(0, ['Hello']))
+        // The Cancel.
+        await line.hear()
+        line.say(frames.tokens(1, [' world']), frames.done(2))
+        while ((await line.hear()) !== undefined);
+      },
+    })
+    const leaving = new AbortController()
+    let last: Chunk | undefined
+    for await (const chunk of coordinator.generate(jobOf(), leaving)) {
+      if (chunk.type === 'tokens') leaving.abort()
+      last = chunk
+    }
+    await settled()
+    expect(last).toMatchObject({ type: 'done', finish: ['cancelled'], usage: { outputTokens: 1 } })
+    const [routing] = await proof.bodies()
+    expect(routing?.body).toMatchObject({ verdict: 'ok', tokens: { output: 2 } })
+    expect(lines[0]?.heard.at(-1)).toMatchObject({ type: 'ack', dispute: '' })
+    expect(faults()).toEqual([])
+  })
+
   it('is told what the log says of it', async () => {
     const { collect, provider } = await stage()
     const { lines } = await provider()
