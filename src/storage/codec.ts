@@ -38,16 +38,14 @@ export const integerKey: KeyCodec<number> = {
       throw new RangeError(`a key must be a whole number from 0 to 2^53 - 1, not ${key}`)
     }
     const bytes = new Uint8Array(8)
-    // Two halves: a BigInt costs more than all the rest of a key.
-    const view = new DataView(bytes.buffer)
-    view.setUint32(0, Math.floor(key / 2 ** 32))
-    view.setUint32(4, key % 2 ** 32)
+    // Byte by byte: a BigInt, or a view of the buffer behind, costs more than all the rest of a key.
+    for (let at = 7, left = key; at >= 0; at--, left = Math.floor(left / 256))
+      bytes[at] = left % 256
     return bytes
   },
   decode(bytes) {
     if (bytes.length !== 8) throw new RangeError(`a number takes 8 bytes, not ${bytes.length}`)
-    const view = new DataView(bytes.buffer, bytes.byteOffset)
-    const key = view.getUint32(0) * 2 ** 32 + view.getUint32(4)
+    const key = bytes.reduce((number, byte) => number * 256 + byte, 0)
     if (!Number.isSafeInteger(key)) throw new RangeError('a number above 2^53 - 1')
     return key
   },
