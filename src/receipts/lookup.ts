@@ -127,7 +127,7 @@ export class ReceiptLookup implements Receipts {
     digest: Uint8Array | undefined,
   ): Promise<ReceiptView> {
     const execution = await this.#entryView(found, body)
-    const routing = await this.#routingOf(found.sealed.cid)
+    const routing = await this.#routingOf(found.sealed.cid, body.coordinator)
     const more = { createdAt: found.sealed.entry.at, execution, ...(routing && { routing }) }
     const open = openReceiptOf(body)
     if (digest === undefined || !sameBytes(openDigest(open), digest)) {
@@ -156,15 +156,18 @@ export class ReceiptLookup implements Receipts {
     return { ...this.#receiptView(receipt, 'final'), createdAt, ...(routing && { routing }) }
   }
 
-  /** What its coordinator says of it: the one that the entry itself names first. */
-  async #routingOf(execution: Cid): Promise<EntryView<Routing> | undefined> {
+  /** What its coordinator says of it. Anybody else may say of it what they like: it is not asked. */
+  async #routingOf(
+    execution: Cid,
+    coordinator: Uint8Array,
+  ): Promise<EntryView<Routing> | undefined> {
     const { feeds } = this.#components
     for (const place of await feeds.find('mention', execution.digest)) {
       const row = await feeds.entry(place)
       if (row === undefined) continue
       const sealed = decodeEntry(row.bytes)
       const read = readBody(sealed.entry)
-      if (read?.kind !== 'routing') continue
+      if (read?.kind !== 'routing' || !sameBytes(read.body.coordinator, coordinator)) continue
       const view = await this.#routingEntry({ sealed, place }, read.body)
       if (view !== undefined) return view
     }
