@@ -51,6 +51,7 @@ export class OwnFeed implements Service {
   readonly #listeners = new Set<(batch: Batch) => void>()
   readonly #epochs = new Map<OwnName, OwnEpoch>()
   #isHeld = false
+  #isScheduled = false
   #isStopped = false
 
   constructor(
@@ -106,7 +107,7 @@ export class OwnFeed implements Service {
   async append(entries: readonly SealedEntry[], options: AppendOptions): Promise<Place[]> {
     if (this.#isStopped) throw new StorageClosedError()
     const places = this.#queue.push(entries, options)
-    if (this.#queue.length === 1) this.#schedule()
+    this.#schedule()
     return places
   }
 
@@ -133,10 +134,17 @@ export class OwnFeed implements Service {
     }
   }
 
+  /** One flush waits at a time: it takes all that came until its turn. */
   #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
     this.#serial
-      .run(() => this.#flush())
+      .run(() => {
+        this.#isScheduled = false
+        return this.#flush()
+      })
       .catch((error: unknown) => {
+        this.#isScheduled = false
         for (const append of this.#queue.takeAll()) append.reject(error)
       })
   }

@@ -34,6 +34,16 @@ describe('an append', () => {
     expect(proof && stands(note(2), 1, proof)).toBe(true)
   })
 
+  it('is taken also when others never stop coming', async () => {
+    const { own, backend } = await withRoom()
+    const writer = async (first: number) => {
+      for (let n = 0; n < 20; n++) await own.append([note(first + n)], shown)
+    }
+    await Promise.all(Array.from({ length: 50 }, (_, at) => writer(100 * at)))
+    // No write for nothing: each takes all that waits.
+    expect(backend.writes.length).toBeLessThanOrEqual(50)
+  })
+
   it('waits for the fsync, and so does its head; what comes meanwhile shares the next', async () => {
     const peer = await withRoom()
     const { own, feeds, backend } = peer
