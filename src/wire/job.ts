@@ -17,6 +17,8 @@ export interface Job {
 export interface Origin {
   /** `req_…`; of its hash only do others ever hear. */
   requestId: string
+  /** Whose request: never told to anybody else. */
+  account: string
   /** As in `/v1/chat/completions`. */
   endpoint: string
 }

@@ -204,6 +204,7 @@ describe('what goes down to the engine', () => {
       cacheScope: 'acct_1',
       origin: {
         requestId: expect.stringMatching(/^req_\w{26}$/),
+        account: 'acct_1',
         endpoint: '/v1/chat/completions',
       },
       work: {

@@ -25,7 +25,10 @@ async function entriesOf({ bodies }: { bodies: () => Promise<{ kind: string; bod
 describe('an answer of this machine', () => {
   it('is in the log, done and judged, before its end goes up', async () => {
     const { coordinator, proof, identity } = await stage()
-    const job = jobOf({ model: 'test-chat', origin: { requestId: 'req_1', endpoint: '/v1/x' } })
+    const job = jobOf({
+      model: 'test-chat',
+      origin: { requestId: 'req_1', account: 'acct_1', endpoint: '/v1/x' },
+    })
     for await (const chunk of coordinator.generate(job, new AbortController())) {
       if (chunk.type !== 'done') expect(await entriesOf(proof)).toEqual([])
       else expect(await entriesOf(proof)).toEqual(['execution', 'routing'])

@@ -61,10 +61,12 @@ export function toJob<W extends Work>(
   work: W,
   { clock, random }: GenerationComponents,
 ): Job {
-  const cacheScope = request.principal.account
+  const { account } = request.principal
   const wishes = toWishes(request.body)
-  const origin = { requestId: request.id, endpoint: endpointOf(request.routeOptions.url) }
-  const job = { id: newId('job', clock, random), model: model.name, work, cacheScope, origin }
+  const endpoint = endpointOf(request.routeOptions.url)
+  const origin = { requestId: request.id, account, endpoint }
+  const id = newId('job', clock, random)
+  const job = { id, model: model.name, work, cacheScope: account, origin }
   return wishes === undefined ? job : { ...job, wishes }
 }
 
