@@ -47,6 +47,7 @@ import { OwnFeed } from './receipts/feeds/own-feed.ts'
 import { HeldEntries } from './receipts/held.ts'
 import { LiveReceipts } from './receipts/live.ts'
 import { ReceiptLookup } from './receipts/lookup.ts'
+import { RequestIndex } from './receipts/requests.ts'
 import { openStore, type Store } from './storage/store.ts'
 import { version } from './version.ts'
 import type { ModelLoad } from './wire/status.ts'
@@ -142,6 +143,7 @@ interface Proof {
   log: OwnFeed
   live: LiveReceipts
   held: HeldEntries
+  requests: RequestIndex
   receipts: ReceiptLookup
 }
 
@@ -155,8 +157,9 @@ function buildProof(ground: Ground): Proof {
   const log = new OwnFeed({ ...ground, feeds, publicKey, signing, verify })
   const live = new LiveReceipts(ground)
   const held = new HeldEntries(ground)
+  const requests = new RequestIndex(ground)
   const receipts = new ReceiptLookup({ feeds, live, held, verify }, { network })
-  return { feeds, log, live, held, receipts }
+  return { feeds, log, live, held, requests, receipts }
 }
 
 /** What makes a single peer one of a network. */

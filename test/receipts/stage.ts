@@ -8,6 +8,7 @@ import { OwnFeed } from '../../src/receipts/feeds/own-feed.ts'
 import { HeldEntries } from '../../src/receipts/held.ts'
 import { LiveReceipts } from '../../src/receipts/live.ts'
 import { ReceiptLookup } from '../../src/receipts/lookup.ts'
+import { RequestIndex } from '../../src/receipts/requests.ts'
 import { MemoryBackend } from '../../src/storage/memory-backend.ts'
 import { openStoreOn } from '../../src/storage/store.ts'
 import { type Body, decodeEntry, readBody } from '../../src/wire/entry.ts'
@@ -35,9 +36,10 @@ export async function proofStage({ clock, identity, network }: ProofStage) {
   await log.start()
   const live = new LiveReceipts({ clock })
   const held = new HeldEntries({ store })
+  const requests = new RequestIndex({ store })
   const receipts = new ReceiptLookup({ feeds, live, held, verify }, { network })
   return {
-    ...{ store, verify, feeds, log, live, held, receipts },
+    ...{ store, verify, feeds, log, live, held, requests, receipts },
 
     /** What the own log says, from its beginning. */
     async bodies(): Promise<Body[]> {
