@@ -36,6 +36,17 @@ export interface Network {
   fault(peerId: string, action: PeerAction, reason: string): void
 
   /**
+   * Tells whoever listens to `topic`, such as `log/1`; this peer need not listen itself. Best effort:
+   * perhaps nobody hears it. 1 to FRAME_BYTES_MAX bytes, not copied, so not to be changed any more.
+   */
+  publish(topic: string, message: Uint8Array): Promise<void>
+  /**
+   * Listens to `topic`, once at a time; before `start`, from then on. What others say there goes to
+   * `check`, and what that keeps is passed on. Returns how to end that.
+   */
+  subscribe(topic: string, check: MessageCheck): () => void
+
+  /**
    * Tells the DHT that this peer has what `key` names, any bytes, from then on until a restart.
    * Everything that needs the DHT fails with `alone` while no peer is connected.
    */
@@ -94,6 +105,20 @@ export interface FrameStream {
   /** Aborted when the stream has ended in any way. */
   readonly ended: AbortSignal
 }
+
+/** What another peer has published. */
+export interface TopicMessage {
+  /** Who has signed it: not always whom it came from. */
+  readonly from: string
+  readonly data: Uint8Array
+}
+
+/**
+ * Takes a message, and says whether it is passed on. An error with an action is a fault of the
+ * neighbour that passed it on: only for what each peer would see in it, whatever it knows. With any
+ * other error, and where too many are being checked or one takes too long, it is ignored.
+ */
+export type MessageCheck = (message: TopicMessage, options: Wait) => Promise<'keep' | 'ignore'>
 
 export type StreamHandler = (stream: FrameStream) => Promise<void>
 

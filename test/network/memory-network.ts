@@ -3,6 +3,7 @@ import type {
   ConnectionEvent,
   FrameStream,
   HandlerLimits,
+  MessageCheck,
   Network,
   NetworkStatus,
   PeerHint,
@@ -10,6 +11,7 @@ import type {
   StreamHandler,
   Wait,
 } from '../../src/network/network.ts'
+import { MemoryGossip } from './memory-gossip.ts'
 import type { MemoryHub } from './memory-hub.ts'
 import { MemoryStream } from './memory-stream.ts'
 
@@ -46,6 +48,7 @@ export class MemoryNetwork implements Network {
   readonly #streamsNow = new Map<string, number>()
   /** Kind and peer → the highest sequence of its records that was seen. */
   readonly #newest = new Map<string, number>()
+  readonly #gossip: MemoryGossip
   #running = false
 
   constructor(hub: MemoryHub, peerId: string, address: string, options: MemoryNetworkOptions) {
@@ -53,6 +56,17 @@ export class MemoryNetwork implements Network {
     this.#hub = hub
     this.#address = address
     this.#records = options.records ?? {}
+    this.#gossip = new MemoryGossip({
+      peerId,
+      neighbours: () => this.connected(),
+      carry: (to, task) => {
+        hub.carry(peerId, to, () => {
+          const there = this.isConnected(to) ? hub.running(to) : undefined
+          if (there !== undefined) task(there.#gossip)
+        })
+      },
+      blame: (neighbour, { action = 'ignore', code }) => this.fault(neighbour, action, code),
+    })
   }
 
   status(): NetworkStatus {
@@ -76,6 +90,7 @@ export class MemoryNetwork implements Network {
   /** What the end of the process does: connections close, nothing is said. */
   die(): void {
     this.#running = false
+    this.#gossip.stop()
     for (const peerId of [...this.#connections.keys()]) this.#hangUp(peerId)
   }
 
@@ -153,6 +168,15 @@ export class MemoryNetwork implements Network {
     if (action !== 'disconnect') return
     this.#banned.add(peerId)
     this.#hangUp(peerId)
+  }
+
+  async publish(topic: string, message: Uint8Array): Promise<void> {
+    this.#assertRunning()
+    this.#gossip.publish(topic, message)
+  }
+
+  subscribe(topic: string, check: MessageCheck): () => void {
+    return this.#gossip.subscribe(topic, check)
   }
 
   async provide(key: Uint8Array, { signal }: Wait): Promise<void> {

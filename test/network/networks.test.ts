@@ -15,7 +15,8 @@ test('networks share no protocol, and a peer of another one is sent away', async
   expect(ofOne).toContain('/pinaivu/one/meshsub/1.2.0')
   expect(ofOne.every((id) => id.startsWith('/pinaivu/one/'))).toBe(true)
   expect(ofOther.every((id) => id.startsWith('/pinaivu/other/'))).toBe(true)
-  expect(one.topic('log/1')).not.toBe(other.topic('log/1'))
+  one.subscribe('log/1', async () => 'keep')
+  expect(one.node.services.pubsub.getTopics()).toEqual(['/pinaivu/one/log/1'])
 
   const warnings = () => lines.filter((line) => line.level === 'warn')
   await eventually(() => warnings().length > 0)

@@ -7,6 +7,7 @@ import type {
   ConnectionEvent,
   FrameStream,
   HandlerLimits,
+  MessageCheck,
   Network,
   NetworkStatus,
   PeerHint,
@@ -17,6 +18,7 @@ import type {
 import { checkBootstrap, checkListen, checkNetworkName, type Door } from './addresses.ts'
 import type { BanStore } from './bans.ts'
 import { Conduct } from './conduct.ts'
+import { checkFrame } from './frame-codec.ts'
 import type { HostNode } from './libp2p-node.ts'
 import { listenError } from './listen-error.ts'
 import { Records } from './records.ts'
@@ -70,6 +72,8 @@ export class Libp2pHost implements Network {
   readonly #conduct: Conduct
   readonly #records: Records
   readonly #handlers = new Map<string, Handling>()
+  /** By topic. */
+  readonly #checks = new Map<string, MessageCheck>()
   readonly #listeners = new Set<(event: ConnectionEvent) => void>()
   #session: Session | undefined
 
@@ -106,11 +110,6 @@ export class Libp2pHost implements Network {
     return this.#running().node
   }
 
-  /** The name that a topic has on the wire. */
-  topic(name: string): string {
-    return `/pinaivu/${this.#options.network}/${name}`
-  }
-
   /** Listens; joining goes on in the background and never fails a start. */
   async start({ signal }: Wait): Promise<void> {
     const { identity, logger } = this.#components
@@ -126,7 +125,8 @@ export class Libp2pHost implements Network {
         peerId: identity.peerId,
         listen: this.#listen,
         network,
-        topics: topics.map((name) => this.topic(name)),
+        topics,
+        checks: this.#checks,
         records: this.#records,
         version,
         mdns,
@@ -210,6 +210,27 @@ export class Libp2pHost implements Network {
     this.#conduct.fault(peerId, action, reason)
   }
 
+  async publish(topic: string, message: Uint8Array): Promise<void> {
+    this.#assertTopic(topic)
+    checkFrame(message)
+    await this.#running().topics.publish(topic, message)
+  }
+
+  subscribe(topic: string, check: MessageCheck): () => void {
+    this.#assertTopic(topic)
+    if (this.#checks.has(topic)) {
+      throw new PeerError('already_subscribed', `Somebody listens to ${topic} already.`)
+    }
+    const own: MessageCheck = (message, wait) => check(message, wait)
+    this.#checks.set(topic, own)
+    this.#session?.topics.listen(topic)
+    return () => {
+      if (this.#checks.get(topic) !== own) return
+      this.#checks.delete(topic)
+      this.#session?.topics.leave(topic)
+    }
+  }
+
   async provide(key: Uint8Array, wait: Wait): Promise<void> {
     await this.#running().dht.provide(key, wait)
   }
@@ -232,6 +253,11 @@ export class Libp2pHost implements Network {
 
   async findPeer(peerId: string, wait: Wait): Promise<string[]> {
     return await this.#running().dht.findPeer(peerId, wait)
+  }
+
+  #assertTopic(topic: string): void {
+    if (this.#options.topics.includes(topic)) return
+    throw new PeerError('unknown_topic', `This network has no topic ${topic}.`)
   }
 
   #running(): Session {

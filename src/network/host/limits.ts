@@ -138,6 +138,14 @@ export const gossipLimits = {
   messages: { perSecond: 256, burst: 512 },
   /** Some dozen full batches of the log a second; what is valid is kept for five seconds. */
   bytes: { perSecond: 2 * 1024 * 1024, burst: 4 * 1024 * 1024 },
+  /**
+   * Messages being checked at once, which may wait for the disk; with what they hold, 4 MiB. More are
+   * let go: whoever listens to a topic has another way to what it missed.
+   */
+  checksMax: 64,
+  /** So that no neighbour keeps the others' messages away. */
+  checksPerPeerMax: 16,
+  checkMs: 5_000,
   /** Peer exchange is off: peers are found through the DHT, where a claim is checked by dialling. */
   peerInfosMax: 0,
 } as const

@@ -5,7 +5,7 @@ import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Metrics } from '../../base/metrics.ts'
 import type { Random } from '../../base/random.ts'
-import type { ConnectionEvent, Wait } from '../network.ts'
+import type { ConnectionEvent, MessageCheck, Wait } from '../network.ts'
 import type { Door } from './addresses.ts'
 import type { Conduct } from './conduct.ts'
 import { Connections } from './connections.ts'
@@ -19,6 +19,7 @@ import { connectionLimits } from './limits.ts'
 import { ping } from './ping.ts'
 import { Places } from './places.ts'
 import { type Handling, Streams } from './streams.ts'
+import { Topics } from './topics.ts'
 
 /** A LAN party: more peers than that are found through the DHT. */
 const LAN_PEERS_MAX = 32
@@ -36,7 +37,10 @@ export interface SessionComponents {
 
 type Own = 'isBanned' | 'standing' | 'gossipGate' | 'caution'
 
-export interface SessionOptions extends Omit<NodeOptions, Own> {
+export interface SessionOptions extends Omit<NodeOptions, Own | 'topics'> {
+  /** Names of topics, without the network's prefix. */
+  topics: readonly string[]
+  checks: ReadonlyMap<string, MessageCheck>
   mdns: boolean
   doors: readonly Door[]
   handlers: ReadonlyMap<string, Handling>
@@ -54,6 +58,7 @@ export class Session {
   readonly connections: Connections
   readonly streams: Streams
   readonly dht: Dht
+  readonly topics: Topics
   readonly #components: SessionComponents
   readonly #options: SessionOptions
   readonly #places: Places
@@ -84,8 +89,12 @@ export class Session {
     })
     const { connections } = this
     const { network, peerId } = options
-    const prefix = `/pinaivu/${network}/`
+    const prefix = prefixOf(network)
     this.streams = new Streams({ ...components, connections, places }, prefix)
+    this.topics = new Topics(
+      { ...components, pubsub: node.services.pubsub },
+      { prefix, checks: options.checks },
+    )
     this.dht = new Dht({
       ...components,
       kad: node.services.dht,
@@ -108,6 +117,7 @@ export class Session {
     const caution = new DialCaution({ clock, isExcepted })
     const node = await createNode({
       ...options,
+      topics: options.topics.map((topic) => prefixOf(options.network) + topic),
       isBanned: (peerId) => conduct.isBanned(peerId),
       standing: (peerId) => conduct.standing(peerId),
       gossipGate: new GossipGate(components),
@@ -120,6 +130,7 @@ export class Session {
     const { handlers } = this.#options
     for (const [protocol, handling] of handlers) await this.streams.handle(protocol, handling)
     await this.node.start()
+    this.topics.start()
     await this.#lan?.start()
   }
 
@@ -154,6 +165,7 @@ export class Session {
   async stop(): Promise<void> {
     this.#stopped.abort()
     this.#places.stop()
+    this.topics.stop()
     await Promise.all([this.node.stop(), this.#joining, this.#lan?.stop()])
   }
 
@@ -171,4 +183,9 @@ export class Session {
       this.#lanDials--
     }
   }
+}
+
+/** Of every protocol and topic on the wire. */
+function prefixOf(network: string): string {
+  return `/pinaivu/${network}/`
 }
