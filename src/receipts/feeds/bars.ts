@@ -17,14 +17,27 @@ export interface BarsComponents {
   serial: Serial
 }
 
+/** A peer that is barred from now on. */
+export interface BarNews {
+  author: Uint8Array
+  proof: Equivocation
+}
+
 /** Authors that signed two histories of one log, each with the proof of it, for good. */
 export class Bars {
   readonly #parts: BarsComponents
   readonly #barredMax: number
+  readonly #listeners = new Set<(news: BarNews) => void>()
 
   constructor(parts: BarsComponents, { barredMax }: { barredMax: number }) {
     this.#parts = parts
     this.#barredMax = barredMax
+  }
+
+  /** Hears of each author that is barred from then on, once, wherever the proof came from. */
+  onNews(listener: (news: BarNews) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   async has(author: Uint8Array): Promise<boolean> {
@@ -56,6 +69,7 @@ export class Bars {
     const batch = store.batch().put(feeds.tables.barred, author, proof)
     await totals.write(batch, { barred: 1 }, (rows) => store.commit(rows))
     logger.warn('a peer signed two histories of its log and is barred', { peer: peerIdOf(author) })
+    for (const listener of this.#listeners) listener({ author, proof })
     return true
   }
 }

@@ -27,6 +27,13 @@ export interface NewEntries {
   entries: readonly SealedEntry[]
 }
 
+/** What may be shown of a feed from now on. */
+export interface HeadChange {
+  feed: FeedId
+  /** The head, and the entries that came with it. Undefined where none is shown any more. */
+  batch: Batch | undefined
+}
+
 /** A feed that may be shown. */
 export interface FeedHead {
   feed: FeedId
@@ -57,6 +64,7 @@ export class FeedStore {
   readonly tables: FeedTables
   readonly #own = new Map<string, Visibility>()
   readonly #listeners = new Set<(arrived: NewEntries) => void>()
+  readonly #headListeners = new Set<(change: HeadChange) => void>()
 
   constructor({ store }: { store: Store }) {
     this.tables = feedTables(store)
@@ -64,12 +72,16 @@ export class FeedStore {
 
   /** Says which feeds are this peer's to write, and what of them others may see. */
   setOwn(feed: FeedId, visibility: Visibility): void {
-    this.#own.set(feedName(feed), visibility)
+    const name = feedName(feed)
+    const isNews = this.#own.get(name) !== visibility
+    this.#own.set(name, visibility)
+    if (isNews && visibility !== 'shown') this.tellHead({ feed, batch: undefined })
   }
 
-  /** From here on it is like anybody's. */
-  giveUp(feed: FeedId): void {
+  /** From here on it is like anybody's, with this head. */
+  giveUp(feed: FeedId, head: Signed | undefined): void {
     this.#own.delete(feedName(feed))
+    if (head !== undefined) this.tellHead({ feed, batch: headAlone(head) })
   }
 
   isOwn(feed: FeedId): boolean {
@@ -206,6 +218,16 @@ export class FeedStore {
     for (const listener of this.#listeners) listener(arrived)
   }
 
+  /** Hears of each head that may be shown from then on, and of feeds that may not be any more. */
+  onHead(listener: (change: HeadChange) => void): () => void {
+    this.#headListeners.add(listener)
+    return () => this.#headListeners.delete(listener)
+  }
+
+  tellHead(change: HeadChange): void {
+    for (const listener of this.#headListeners) listener(change)
+  }
+
   /** Throws `log_pruned` where one of them is gone. */
   async #nodes(feed: FeedId, row: FeedRow, nodes: readonly NodeRef[]): Promise<Uint8Array[]> {
     const hashes = await readNodes(nodes, (tiles) => this.#tiles(feed, tiles), row.base)
@@ -237,3 +259,12 @@ export class FeedStore {
     return (this.#own.get(feedName(feed)) ?? 'shown') === 'shown'
   }
 }
+
+/** Whoever wants the entries under it asks for them. */
+export const headAlone = (head: Signed): Batch => ({
+  head,
+  first: readHead(head).size,
+  entries: [],
+  path: [],
+  peaks: [],
+})

@@ -207,6 +207,7 @@ export class Intake {
     // What is lost in a crash of the machine is somewhere else as well.
     await this.#totals.write(batch, change, (rows) => this.#store.write(rows))
     this.#feeds.tell({ feed, first: open.first, entries: open.entries })
+    if (next.head === open.signed) this.#feeds.tellHead({ feed, batch: batchOf(open) })
     return resultOf(feed, next, open.entries.length)
   }
 
@@ -299,6 +300,15 @@ function rowAfter(
     ...(newest && { target: newest }),
   }
 }
+
+/** Of entries that end with their head. */
+const batchOf = ({ signed: head, first, entries }: OpenBatch): Batch => ({
+  head,
+  first,
+  entries: entries.map(({ bytes }) => bytes),
+  path: [],
+  peaks: [],
+})
 
 const sizeOf = (head: Signed | undefined): number => (head === undefined ? 0 : readHead(head).size)
 

@@ -12,7 +12,7 @@ import { sameBytes } from '../../wire/octets.ts'
 import type { Signing, Verify } from '../../wire/signed.ts'
 import { type Append, type AppendLimits, type AppendOptions, AppendQueue } from './append-queue.ts'
 import type { FeedId, Place } from './feed-id.ts'
-import type { FeedStore } from './feed-store.ts'
+import { type FeedStore, headAlone } from './feed-store.ts'
 import { loadEpoch, type OwnEpoch, type OwnName, ownNames, putOwn, shownSize } from './own-epoch.ts'
 import { beginMove, type MoveParts, moveOn } from './own-move.ts'
 import { putPruned } from './prune.ts'
@@ -222,13 +222,12 @@ export class OwnFeed implements Service {
   async #show(): Promise<void> {
     const { feeds } = this.#parts
     const epoch = this.#epoch('public')
-    const { head, size } = epoch.row
+    const { head } = epoch.row
     const own = { ...epoch.own, ...(head && { shown: head }) }
     if (head !== undefined) await feeds.tables.own.put('public', own)
     this.#isHeld = false
     this.#adopt({ ...epoch, own })
-    // Whoever wants the entries under it asks for them.
-    if (head !== undefined) this.#tell({ head, first: size, entries: [], path: [], peaks: [] })
+    if (head !== undefined) this.#tell(headAlone(head))
   }
 
   async #prune(before: number): Promise<boolean> {
@@ -257,6 +256,7 @@ export class OwnFeed implements Service {
   }
 
   #tell(batch: Batch): void {
+    this.#parts.feeds.tellHead({ feed: this.feed, batch })
     for (const listener of this.#listeners) listener(batch)
   }
 }

@@ -55,7 +55,7 @@ export async function moveOn(parts: MoveParts, epoch: OwnEpoch): Promise<OwnEpoc
     rows.put(feeds.tables.feeds, feed, { ...row, size })
     rows.put(feeds.tables.own, epoch.name, own)
     await store.commit(rows)
-    feeds.giveUp(feed)
+    feeds.giveUp(feed, row.head)
     return { ...epoch, own }
   }
   const moved = entries.map(({ sealed }) => sealed)
