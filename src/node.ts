@@ -12,7 +12,7 @@ import { modelRoutes } from './api/openai/models.ts'
 import { openApiRoutes } from './api/openapi.ts'
 import { pageRoutes } from './api/page.ts'
 import { logRoutes } from './api/receipts/log.ts'
-import { receiptRoutes } from './api/receipts/receipts.ts'
+import { receiptRoutes, routingReceiptRoutes } from './api/receipts/receipts.ts'
 import { mounted } from './api/route.ts'
 import { HttpServer } from './api/server.ts'
 import { type Clock, systemClock } from './base/clock.ts'
@@ -158,7 +158,7 @@ function buildProof(ground: Ground): Proof {
   const live = new LiveReceipts(ground)
   const held = new HeldEntries(ground)
   const requests = new RequestIndex(ground)
-  const receipts = new ReceiptLookup({ feeds, live, held, verify }, { network })
+  const receipts = new ReceiptLookup({ feeds, live, held, requests, verify }, { network })
   return { feeds, log, live, held, requests, receipts }
 }
 
@@ -235,11 +235,16 @@ async function buildHttp(
   const joins = { network, bootstrap: bootstrap.length, mdns }
   const { coordinator: market, discovery, describe, load } = peers
   const parts = { ...ground, market, receipts, describe, load, directory: discovery.directory }
+  const proving = {
+    ...{ receipts, ofAccounts: receipts, clock: ground.clock },
+    verifying: { network, verify: createVerifyNative() },
+  }
   const openai = [
     chatRoutes(parts),
     completionRoutes(parts),
     embeddingRoutes(parts),
     modelRoutes(parts),
+    routingReceiptRoutes(proving),
   ]
   const routes = [
     // Clients differ in whether the base address they are given ends in /v1.
@@ -247,7 +252,7 @@ async function buildHttp(
     mounted(keyRoutes(parts), '/api/v1'),
     networkRoutes(parts),
     logRoutes({ feeds }),
-    receiptRoutes({ ...parts, verifying: { network, verify: createVerifyNative() } }),
+    receiptRoutes(proving),
     healthRoutes(parts, { version, loopback, joins }),
     openApiRoutes({ version }),
     pageRoutes(),

@@ -45,10 +45,21 @@ export interface ReceiptView {
 
 /** What can be asked of receipts. */
 export interface Receipts {
-  /** By any CID, of a receipt in both spellings or of an entry. Throws `invalid_cid`. */
-  find(cid: string): Promise<ReceiptView | undefined>
+  /**
+   * By any CID, of a receipt in both spellings or of an entry, public ones alone. Throws
+   * `invalid_cid`. Whoever asks other peers for it ends that with the signal.
+   */
+  find(cid: string, options?: { signal?: AbortSignal }): Promise<ReceiptView | undefined>
   /** The newest public ones first; `after`: the CID of the last one of the page before. */
   recent(options: { limit: number; after?: string }): Promise<ReceiptView[]>
   /** Hears of each public one that comes; returns how to end that. */
   onReceipt(listener: (view: ReceiptView) => void): () => void
+}
+
+/** What an account may see of its own requests, whether that was published or not. */
+export interface AccountReceipts {
+  /** Undefined for a request of another account, too. */
+  ofRequest(requestId: string, account: string): Promise<ReceiptView | undefined>
+  /** By any CID. Throws `invalid_cid`. */
+  ofAccount(cid: string, account: string): Promise<ReceiptView | undefined>
 }

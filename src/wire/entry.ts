@@ -130,7 +130,8 @@ export function entryMentions(entry: Entry, digest: Uint8Array): boolean {
   return segmentReceiptsOf(read.body).some((each) => sameBytes(receiptDigest(each), digest))
 }
 
-function tryToReadBody(entry: Entry): Body | undefined {
+/** Undefined also for a body that is not as its kind's should be. */
+export function tryToReadBody(entry: Entry): Body | undefined {
   try {
     return readBody(entry)
   } catch {

@@ -33,11 +33,10 @@ export async function startReceipts(
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    async ofRequest(requestId: string, account: string) {
-      return ofRequest[`${account} ${requestId}`]
-    },
   }
-  const components = { receipts, verifying, clock: systemClock }
+  const own = async (what: string, account: string) => ofRequest[`${account} ${what}`]
+  const ofAccounts = { ofRequest: own, ofAccount: own }
+  const components = { receipts, ofAccounts, verifying, clock: systemClock }
   const { url, server } = await startServer([
     receiptRoutes(components),
     mounted(routingReceiptRoutes(components), '/v1'),

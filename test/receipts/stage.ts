@@ -37,7 +37,7 @@ export async function proofStage({ clock, identity, network }: ProofStage) {
   const live = new LiveReceipts({ clock })
   const held = new HeldEntries({ store })
   const requests = new RequestIndex({ store })
-  const receipts = new ReceiptLookup({ feeds, live, held, verify }, { network })
+  const receipts = new ReceiptLookup({ feeds, live, held, requests, verify }, { network })
   return {
     ...{ store, verify, feeds, log, live, held, requests, receipts },
 

@@ -1,10 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../../base/clock.ts'
 import { PeerError } from '../../base/errors.ts'
-import type { Receipts, ReceiptView } from '../../receipts/view.ts'
+import type { AccountReceipts, Receipts, ReceiptView } from '../../receipts/view.ts'
 import type { Verifying } from '../../wire/signed.ts'
+import { clientSignal } from '../client-signal.ts'
 import type { RouteModule } from '../route.ts'
-import { closed, type Infer, object, optional, string } from '../schema.ts'
+import { anyOf, closed, type Infer, object, optional, string } from '../schema.ts'
 import { checkedCid } from './checked-cid.ts'
 import { ReceiptFeed } from './receipt-feed.ts'
 import { receiptJson } from './receipt-json.ts'
@@ -25,10 +26,7 @@ export interface ReceiptComponents {
 }
 
 export interface RoutingReceiptComponents extends ReceiptComponents {
-  receipts: Receipts & {
-    /** Of a request that this account made through this peer; undefined for any other. */
-    ofRequest(requestId: string, account: string): Promise<ReceiptView | undefined>
-  }
+  ofAccounts: AccountReceipts
 }
 
 const tags = ['Receipts']
@@ -47,6 +45,7 @@ export type RecentQuery = Infer<typeof recentQuery>
 
 /** `GET /v8/receipts/{cid}` and `GET /v8/receipts/recent` */
 export function receiptRoutes(components: ReceiptComponents): RouteModule {
+  const { receipts, verifying } = components
   const feed = new ReceiptFeed(components)
   return (app) => {
     app.get<{ Params: { cid: string } }>(
@@ -60,7 +59,10 @@ export function receiptRoutes(components: ReceiptComponents): RouteModule {
         },
         config: anybody,
       },
-      ({ params }, reply) => sendReceipt(components, params.cid, reply),
+      async ({ params: { cid } }, reply) => {
+        const view = await receipts.find(checkedCid(cid, 'cid'), { signal: clientSignal(reply) })
+        return sendReceipt(view, verifying, reply)
+      },
     )
     app.get<{ Querystring: RecentQuery }>(
       '/v8/receipts/recent',
@@ -79,7 +81,7 @@ export function receiptRoutes(components: ReceiptComponents): RouteModule {
           await feed.follow(request.query, reply, app.closing)
           return reply
         }
-        return listReceipts(components.receipts, request.query)
+        return listReceipts(receipts, request.query)
       },
     )
   }
@@ -87,7 +89,7 @@ export function receiptRoutes(components: ReceiptComponents): RouteModule {
 
 /** `GET /receipts/{request_id}`, and the same by CID; mount it at `/v1`. */
 export function routingReceiptRoutes(components: RoutingReceiptComponents): RouteModule {
-  const { receipts, verifying } = components
+  const { receipts, ofAccounts, verifying } = components
   return (app) => {
     app.get<{ Params: { id: string } }>(
       '/receipts/:id',
@@ -96,13 +98,18 @@ export function routingReceiptRoutes(components: RoutingReceiptComponents): Rout
           summary: "What this peer signed of one of the account's requests",
           tags,
           params: object({ id: string({ description: 'req_…, or any CID as under /v8.' }) }),
-          response: { 200: routingReceiptSchema },
+          response: { 200: anyOf([routingReceiptSchema, receiptSchema]) },
         },
         config: { access: 'receipts:read' },
       },
-      async ({ params: { id }, principal }, reply) => {
-        if (!id.startsWith('req_')) return sendReceipt(components, id, reply)
-        const view = await receipts.ofRequest(id, principal.account)
+      async ({ params: { id }, principal: { account } }, reply) => {
+        if (!id.startsWith('req_')) {
+          const cid = checkedCid(id, 'id')
+          const own = await ofAccounts.ofAccount(cid, account)
+          const view = own ?? (await receipts.find(cid, { signal: clientSignal(reply) }))
+          return sendReceipt(view, verifying, reply)
+        }
+        const view = await ofAccounts.ofRequest(id, account)
         // Who asks for another's request learns no more than who asks for one that never was.
         if (view === undefined || !hasRouting(view)) throw notFound()
         reply.header('cache-control', 'no-store')
@@ -120,12 +127,11 @@ const listOrEvents = {
   },
 }
 
-async function sendReceipt(
-  { receipts, verifying }: Pick<ReceiptComponents, 'receipts' | 'verifying'>,
-  text: string,
+function sendReceipt(
+  view: ReceiptView | undefined,
+  verifying: Verifying,
   reply: FastifyReply,
-): Promise<ReceiptJson> {
-  const view = await receipts.find(checkedCid(text, 'cid'))
+): ReceiptJson {
   if (view === undefined) throw notFound()
   reply.header('cache-control', 'no-store')
   return receiptJson(view, verifying)

@@ -1,5 +1,5 @@
 import type { VerifyLater } from '../../identity/verify-native.ts'
-import { type Body, type Entry, readBody, type SealedEntry } from '../../wire/entry.ts'
+import { type SealedEntry, tryToReadBody } from '../../wire/entry.ts'
 import { openReceiptOf } from '../../wire/execution.ts'
 import { sameBytes } from '../../wire/octets.ts'
 import { openDigest, type Receipt, receiptDigest } from '../../wire/receipt.ts'
@@ -59,7 +59,7 @@ function readingOf({ entry, cid }: SealedEntry, author: Uint8Array) {
     claims.push({ receipt, finding: { find: 'receipt', digest: receiptDigest(receipt), rank } })
   }
 
-  const read = readable(entry)
+  const read = tryToReadBody(entry)
   if (read?.kind === 'execution') {
     const open = openReceiptOf(read.body)
     claim(read.body.receipt)
@@ -77,13 +77,4 @@ function readingOf({ entry, cid }: SealedEntry, author: Uint8Array) {
     }
   }
   return { sure, claims }
-}
-
-/** Undefined for kinds of a newer version, and for bodies that are not as their kind's should be. */
-function readable(entry: Entry): Body | undefined {
-  try {
-    return readBody(entry)
-  } catch {
-    return undefined
-  }
 }

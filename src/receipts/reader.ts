@@ -1,0 +1,235 @@
+import { type Cid, parseCid, rawCid, ryv1Cid } from '../wire/cid.ts'
+import { decodeEntry, type SealedEntry, tryToReadBody } from '../wire/entry.ts'
+import { type Execution, openReceiptOf, segmentReceiptsOf } from '../wire/execution.ts'
+import { sameBytes } from '../wire/octets.ts'
+import { peerIdOf } from '../wire/peer-id.ts'
+import {
+  type OpenReceipt,
+  openDigest,
+  openPayload,
+  openReceiptHolds,
+  type Receipt,
+  receiptDigest,
+  receiptHolds,
+  receiptPayload,
+} from '../wire/receipt.ts'
+import { type Routing, routingHolds } from '../wire/routing.ts'
+import type { Verifying } from '../wire/signed.ts'
+import type { OpenFound } from '../wire/sync.ts'
+import type { Place } from './feeds/feed-id.ts'
+import type { FeedStore } from './feeds/feed-store.ts'
+import type { Find } from './feeds/keys.ts'
+import type { HeldEntries } from './held.ts'
+import type { Live, LiveReceipts } from './live.ts'
+import type { EntryView, ReceiptView } from './view.ts'
+
+export interface ReaderComponents {
+  feeds: Pick<FeedStore, 'find' | 'entry' | 'prove'>
+  live: Pick<LiveReceipts, 'get'>
+  held: Pick<HeldEntries, 'entry' | 'find'>
+  verifying: Verifying
+}
+
+/** An entry of a log. */
+interface Found {
+  sealed: SealedEntry
+  /** Where it stands; of one that came with an answer, nobody here knows. */
+  place?: Place
+  /** Of one that is not here: what another peer proved of it. */
+  elsewhere?: OpenFound
+}
+
+/** Puts together what is here of a receipt. */
+export class ReceiptReader {
+  readonly #components: ReaderComponents
+  readonly #withPrivate: boolean
+
+  /** `withPrivate`: also what this peer shows to nobody but who had it done. */
+  constructor(components: ReaderComponents, { withPrivate }: { withPrivate: boolean }) {
+    this.#components = components
+    this.#withPrivate = withPrivate
+  }
+
+  async byCid(cid: Cid): Promise<ReceiptView | undefined> {
+    return cid.kind === 'entry' ? await this.#byEntry(cid) : await this.#byReceipt(cid.digest)
+  }
+
+  /** Of the receipt that an entry is about. */
+  async at(place: Place): Promise<ReceiptView | undefined> {
+    const found = await this.#foundAt(place)
+    return found && (await this.#view(found))
+  }
+
+  /** The same of an entry that another peer has, or of the receipt with this CID in it. */
+  async elsewhere(found: OpenFound, { kind, digest }: Cid): Promise<ReceiptView | undefined> {
+    const asked = kind === 'receipt' ? digest : undefined
+    return await this.#view({ sealed: found, elsewhere: found }, asked)
+  }
+
+  /** An open receipt that another peer has. */
+  openElsewhere(open: OpenReceipt, at: number): ReceiptView {
+    return { ...this.#openView(open), createdAt: at }
+  }
+
+  find(find: Find, digest: Uint8Array, limit?: number): Promise<Place[]> {
+    const withPrivate = this.#withPrivate
+    return this.#components.feeds.find(find, digest, { withPrivate, ...(limit && { limit }) })
+  }
+
+  async #byReceipt(digest: Uint8Array): Promise<ReceiptView | undefined> {
+    const found = await this.#holding(digest)
+    if (found !== undefined) return await this.#view(found, digest)
+    const now = this.#components.live.get(digest)
+    if (now === undefined) return undefined
+    // A segment is found by what it is a segment of.
+    const { finalCid } = now
+    const whole =
+      finalCid === undefined ? undefined : await this.#holding(parseCid(finalCid).digest)
+    const view = whole && (await this.#view(whole, digest))
+    return view?.cid === ryv1Cid(digest) ? view : this.#liveView(now)
+  }
+
+  async #byEntry({ digest }: Cid): Promise<ReceiptView | undefined> {
+    const [place] = await this.find('entry', digest, 1)
+    if (place !== undefined) return await this.at(place)
+    const sealed = await this.#components.held.entry(digest)
+    return sealed && (await this.#isShown(sealed)) ? await this.#view({ sealed }) : undefined
+  }
+
+  /** The entry with this receipt, or open receipt, in it. */
+  async #holding(digest: Uint8Array): Promise<Found | undefined> {
+    const [place] = await this.find('receipt', digest, 1)
+    if (place !== undefined) return await this.#foundAt(place)
+    const [opened] = await this.find('open', digest, 1)
+    if (opened !== undefined) return await this.#foundAt(opened)
+    const sealed = await this.#components.held.find(digest)
+    return sealed && (await this.#isShown(sealed)) ? { sealed } : undefined
+  }
+
+  async #foundAt(place: Place): Promise<Found | undefined> {
+    const row = await this.#components.feeds.entry(place)
+    return row && { sealed: decodeEntry(row.bytes), place }
+  }
+
+  /** What came with an answer is as public as what this peer says of it. */
+  async #isShown({ cid }: SealedEntry): Promise<boolean> {
+    return (await this.find('mention', cid.digest, 1)).length > 0
+  }
+
+  /** Of the receipt with this digest in an entry, or of the one that it is about. */
+  async #view(found: Found, digest?: Uint8Array): Promise<ReceiptView | undefined> {
+    const read = tryToReadBody(found.sealed.entry)
+    if (read?.kind === 'execution') return await this.#executionView(found, read.body, digest)
+    if (read?.kind === 'routing') return await this.#routingView(found, read.body, digest)
+    return undefined
+  }
+
+  async #executionView(
+    found: Found,
+    body: Execution,
+    digest: Uint8Array | undefined,
+  ): Promise<ReceiptView> {
+    const execution = await this.#entryView(found, body)
+    const routing = await this.#routingOf(found.sealed.cid, body.coordinator)
+    const more = { createdAt: found.sealed.entry.at, execution, ...(routing && { routing }) }
+    const finalCid = ryv1Cid(receiptDigest(body.receipt))
+    const open = openReceiptOf(body)
+    const isAsked = (each: Uint8Array) => digest !== undefined && sameBytes(each, digest)
+    if (isAsked(openDigest(open))) return { ...this.#openView(open), ...more, finalCid }
+    const segment = segmentReceiptsOf(body).find((each) => isAsked(receiptDigest(each)))
+    if (segment !== undefined)
+      return { ...this.#receiptView(segment, 'segment'), ...more, finalCid }
+    return { ...this.#receiptView(body.receipt, 'final'), ...more }
+  }
+
+  async #routingView(
+    found: Found,
+    body: Routing,
+    digest: Uint8Array | undefined,
+  ): Promise<ReceiptView | undefined> {
+    const { whole, parts } = body
+    const receipts = [whole, ...parts.map(({ receipt }) => receipt)].filter((each) => each)
+    const receipt = receipts.find(
+      (each) => each && (digest === undefined || sameBytes(receiptDigest(each), digest)),
+    )
+    const routing = await this.#routingEntry(found, body)
+    const more = routing && { routing }
+    if (receipt === undefined) {
+      const [part] = parts
+      const view = part?.execution && (await this.#byEntry(part.execution))
+      return view && { ...view, ...more }
+    }
+    const createdAt = found.sealed.entry.at
+    return { ...this.#receiptView(receipt, 'final'), createdAt, ...more }
+  }
+
+  /** What its coordinator says of it. Anybody else may say of it what they like: it is not asked. */
+  async #routingOf(
+    execution: Cid,
+    coordinator: Uint8Array,
+  ): Promise<EntryView<Routing> | undefined> {
+    for (const place of await this.find('mention', execution.digest)) {
+      const found = await this.#foundAt(place)
+      const read = found && tryToReadBody(found.sealed.entry)
+      if (read?.kind !== 'routing' || !sameBytes(read.body.coordinator, coordinator)) continue
+      const view = found && (await this.#routingEntry(found, read.body))
+      if (view !== undefined) return view
+    }
+    return undefined
+  }
+
+  /** Undefined for one that its coordinator did not sign. */
+  async #routingEntry(found: Found, body: Routing): Promise<EntryView<Routing> | undefined> {
+    if (!routingHolds(found.sealed.entry.body, this.#components.verifying)) return undefined
+    return await this.#entryView(found, body)
+  }
+
+  async #entryView<Body>(found: Found, body: Body): Promise<EntryView<Body>> {
+    const { sealed, place, elsewhere } = found
+    const { cid, bytes, entry } = sealed
+    const view = { cid: cid.toString(), bytes, at: entry.at, body }
+    if (elsewhere !== undefined) {
+      const { index, signed: head, path } = elsewhere
+      return { ...view, index, proof: { head, path } }
+    }
+    if (place === undefined) return view
+    const proof = await this.#components.feeds.prove(place)
+    return { ...view, index: place.index, ...(proof && { proof }) }
+  }
+
+  #liveView({ at, open, receipt, finalCid }: Live): ReceiptView | undefined {
+    const signed = open ? this.#openView(open) : receipt && this.#receiptView(receipt, 'segment')
+    return signed && { ...signed, createdAt: at, ...(finalCid && { finalCid }) }
+  }
+
+  #receiptView(receipt: Receipt, status: ReceiptView['status']) {
+    const digest = receiptDigest(receipt)
+    return {
+      status,
+      ...namesOf(digest, receipt),
+      payload: receiptPayload(receipt),
+      verified: receiptHolds(receipt, this.#components.verifying.verify),
+      receipt,
+    }
+  }
+
+  #openView(open: OpenReceipt) {
+    return {
+      status: 'open' as const,
+      ...namesOf(openDigest(open), open),
+      payload: openPayload(open),
+      verified: openReceiptHolds(open, this.#components.verifying.verify),
+      open,
+    }
+  }
+}
+
+const namesOf = (
+  digest: Uint8Array,
+  { nodePk, signature }: Pick<Receipt, 'nodePk' | 'signature'>,
+) => ({
+  cid: ryv1Cid(digest),
+  multiformatsCid: rawCid(digest),
+  nodeId: peerIdOf(nodePk),
+  signature,
+})
