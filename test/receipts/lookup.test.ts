@@ -1,0 +1,178 @@
+import { describe, expect, it } from 'vitest'
+import { lookupLimits, ReceiptLookup } from '../../src/receipts/lookup.ts'
+import { requestHash } from '../../src/receipts/requests.ts'
+import type { ReceiptView } from '../../src/receipts/view.ts'
+import { parseCid, rawCid, ryv1Cid } from '../../src/wire/cid.ts'
+import { encodeEntry, executionEntry, routingEntry } from '../../src/wire/entry.ts'
+import { openReceiptOf, segmentReceiptsOf } from '../../src/wire/execution.ts'
+import { checkProof, type Proof } from '../../src/wire/proof.ts'
+import { openDigest, type Receipt, receiptDigest } from '../../src/wire/receipt.ts'
+import { signRouting } from '../../src/wire/routing.ts'
+import { openFound } from '../../src/wire/sync.ts'
+import { FakeClock } from '../base/fake-clock.ts'
+import {
+  coordinator,
+  ExampleLog,
+  execution,
+  filled,
+  network,
+  provider,
+  routing,
+  signing,
+} from '../wire/log-examples.ts'
+import { proofStage } from './stage.ts'
+
+const work = execution()
+const done = executionEntry(work.times.finished, work)
+const request = requestHash('req_1')
+const told = routingEntry(
+  work.times.finished,
+  signRouting({ ...routing([{ execution: done.cid }]), request }, signing),
+)
+const [segment] = segmentReceiptsOf(work) as [Receipt]
+const cids = {
+  final: ryv1Cid(receiptDigest(work.receipt)),
+  raw: rawCid(receiptDigest(work.receipt)),
+  open: ryv1Cid(openDigest(openReceiptOf(work))),
+  segment: ryv1Cid(receiptDigest(segment)),
+  execution: done.cid.toString(),
+  routing: told.cid.toString(),
+}
+
+async function stage() {
+  const proof = await proofStage({ clock: new FakeClock(), identity: coordinator, network })
+  /** As a coordinator keeps the work of another peer. */
+  const keep = async (publish: boolean) => {
+    const rows = proof.store.batch()
+    proof.held.put(rows, done)
+    proof.requests.put(rows, 'req_1', { account: 'alice', cid: told.cid })
+    await proof.log.append([told], { publish, rows })
+  }
+  return { ...proof, keep }
+}
+
+const proofOf = ({ receipt, execution, routing }: ReceiptView): Proof => ({
+  network,
+  receipt: receipt as Receipt,
+  entries: [execution, routing].flatMap((entry) =>
+    entry?.proof === undefined
+      ? []
+      : [{ entry: entry.bytes, index: entry.index as number, ...entry.proof }],
+  ),
+})
+
+describe('what was published', () => {
+  it('is found by every CID that is in it', async () => {
+    const { receipts, keep } = await stage()
+    await keep(true)
+    for (const asked of [cids.final, cids.raw, cids.execution, cids.routing]) {
+      const view = await receipts.find(asked)
+      expect(view).toMatchObject({ status: 'final', cid: cids.final, verified: true })
+      expect(view).toMatchObject({
+        execution: { cid: cids.execution },
+        routing: { cid: cids.routing },
+      })
+    }
+    const open = await receipts.find(cids.open)
+    expect(open).toMatchObject({ status: 'open', cid: cids.open, finalCid: cids.final })
+  })
+
+  it('is its account’s by the request, and nothing to another', async () => {
+    const { receipts, keep } = await stage()
+    await keep(true)
+    const own = await receipts.ofRequest('req_1', 'alice')
+    expect(own).toMatchObject({ cid: cids.final, routing: { cid: cids.routing } })
+    expect(await receipts.ofRequest('req_1', 'bob')).toBeUndefined()
+    expect(await receipts.ofRequest('req_2', 'alice')).toBeUndefined()
+    expect(await receipts.ofAccount(cids.final, 'bob')).toBeUndefined()
+  })
+})
+
+describe('what was not published', () => {
+  it('is found by its account alone, by request and by CID', async () => {
+    const { receipts, keep } = await stage()
+    await keep(false)
+    for (const asked of Object.values(cids)) {
+      expect(await receipts.find(asked)).toBeUndefined()
+      expect(await receipts.ofAccount(asked, 'bob')).toBeUndefined()
+    }
+    expect(await receipts.recent({ limit: 10 })).toEqual([])
+    for (const own of [
+      await receipts.ofRequest('req_1', 'alice'),
+      await receipts.ofAccount(cids.final, 'alice'),
+      await receipts.ofAccount(cids.routing, 'alice'),
+    ]) {
+      expect(own).toMatchObject({ cid: cids.final, verified: true })
+      expect(own?.routing?.body.verdict).toBe('ok')
+      // No head of that log is ever shown.
+      expect(own?.routing).not.toHaveProperty('proof')
+    }
+  })
+
+  it('is not told of the public work of another peer', async () => {
+    const { receipts, log } = await stage()
+    await log.append([done], { publish: true })
+    await log.append([told], { publish: false })
+    expect(await receipts.find(cids.final)).not.toHaveProperty('routing')
+  })
+})
+
+it('a segment is found as long as it is remembered, with what it became part of', async () => {
+  const { receipts, live, keep } = await stage()
+  live.segment(segment)
+  expect(await receipts.find(cids.segment)).toMatchObject({ status: 'segment' })
+  expect(await receipts.find(cids.segment)).not.toHaveProperty('execution')
+  live.finished(work.receipt)
+  await keep(true)
+  expect(await receipts.find(cids.segment)).toMatchObject({
+    ...{ status: 'segment', cid: cids.segment, finalCid: cids.final, verified: true },
+    execution: { cid: cids.execution },
+  })
+})
+
+it('what another peer proved is shown with its proof', async () => {
+  const { receipts, verify, live } = await stage()
+  const log = new ExampleLog(provider).append(encodeEntry({ kind: 'note', at: 1, body: {} }), done)
+  for (const [text, status] of [
+    [cids.final, 'final'],
+    [cids.segment, 'segment'],
+    [cids.execution, 'final'],
+  ] as const) {
+    const asked = parseCid(text)
+    const found = openFound(await log.found(1), asked, { network, verify })
+    const view = (await receipts.shown.elsewhere(found, asked)) as ReceiptView
+    expect(view.status).toBe(status)
+    expect(checkProof(proofOf(view), { verify })).toMatchObject({ holds: true })
+  }
+  expect(live.get(receiptDigest(work.receipt))).toBeUndefined()
+})
+
+it('lists go on past what nobody can read', async () => {
+  const { receipts, log } = await stage()
+  const bad = (n: number) => encodeEntry({ kind: 'execution', at: 1, body: { n } })
+  await log.append([done], { publish: true })
+  for (let n = 0; n < 100; n += 10) {
+    await log.append(
+      Array.from({ length: 10 }, (_, at) => bad(n + at)),
+      { publish: true },
+    )
+  }
+  const [listed, ...more] = await receipts.recent({ limit: 10 })
+  expect(listed).toMatchObject({ cid: cids.final })
+  expect(more).toEqual([])
+})
+
+it('lists end where a log holds nothing but what is no receipt', async () => {
+  const { feeds, live, held, requests, verify } = await stage()
+  const place = { feed: { author: provider.publicKey, epoch: filled(3, 8) }, index: 0 }
+  let rows = 0
+  const endless = Object.assign(Object.create(feeds), {
+    recent: async ({ limit }: { limit: number }) => {
+      rows += limit
+      return Array.from({ length: limit }, () => ({ arrived: 1, place }))
+    },
+  })
+  const lookup = new ReceiptLookup({ feeds: endless, live, held, requests, verify }, { network })
+  expect(await lookup.recent({ limit: 10 })).toEqual([])
+  expect(rows).toBe(lookupLimits.scannedMax)
+})
