@@ -4,6 +4,7 @@ import type { ConnectionEvent, Network, RecordCheck } from '../../src/network/ne
 import { at, eventually } from './hosts.ts'
 import { framing, limiting } from './network-suite-streams.ts'
 import { bytes, echo, idOf, limits, type Tools, text, wait } from './network-suite-tools.ts'
+import { topics } from './network-suite-topics.ts'
 
 /** Makes networks that can reach each other. */
 export interface Networks {
@@ -55,6 +56,7 @@ export function networkSuite(name: string, networks: () => Networks): void {
     framing({ begin, link, pair })
     limiting({ begin, link, pair })
     finding({ begin, link, pair })
+    topics({ begin, link, pair })
   })
 }
 

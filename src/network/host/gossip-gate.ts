@@ -11,21 +11,40 @@ import { Rates } from './rates.ts'
 export class GossipGate {
   readonly #messages: Rates
   readonly #bytes: Rates
+  readonly #answers: Rates
   readonly #conduct: Conduct
 
   constructor({ clock, conduct }: { clock: Clock; conduct: Conduct }) {
     this.#messages = new Rates(clock)
     this.#bytes = new Rates(clock)
+    this.#answers = new Rates(clock)
     this.#conduct = conduct
   }
 
   admits(peerId: string, rpc: RPC): boolean {
-    let bytes = 0
-    for (const { data } of rpc.messages) bytes += data?.length ?? 0
     const count = this.#messages.take(peerId, limits.messages, Math.max(1, rpc.messages.length))
-    const size = this.#bytes.take(peerId, limits.bytes, bytes)
+    const size = this.#bytes.take(peerId, limits.bytes, bytesOf(...rpc.messages))
     if (count.ok && size.ok) return true
     if (count.report || size.report) this.#conduct.fault(peerId, 'penalise', 'a flood of gossip')
     return false
   }
+
+  /** It passed on a message that is not by whoever it says. */
+  forged(peerId: string): void {
+    this.#conduct.fault(peerId, 'penalise', 'a forged message')
+  }
+
+  /**
+   * Of the messages that a neighbour asked for, those that it gets. Gossipsub sends all of them in one
+   * RPC, however large: an honest neighbour could not take it, and others would steal the bandwidth.
+   */
+  sendable(peerId: string, asked: readonly RPC.Message[]): RPC.Message[] {
+    return asked.filter(
+      (message) => this.#answers.take(peerId, limits.answers, bytesOf(message)).ok,
+    )
+  }
+}
+
+function bytesOf(...messages: readonly RPC.Message[]): number {
+  return messages.reduce((sum, { data }) => sum + (data?.length ?? 0), 0)
 }

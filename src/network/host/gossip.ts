@@ -1,9 +1,10 @@
 import { type GossipSub, type GossipSubComponents, gossipsub } from '@chainsafe/libp2p-gossipsub'
-import type { RPC } from '@chainsafe/libp2p-gossipsub/message'
 import { createTopicScoreParams } from '@chainsafe/libp2p-gossipsub/score'
-import type { PeerId } from '@libp2p/interface'
+import type { Clock } from '../../base/clock.ts'
 import type { GossipGate } from './gossip-gate.ts'
+import { guardGossip } from './gossip-guard.ts'
 import { GOSSIP_VERSION, withGossipPrefix } from './gossip-ids.ts'
+import { mendStreams } from './gossip-streams.ts'
 import { gossipLimits } from './limits.ts'
 
 const MINUTE_MS = 60_000
@@ -16,9 +17,10 @@ export interface GossipOptions {
   /** What a peer is thought of elsewhere: zero, or less for each of its recent faults. */
   standing(peerId: string): number
   gate: GossipGate
+  clock: Clock
 }
 
-export function gossip({ prefix, topics, standing, gate }: GossipOptions) {
+export function gossip({ prefix, topics, standing, gate, clock }: GossipOptions) {
   const create = gossipsub({
     globalSignaturePolicy: 'StrictSign',
     // Floodsub has neither scores nor a mesh: who speaks only that is not one of ours.
@@ -26,6 +28,11 @@ export function gossip({ prefix, topics, standing, gate }: GossipOptions) {
     emitSelf: false,
     doPX: false,
     allowPublishToZeroTopicPeers: true,
+    // To every subscriber that is connected, and not to a few that may be an attacker's.
+    floodPublish: true,
+    // Otherwise what is to be said to the first of them alone is said to all that come after it.
+    batchPublish: true,
+    gossipsubIWantFollowupMs: gossipLimits.promiseMs,
     allowedTopics: [...topics],
     maxInboundStreams: 2,
     maxOutboundStreams: 2,
@@ -55,20 +62,9 @@ export function gossip({ prefix, topics, standing, gate }: GossipOptions) {
     const registrar = withGossipPrefix(components.registrar, prefix)
     const pubsub = create({ ...pick(components), registrar })
     pubsub.protocols = [GOSSIP_VERSION]
-    guard(pubsub as unknown as Receiver, gate)
+    guardGossip(pubsub, gate)
+    mendStreams(pubsub, clock)
     return pubsub
-  }
-}
-
-/** What gossipsub calls with each RPC; its class has it as public, its exported type not. */
-interface Receiver {
-  handleReceivedRpc(from: PeerId, rpc: RPC): Promise<void>
-}
-
-function guard(pubsub: Receiver, gate: GossipGate): void {
-  const receive = pubsub.handleReceivedRpc.bind(pubsub)
-  pubsub.handleReceivedRpc = async (from, rpc) => {
-    if (gate.admits(from.toString(), rpc)) await receive(from, rpc)
   }
 }
 

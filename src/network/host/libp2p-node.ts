@@ -9,6 +9,7 @@ import { type Ping, ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
+import type { Clock } from '../../base/clock.ts'
 import { PeerError } from '../../base/errors.ts'
 import { batchedEncrypter, batchedMuxer } from './batching.ts'
 import { BoundedDatastore } from './bounded-datastore.ts'
@@ -41,6 +42,7 @@ export interface NodeOptions {
   /** What gossip thinks of a peer beside its own score: zero, or less for its recent faults. */
   standing(peerId: string): number
   gossipGate: GossipGate
+  clock: Clock
   caution: DialCaution
 }
 
@@ -93,6 +95,7 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
         topics: options.topics,
         standing: options.standing,
         gate: options.gossipGate,
+        clock: options.clock,
       }),
     },
   })

@@ -122,9 +122,12 @@ export const dhtLimits = {
 
 /** Gossip, per connected peer. */
 export const gossipLimits = {
-  /** One RPC. An answer to IWANT carries all that was asked for: some seconds of a busy log. */
+  /** One RPC: a message has at most 64 KiB, an answer to IWANT as much as `answers` allows. */
   rpcBytesMax: 1024 * 1024,
-  outboundBufferBytesMax: 4 * 1024 * 1024,
+  /** A neighbour that takes no more loses the stream; three hundred of them must not fill the memory. */
+  outboundBufferBytesMax: 1024 * 1024,
+  /** After that, and whenever else it is gone, the next one. */
+  reopenMs: 5_000,
   /** There are a handful of topics. */
   subscriptionsMax: 16,
   topicBytesPerPeerMax: 16 * 1024,
@@ -138,6 +141,8 @@ export const gossipLimits = {
   messages: { perSecond: 256, burst: 512 },
   /** Some dozen full batches of the log a second; what is valid is kept for five seconds. */
   bytes: { perSecond: 2 * 1024 * 1024, burst: 4 * 1024 * 1024 },
+  /** What one that missed messages is sent of them; the rest it gets from other neighbours. */
+  answers: { perSecond: 512 * 1024, burst: 768 * 1024 },
   /**
    * Messages being checked at once, which may wait for the disk; with what they hold, 4 MiB. More are
    * let go: whoever listens to a topic has another way to what it missed.
@@ -146,6 +151,8 @@ export const gossipLimits = {
   /** So that no neighbour keeps the others' messages away. */
   checksPerPeerMax: 16,
   checkMs: 5_000,
+  /** Until a message that was promised has come and is checked: what is late is held against it. */
+  promiseMs: 10_000,
   /** Peer exchange is off: peers are found through the DHT, where a claim is checked by dialling. */
   peerInfosMax: 0,
 } as const

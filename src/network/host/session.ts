@@ -35,7 +35,7 @@ export interface SessionComponents {
   tell(event: ConnectionEvent): void
 }
 
-type Own = 'isBanned' | 'standing' | 'gossipGate' | 'caution'
+type Own = 'isBanned' | 'standing' | 'gossipGate' | 'clock' | 'caution'
 
 export interface SessionOptions extends Omit<NodeOptions, Own | 'topics'> {
   /** Names of topics, without the network's prefix. */
@@ -121,6 +121,7 @@ export class Session {
       isBanned: (peerId) => conduct.isBanned(peerId),
       standing: (peerId) => conduct.standing(peerId),
       gossipGate: new GossipGate(components),
+      clock,
       caution,
     })
     return new Session({ ...components, node, caution, kept }, options)
