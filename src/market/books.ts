@@ -1,10 +1,11 @@
-import { sha256 } from '@noble/hashes/sha2.js'
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
+import { bytesToHex } from '@noble/hashes/utils.js'
 import type { Clock } from '../base/clock.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { OwnFeed } from '../receipts/feeds/own-feed.ts'
 import type { HeldEntries } from '../receipts/held.ts'
 import type { LiveReceipts } from '../receipts/live.ts'
+import { type RequestIndex, requestHash } from '../receipts/requests.ts'
+import type { Batch } from '../storage/batch.ts'
 import type { Store } from '../storage/store.ts'
 import type { AnswerReceipt, Done, Issued, Usage } from '../wire/chunk.ts'
 import { rawCid, ryv1Cid } from '../wire/cid.ts'
@@ -17,7 +18,8 @@ import { ATTEMPTS_MAX, type Routing, type RoutingPart, signRouting } from '../wi
 import type { Effort } from './effort.ts'
 import type { Owed } from './owed.ts'
 import { quote } from './quote.ts'
-import type { Verdict } from './remote/verdict.ts'
+import type { Ended } from './remote/answer-proof.ts'
+import type { Commissioned } from './remote/verdict.ts'
 import type { Request } from './request.ts'
 
 export interface BooksComponents {
@@ -25,6 +27,7 @@ export interface BooksComponents {
   log: Pick<OwnFeed, 'append'>
   live: LiveReceipts
   held: HeldEntries
+  requests: Pick<RequestIndex, 'put'>
   owed: Owed
   store: Pick<Store, 'batch'>
   clock: Clock
@@ -44,12 +47,10 @@ export interface Work {
 }
 
 /** What another peer did, and what was found of it. */
-export interface RemoteWork extends Work {
-  verdict: Verdict
+export interface RemoteWork extends Work, Ended {
+  commissioned: Pick<Commissioned, 'jobId' | 'nodePk'>
   /** What it asks, per 1,000 tokens. */
   price: Price
-  /** Of what was delivered. */
-  resultHash: Uint8Array
 }
 
 /** Says of each answer who made it, whether it was right and what is owed; in this peer's log. */
@@ -64,7 +65,8 @@ export class Books {
 
   /** Work of this machine: what it signed and this peer's word on it are one commit. */
   async local(work: Work, { receipt, execution }: Issued): Promise<AnswerReceipt> {
-    const { publicKey } = this.#components.identity
+    const { identity, store } = this.#components
+    const { publicKey } = identity
     const part = {
       node: publicKey,
       jobId: receipt.jobId,
@@ -77,7 +79,7 @@ export class Books {
     }
     // Its own tokenizer counted.
     const routing = this.#routing(work, { parts: [part], count: 'verified', verdict: 'ok' })
-    await this.#append([execution, routing])
+    await this.#append(work, [execution, routing], store.batch())
     return shown(receipt, work, isWhole(work.done) ? 'final' : 'partial')
   }
 
@@ -100,32 +102,31 @@ export class Books {
     })
     if (execution !== undefined) held.put(rows, execution)
     try {
-      await this.#append([routing], rows)
+      await this.#append(work, [routing], rows)
     } catch (error) {
       if (amount > 0) owed.forget(peerIdOf(parts[0]?.node as Uint8Array))
       throw error
     }
     const told = whole ?? (receipt as Receipt)
-    live.finished(told)
+    live.finished(told, work.commissioned)
     const status = isWhole(done) && dispute === undefined ? 'final' : 'partial'
     return { entry: routing.bytes, receipt: shown(told, work, status) }
   }
 
   async #part(
-    { effort, done, price, verdict }: RemoteWork,
+    { effort, done, price, verdict, commissioned, paid, unsignedTail }: RemoteWork,
     receipt: Receipt,
-    rows: ReturnType<BooksComponents['store']['batch']>,
+    rows: Batch,
   ): Promise<RoutingPart> {
-    const { dispute, execution } = verdict
+    const { execution } = verdict
     const { country } = effort.node
-    // What is disputed is not paid.
-    const amount = dispute === undefined ? quote(done.usage, price) : 0
+    const amount = quote(paid, price)
     return {
-      node: receipt.nodePk,
-      jobId: receipt.jobId,
+      node: commissioned.nodePk,
+      jobId: commissioned.jobId,
       ...(execution === undefined ? { receipt } : { execution: execution.cid }),
       tokens: tokensOf(done.usage),
-      unsignedTail: 0,
+      unsignedTail,
       price,
       amount,
       owedTotal: await this.#components.owed.add(effort.node.id, amount, rows),
@@ -164,7 +165,7 @@ export class Books {
       {
         amount: 0,
         ...said,
-        request: sha256(utf8ToBytes(job.origin?.requestId ?? job.id)),
+        request: requestHash(job.origin?.requestId ?? job.id),
         jobId: job.id,
         promptRoot: written.promptRoot,
         coordinator: identity.publicKey,
@@ -200,12 +201,15 @@ export class Books {
     }
   }
 
-  async #append(
-    entries: SealedEntry[],
-    rows?: ReturnType<BooksComponents['store']['batch']>,
-  ): Promise<void> {
-    const publish = this.#options.publish === 'receipts'
-    await this.#components.log.append(entries, { publish, ...(rows === undefined ? {} : { rows }) })
+  /** The routing entry is the last of them. */
+  async #append({ request }: Work, entries: SealedEntry[], rows: Batch): Promise<void> {
+    const { log, requests } = this.#components
+    const { origin } = request.job
+    const cid = entries.at(-1)?.cid
+    if (origin !== undefined && cid !== undefined) {
+      requests.put(rows, origin.requestId, { account: origin.account, cid })
+    }
+    await log.append(entries, { publish: this.#options.publish === 'receipts', rows })
   }
 }
 

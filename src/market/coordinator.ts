@@ -13,6 +13,7 @@ import type { Discovery } from '../network/discovery/discovery.ts'
 import type { OwnFeed } from '../receipts/feeds/own-feed.ts'
 import type { HeldEntries } from '../receipts/held.ts'
 import type { LiveReceipts } from '../receipts/live.ts'
+import type { RequestIndex } from '../receipts/requests.ts'
 import type { Store } from '../storage/store.ts'
 import type { Chunk, Generate, Routed } from '../wire/chunk.ts'
 import { ryv1Cid } from '../wire/cid.ts'
@@ -46,6 +47,7 @@ export interface CoordinatorComponents {
   log: Pick<OwnFeed, 'append'>
   live: LiveReceipts
   held: HeldEntries
+  requests: Pick<RequestIndex, 'put'>
   /** 32 bytes, kept: providers know this peer's accounts by what it makes of them. */
   secret: Uint8Array
   clock: Clock

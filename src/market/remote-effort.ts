@@ -3,7 +3,7 @@ import type { Logger } from '../base/logger.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { Chunk, Node } from '../wire/chunk.ts'
 import { publicKeyOf } from '../wire/peer-id.ts'
-import type { Books } from './books.ts'
+import type { Books, RemoteWork } from './books.ts'
 import type { Assignment, Dispatcher } from './choose/dispatcher.ts'
 import { type Effort, nodeOf } from './effort.ts'
 import type { MarketMetrics } from './market-metrics.ts'
@@ -60,7 +60,7 @@ export class RemoteEffort implements Effort {
   }
 
   chunks(options: { signal: AbortSignal }): Promise<AsyncIterable<Chunk>> {
-    const { dispatcher, clock, parting, books, identity } = this.#components
+    const { dispatcher, clock, parting, identity } = this.#components
     const { entry, model, engagement, firstTokenBy } = this.#assignment
     const { job, attempts, wishes, written, doneBy } = this.#request
     const now = clock.elapsed()
@@ -75,6 +75,13 @@ export class RemoteEffort implements Effort {
       totalMs: doneBy - now,
       maxPrice,
     })
+    const commissioned = {
+      jobId: attemptId(job, attempts),
+      nodePk: publicKeyOf(peerId),
+      coordinator: identity.publicKey,
+      promptRoot: written.promptRoot,
+      model: model.id,
+    }
     const attempt: Attempt = {
       peerId,
       addresses: entry.advert.addresses,
@@ -82,14 +89,8 @@ export class RemoteEffort implements Effort {
       body: written.body,
       maxPrice,
       work: job.work,
-      commissioned: {
-        jobId: attemptId(job, attempts),
-        nodePk: publicKeyOf(peerId),
-        coordinator: identity.publicKey,
-        promptRoot: written.promptRoot,
-        model: model.id,
-      },
-      book: (ended) => books.remote({ ...ended, request: this.#request, effort: this }),
+      commissioned,
+      book: (ended) => this.#book({ ...ended, commissioned }),
       contextLength: model.contextLength,
       embeddingLength: model.embeddingLength,
       firstTokenBy,
@@ -102,6 +103,19 @@ export class RemoteEffort implements Effort {
       onParting: parting,
     }
     return remote(this.#components, attempt, options)
+  }
+
+  async #book(ended: Omit<RemoteWork, 'request' | 'effort'>): ReturnType<Attempt['book']> {
+    const { books, logger } = this.#components
+    const request = this.#request
+    const { dispute } = ended.verdict
+    if (dispute !== undefined) request.report.ended(this.node.id, dispute, this.#ms())
+    try {
+      return await books.remote({ ...ended, request, effort: this })
+    } catch (error) {
+      logger.warn('an answer did not come into the log', { job: request.job.id, error })
+      throw error
+    }
   }
 
   succeeded(): void {
@@ -129,8 +143,11 @@ export class RemoteEffort implements Effort {
     this.#account(loss)
     const request = this.#request
     request.lastError = loss
+    if (this.times.begun) {
+      request.report.ended(this.node.id, outcomeOf(loss), this.#ms())
+      throw cutShort(loss)
+    }
     request.report.attempted(this.node.id, outcomeOf(loss), this.#ms())
-    if (this.times.begun) throw cutShort(loss)
     if (loss.loss !== 'busy') request.tried.add(this.node.id)
     if (this.#isRefusal(loss) && this.#ms() <= AT_ONCE_MS) request.refusedAtOnce++
     if (loss.loss === 'declined') this.#declined(loss)

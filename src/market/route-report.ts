@@ -31,6 +31,12 @@ export class RouteReport {
     this.#attempts.push({ node, outcome, ms: Math.round(ms) })
   }
 
+  /** The one that had begun did not come to a good end. */
+  ended(node: string, outcome: string, ms: number): void {
+    if (this.#attempts.at(-1)?.node === node) this.#attempts.pop()
+    this.attempted(node, outcome, ms)
+  }
+
   route(): Route {
     const tried = new Set(this.#attempts.map(({ node }) => node))
     const wasTried = ({ candidate }: Ranked) => tried.has(candidate.peerId)

@@ -44,8 +44,9 @@ export class LiveReceipts {
     this.#segments.set(bytesToHex(receiptDigest(receipt)), { at: this.#clock.now(), receipt })
   }
 
-  finished(receipt: Receipt): void {
-    this.#finals.set(nameOf(receipt), ryv1Cid(receiptDigest(receipt)))
+  /** `of`: where another than its node says how the job ended. */
+  finished(receipt: Receipt, of: Pick<Receipt, 'jobId' | 'nodePk'> = receipt): void {
+    this.#finals.set(nameOf(of), ryv1Cid(receiptDigest(receipt)))
   }
 
   get(digest: Uint8Array): Live | undefined {

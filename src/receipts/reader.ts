@@ -160,7 +160,11 @@ export class ReceiptReader {
       return view && { ...view, ...more }
     }
     const createdAt = found.sealed.entry.at
-    return { ...this.#receiptView(receipt, 'final'), createdAt, ...more }
+    // Of a provider that was lost, a segment is all that there is; the whole is its coordinator's.
+    const isSegment = receipt !== whole && !parts.some(({ jobId }) => jobId === receipt.jobId)
+    const view = { ...this.#receiptView(receipt, isSegment ? 'segment' : 'final'), createdAt }
+    const finalCid = isSegment && whole && ryv1Cid(receiptDigest(whole))
+    return { ...view, ...(finalCid && { finalCid }), ...more }
   }
 
   /** What its coordinator says of it. Anybody else may say of it what they like: it is not asked. */

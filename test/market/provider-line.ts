@@ -36,6 +36,14 @@ export class Line {
     }
   }
 
+  /** With the segment behind them, where one is due. */
+  sayTokens(frame: FromProvider): void {
+    if (frame.type !== 'tokens') throw new TypeError('no tokens')
+    const segment = this.#record.tokens(frame)
+    this.stream.write(encodeFromProvider(frame))
+    if (segment !== undefined) this.say({ type: 'segment', ...segment })
+  }
+
   /** What an honest provider says in its place. */
   signed(frame: FromProvider): FromProvider {
     switch (frame.type) {

@@ -7,10 +7,12 @@ import { sameBytes } from '../../wire/octets.ts'
 import {
   type OpenReceipt,
   openReceiptHolds,
+  type Receipt,
   receiptHolds,
   segmentReceipt,
 } from '../../wire/receipt.ts'
 import type { Verify } from '../../wire/signed.ts'
+import type { Bounds } from '../quote.ts'
 import { misbehaved } from './answer-check.ts'
 import { type Commissioned, judge, type Verdict } from './verdict.ts'
 
@@ -27,6 +29,16 @@ export interface Ended {
   verdict: Verdict
   /** Of what counts. */
   resultHash: Uint8Array
+  /** Tokens behind the last that its provider signed. */
+  unsignedTail: number
+  /** Tokens that are paid for. */
+  paid: Bounds
+}
+
+/** What came until some moment. */
+interface Came {
+  received: number[]
+  resultHash: Uint8Array
 }
 
 /** Holds what a provider signs against what this peer has of the answer. */
@@ -35,9 +47,10 @@ export class AnswerProof {
   readonly #live: LiveReceipts
   readonly #commissioned: Commissioned
   readonly #hash: AnswerHash
-  #segmentEnd = 0
+  /** The last one. */
+  #segment: { end: number; receipt: Receipt } | undefined
   /** When it was cancelled. */
-  #cut: { received: number[]; resultHash: Uint8Array } | undefined
+  #cut: Came | undefined
   /** What came after that. */
   #isWhole = true
 
@@ -73,8 +86,7 @@ export class AnswerProof {
   segment(segment: FrameOf<'segment'>, inputTokens: number): Segmented {
     const { end, units, resultHash } = segment
     // Each costs a verification: no more of them than tokens.
-    if (end <= this.#segmentEnd) throw misbehaved('a segment that covers nothing new')
-    this.#segmentEnd = end
+    if (end <= this.#signedTo) throw misbehaved('a segment that covers nothing new')
     const expected = this.#hash.digestOf([end])
     const fits = expected !== undefined && sameBytes(expected, resultHash)
     if (!fits || units !== inputTokens + end) {
@@ -83,6 +95,7 @@ export class AnswerProof {
     const receipt = segmentReceipt(this.#commissioned, segment)
     if (!receiptHolds(receipt, this.#verify)) throw misbehaved('its segment does not hold')
     this.#live.segment(receipt)
+    this.#segment = { end, receipt }
     return { type: 'segment', end, receipt }
   }
 
@@ -93,7 +106,7 @@ export class AnswerProof {
   }
 
   /** Something that came after it was cancelled did not fit. */
-  lost(): void {
+  missed(): void {
     this.#isWhole = false
   }
 
@@ -105,30 +118,65 @@ export class AnswerProof {
     }
     const isCut = frame.finish.includes('cancelled')
     if (this.#cut === undefined || isCut) {
-      const counts = this.#cut ?? { received: this.#hash.received, resultHash: this.#hash.digest() }
-      return this.#judged(frame, counts, { ...done, usage: { ...usage, ...outputOf(counts) } })
+      const came = this.#came
+      return this.#judged(frame, came, { ...done, usage: { ...usage, ...outputOf(came) } })
     }
     // It was at its end before it heard that nobody wants the rest.
-    const whole = { received: this.#hash.received, resultHash: this.#hash.digest() }
-    if (!this.#isWhole) return { done, verdict: unseen, resultHash: this.#cut.resultHash }
+    if (!this.#isWhole) return this.#unfinished(done, { dispute: 'unseen', isLie: false })
+    const all = this.#all
     const finish = done.finish.map(() => 'stop' as const)
-    return this.#judged(frame, whole, { type: 'done', finish, usage })
+    return this.#judged(frame, all, { type: 'done', finish, usage: { ...usage, ...outputOf(all) } })
   }
 
-  #judged(
-    frame: FrameOf<'done'>,
-    { received, resultHash }: { received: number[]; resultHash: Uint8Array },
-    done: Done,
-  ): Ended {
-    const delivered = { resultHash, ...outputOf({ received }) }
+  /** Of a provider that does not say how it ended; undefined where nothing had come. */
+  lost({ usage, ...done }: Done, dispute: string): Ended | undefined {
+    const output = outputOf(this.#came)
+    if (output.outputTokens === 0) return undefined
+    const counted = { ...done, usage: { ...usage, ...output } }
+    const ended = this.#unfinished(counted, { dispute, isLie: false })
+    if (dispute === 'misbehaved') return ended
+    // What was signed is paid, but for the prompt: its price is for who finishes the answer.
+    return { ...ended, paid: { inputTokens: 0, outputTokens: this.#signedTo } }
+  }
+
+  #judged(frame: FrameOf<'done'>, came: Came, done: Done): Ended {
+    const delivered = { resultHash: came.resultHash, ...outputOf(came) }
     const commissioned = this.#commissioned
-    return { done, resultHash, verdict: judge(frame, { commissioned, delivered }, this.#verify) }
+    const verdict = judge(frame, { commissioned, delivered }, this.#verify)
+    if (verdict.receipt === undefined) return this.#unfinished(done, verdict, came)
+    const paid = verdict.dispute === undefined ? done.usage : NOTHING
+    return { done, verdict, resultHash: came.resultHash, unsignedTail: 0, paid }
+  }
+
+  /** Its last segment is all that holds of what it signed. */
+  #unfinished(done: Done, verdict: Verdict, { resultHash } = this.#came): Ended {
+    const { receipt } = this.#segment ?? {}
+    return {
+      done,
+      verdict: { ...verdict, ...(receipt && { receipt }) },
+      resultHash,
+      unsignedTail: done.usage.outputTokens - this.#signedTo,
+      paid: NOTHING,
+    }
+  }
+
+  get #signedTo(): number {
+    return this.#segment?.end ?? 0
+  }
+
+  /** What counts. */
+  get #came(): Came {
+    return this.#cut ?? this.#all
+  }
+
+  get #all(): Came {
+    return { received: this.#hash.received, resultHash: this.#hash.digest() }
   }
 }
 
-/** Its receipt covers what this peer did not take. */
-const unseen: Verdict = { dispute: 'unseen', isLie: false }
+/** What is disputed is not paid. */
+const NOTHING: Bounds = { inputTokens: 0, outputTokens: 0 }
 
-const outputOf = ({ received }: { received: number[] }): { outputTokens: number } => ({
+const outputOf = ({ received }: Came): { outputTokens: number } => ({
   outputTokens: received.reduce((sum, tokens) => sum + tokens, 0),
 })

@@ -66,6 +66,8 @@ export class RemoteRun {
   #open: OpenReceipt | undefined
   /** What had come when it was cancelled. */
   #kept: Done | undefined
+  /** What became of its provider, in a word, when that does not say so itself. */
+  #loss = 'silent'
   /** When the provider must have said that it takes the job, or that it has stopped. */
   #answerBy: number
 
@@ -98,10 +100,13 @@ export class RemoteRun {
       }
       this.#state = 'over'
     } catch (error) {
-      const cancelled = this.#state === 'cancelled'
       const blamed = this.#blame(error)
-      if (cancelled || !isLate(blamed)) this.#drop()
-      if (!cancelled) throw blamed
+      if (this.#state !== 'cancelled') {
+        // One that is late is still there to be told to stop, and to say what it has done.
+        if (!isLate(blamed)) await this.#lose(this.#cancelled()).catch(nothing)
+        throw blamed
+      }
+      this.#state = 'over'
       last = undefined
       done = this.#cancelled()
     } finally {
@@ -235,7 +240,7 @@ export class RemoteRun {
     try {
       this.#answer(frame)
     } catch {
-      this.#proof.lost()
+      this.#proof.missed()
     }
   }
 
@@ -266,7 +271,7 @@ export class RemoteRun {
       }
     } catch (error) {
       this.#blame(error)
-      this.#drop()
+      if (this.#state !== 'over') await this.#lose(this.#cancelled()).catch(nothing)
     }
   }
 
@@ -274,8 +279,8 @@ export class RemoteRun {
   async #finish(done: Done, last: FromProvider | undefined): Promise<Done> {
     this.#state = 'over'
     if (last?.type !== 'done') {
-      this.#drop()
-      return done
+      if (last !== undefined) this.#loss = 'failed'
+      return await this.#lose(done)
     }
     const ended = this.#proof.ended(last, done)
     if (ended === undefined) {
@@ -295,6 +300,15 @@ export class RemoteRun {
       this.#drop()
       throw error
     }
+  }
+
+  /** Its provider says nothing more; what had come is in the log all the same. */
+  async #lose(done: Done): Promise<Done> {
+    this.#drop()
+    const ended = this.#proof.lost(done, this.#loss)
+    if (ended === undefined) return done
+    const { receipt } = await this.#attempt.book({ ...ended, price: this.#price })
+    return { ...done, receipt }
   }
 
   /** And sees that nothing comes after it. */
@@ -335,6 +349,12 @@ export class RemoteRun {
 
   /** What a provider did wrong is held against it, and comes out as its loss. */
   #blame(error: unknown): unknown {
+    const blamed = this.#lossOf(error)
+    this.#loss = blamed instanceof ProviderError ? blamed.loss : 'failed'
+    return blamed
+  }
+
+  #lossOf(error: unknown): unknown {
     if (error instanceof ProviderError || !(error instanceof PeerError)) return error
     const { action = 'ignore', message } = error
     if (action === 'ignore') return lost('failed', message, error)
@@ -342,6 +362,8 @@ export class RemoteRun {
     return lost('misbehaved', message, error)
   }
 }
+
+const nothing = (): void => {}
 
 const isLate = (error: unknown): boolean => error instanceof ProviderError && error.loss === 'late'
 
