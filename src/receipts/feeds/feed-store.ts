@@ -8,6 +8,7 @@ import { peakNodes, proveConsistency, proveInclusion } from '../../wire/merkle-p
 import { type FeedId, FIRST_FEED, feedName, feedsOf, LAST_FEED, type Place } from './feed-id.ts'
 import type { ArrivalKey, Find } from './keys.ts'
 import { logPruned } from './log-errors.ts'
+import { type Counts, countReceipts } from './receipt-counts.ts'
 import type { EntryRow, FeedRow } from './rows.ts'
 import { type FeedTables, feedTables } from './tables.ts'
 import { Growth, readNodes, type TileRef } from './tiles.ts'
@@ -206,6 +207,11 @@ export class FeedStore {
   /** What it takes to append to a feed. */
   growth(feed: FeedId, { size, base }: FeedRow): Promise<Growth> {
     return Growth.load(size, (tiles) => this.#tiles(feed, tiles), base)
+  }
+
+  /** Public receipts that came to this peer, in its own log and in those of others. */
+  countReceipts(at: number): Promise<Counts> {
+    return countReceipts(this.tables.counts, at)
   }
 
   /** Hears of all entries that come, once they are here; of its own ones, on the disk. */

@@ -14,7 +14,7 @@ export interface Finding {
   rank: number
 }
 
-const OWN = 0
+export const OWN = 0
 const EMBEDDED = 1
 
 /** A receipt by which an entry is found, if its signature holds. */

@@ -24,6 +24,7 @@ import {
   ownLog,
 } from './log-errors.ts'
 import { putPruned } from './prune.ts'
+import { ReceiptCounts } from './receipt-counts.ts'
 import { type FeedRow, feedRow } from './rows.ts'
 import { Serial } from './serial.ts'
 import type { Growth } from './tiles.ts'
@@ -71,6 +72,7 @@ export class Intake {
   readonly #verifyLater: VerifyLater
   readonly #options: typeof defaultIntake
   readonly #totals: TotalsKeeper
+  readonly #counts: ReceiptCounts
   /** All changes of others' feeds: what one finds, none changes before it has written. */
   readonly #serial: Serial
   #underWay = 0
@@ -86,6 +88,7 @@ export class Intake {
     this.#verifying = verifying
     this.#verifyLater = verifyLater
     this.#totals = new TotalsKeeper(feeds.tables.totals)
+    this.#counts = new ReceiptCounts(feeds.tables.counts, 'others')
     this.#serial = new Serial(this.#options.waitingMax)
     this.bars = new Bars(
       { feeds, store, logger, verifying, totals: this.#totals, serial: this.#serial },
@@ -204,8 +207,10 @@ export class Intake {
     const next = rowAfter(row, open, bytes)
     batch.put(tables.feeds, feed, next)
     const change = { feeds: known === undefined ? 1 : 0, bytes }
+    const counted = await this.#counts.put(batch, arrived, arrivals)
     // What is lost in a crash of the machine is somewhere else as well.
     await this.#totals.write(batch, change, (rows) => this.#store.write(rows))
+    counted.written()
     this.#feeds.tell({ feed, first: open.first, entries: open.entries })
     if (next.head === open.signed) this.#feeds.tellHead({ feed, batch: batchOf(open) })
     return resultOf(feed, next, open.entries.length)

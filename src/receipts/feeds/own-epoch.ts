@@ -7,7 +7,7 @@ import { leafHash } from '../../wire/merkle.ts'
 import { sameBytes } from '../../wire/octets.ts'
 import type { Signing, Verify } from '../../wire/signed.ts'
 import type { FeedId } from './feed-id.ts'
-import { putEntries, putTiles } from './feed-rows.ts'
+import { type Arrival, putEntries, putTiles } from './feed-rows.ts'
 import type { FeedStore } from './feed-store.ts'
 import { findingsOf } from './findings.ts'
 import type { FeedRow, OwnRow } from './rows.ts'
@@ -73,19 +73,21 @@ export function putOwn(
     at,
     isShown,
   }: { epoch: OwnEpoch; entries: readonly SealedEntry[]; at: number; isShown: boolean },
-): { epoch: OwnEpoch; batches: Batch[] } {
+): { epoch: OwnEpoch; batches: Batch[]; arrivals: Arrival[] } {
   const { feed, own } = epoch
   const growth = epoch.growth.copy()
   // What this peer signed itself need not be verified.
   const trusting: Verify = (key, ...rest) => sameBytes(key, feed.author) || verify(key, ...rest)
+  const arrivals: Arrival[] = []
   const batches = perHead(entries).map((part): Batch => {
     const first = growth.size
-    const arrivals = part.map((sealed) => ({
+    const those = part.map((sealed) => ({
       sealed,
       findings: findingsOf(sealed, feed.author, trusting),
     }))
+    arrivals.push(...those)
     const listed = epoch.name === 'public'
-    putEntries(rows, tables, { feed, first, arrived: at, listed }, arrivals)
+    putEntries(rows, tables, { feed, first, arrived: at, listed }, those)
     for (const { cid } of part) growth.append(leafHash(cid.bytes))
     const { size } = growth
     const after = own.after && placeOf(readHead(own.after))
@@ -104,7 +106,7 @@ export function putOwn(
   putTiles(rows, tables, feed, growth)
   rows.put(tables.feeds, feed, next.row)
   rows.put(tables.own, epoch.name, next.own)
-  return { epoch: next, batches }
+  return { epoch: next, batches, arrivals }
 }
 
 const placeOf = ({ epoch, size, root }: { epoch: Uint8Array; size: number; root: Uint8Array }) => ({

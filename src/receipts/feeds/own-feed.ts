@@ -12,10 +12,12 @@ import { sameBytes } from '../../wire/octets.ts'
 import type { Signing, Verify } from '../../wire/signed.ts'
 import { type Append, type AppendLimits, type AppendOptions, AppendQueue } from './append-queue.ts'
 import type { FeedId, Place } from './feed-id.ts'
+import type { Arrival } from './feed-rows.ts'
 import { type FeedStore, headAlone } from './feed-store.ts'
 import { loadEpoch, type OwnEpoch, type OwnName, ownNames, putOwn, shownSize } from './own-epoch.ts'
 import { beginMove, type MoveParts, moveOn } from './own-move.ts'
 import { putPruned } from './prune.ts'
+import { ReceiptCounts } from './receipt-counts.ts'
 import { Serial } from './serial.ts'
 
 export const defaultOwnFeed = {
@@ -50,6 +52,7 @@ export class OwnFeed implements Service {
   readonly #queue: AppendQueue
   readonly #listeners = new Set<(batch: Batch) => void>()
   readonly #epochs = new Map<OwnName, OwnEpoch>()
+  readonly #counts: ReceiptCounts
   #isHeld = false
   #isScheduled = false
   #isStopped = false
@@ -62,6 +65,7 @@ export class OwnFeed implements Service {
     const { feeds, signing, verify } = parts
     this.#parts = { ...parts, pen: { tables: feeds.tables, signing, verify } }
     this.#queue = new AppendQueue(settings)
+    this.#counts = new ReceiptCounts(feeds.tables.counts, 'own')
     this.#serial = new Serial(settings.tellingMax)
   }
 
@@ -178,7 +182,14 @@ export class OwnFeed implements Service {
       return [{ ...put, appends, entries, first: epoch.row.size }]
     })
     for (const append of group) if (append.rows !== undefined) rows.add(append.rows)
+    const shown = written.filter(({ epoch }) => epoch.name === 'public')
+    const counted = await this.#counts.put(
+      rows,
+      at,
+      shown.flatMap(({ arrivals }) => arrivals),
+    )
     await store.commit(rows)
+    counted.written()
     return written
   }
 
@@ -267,6 +278,7 @@ interface Written {
   first: number
   entries: readonly SealedEntry[]
   appends: readonly Append[]
+  arrivals: readonly Arrival[]
   batches: readonly Batch[]
 }
 

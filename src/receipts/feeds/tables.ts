@@ -13,6 +13,7 @@ import {
   type TileKey,
   tileKey,
 } from './keys.ts'
+import { type CountKey, countKey } from './receipt-counts.ts'
 import {
   type EntryRow,
   entryRow,
@@ -36,6 +37,7 @@ export interface FeedTables {
   /** Authors that signed two histories, and the proof of it. */
   barred: Table<Uint8Array, Equivocation>
   totals: Table<string, Totals>
+  counts: Table<CountKey, number>
   own: Table<string, OwnRow>
 }
 
@@ -47,6 +49,7 @@ export const feedTables = (store: Store): FeedTables => ({
   arrivals: store.table('feed-arrivals', { key: arrivalKey, value: integerKey }),
   barred: store.table('feed-barred', { key: bytesKey, value: equivocationRow }),
   totals: store.table('feed-totals', { key: textKey, value: totalsRow }),
+  counts: store.table('feed-counts', { key: countKey, value: integerKey }),
   own: store.table('feed-own', { key: textKey, value: ownRow }),
 })
 
