@@ -250,7 +250,7 @@ async function buildHttp(
     // Clients differ in whether the base address they are given ends in /v1.
     ...openai.map((route) => mounted(route, '/v1', [''])),
     mounted(keyRoutes(parts), '/api/v1'),
-    networkRoutes(parts),
+    networkRoutes({ ...parts, feeds }),
     logRoutes({ feeds }),
     receiptRoutes(proving),
     healthRoutes(parts, { version, loopback, joins }),

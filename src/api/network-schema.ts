@@ -28,7 +28,10 @@ export const summarySchema = object({
   models: array(object({ id: string(), nodes: integer() })),
   latency_ms: object({ ttft_p50: nullable(number()), ttft_p95: nullable(number()) }),
   speculative: object({ runs_of_last_32: integer(), acceptance: nullable(number()) }),
-  receipts: object({ total: integer(), last_24h: integer() }),
+  receipts: object({
+    total: integer({ description: 'In the logs that came to this peer, each by its signer.' }),
+    last_24h: integer({ description: 'By when they came here, to the hour.' }),
+  }),
 })
 
 export type SummaryJson = Infer<typeof summarySchema>

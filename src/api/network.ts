@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts'
 import type { ActivityFigures } from '../market/activity.ts'
 import type { Market } from '../market/market.ts'
 import type { Directory } from '../network/discovery/directory.ts'
+import type { FeedStore } from '../receipts/feeds/feed-store.ts'
 import type { ModelLoad } from '../wire/status.ts'
 import { type Described, peerJson } from './network-peer.ts'
 import { type PeersJson, peersSchema, type SummaryJson, summarySchema } from './network-schema.ts'
@@ -15,6 +16,7 @@ export interface NetworkComponents {
   load(): readonly ModelLoad[]
   directory: Pick<Directory, 'all'>
   market: Pick<Market, 'models'> & { activity(): ActivityFigures }
+  feeds: Pick<FeedStore, 'countReceipts'>
   clock: Clock
 }
 
@@ -41,7 +43,7 @@ export function networkRoutes(components: NetworkComponents): RouteModule {
         },
         ...open,
       },
-      (_request, reply) => sendJson(reply, summary()),
+      async (_request, reply) => sendJson(reply, await summary()),
     )
     app.get(
       '/v8/network/peers',
@@ -49,20 +51,26 @@ export function networkRoutes(components: NetworkComponents): RouteModule {
         schema: { summary: 'The peers that this one knows', tags, response: { 200: peersSchema } },
         ...open,
       },
-      (_request, reply) => sendJson(reply, peers()),
+      async (_request, reply) => sendJson(reply, await peers()),
     )
   }
 }
 
 /** The text of an answer, made anew when the last one is no longer fresh. */
-function kept(clock: Clock, make: () => SummaryJson | PeersJson): () => string {
-  let text = ''
-  let madeAt = Number.NEGATIVE_INFINITY
+function kept(
+  clock: Clock,
+  make: () => SummaryJson | PeersJson | Promise<SummaryJson>,
+): () => Promise<string> {
+  let text: Promise<string> | undefined
+  let madeAt = 0
+  const anew = async () => JSON.stringify(await make())
   return () => {
-    if (clock.elapsed() - madeAt >= FRESH_MS) {
-      text = JSON.stringify(make())
-      madeAt = clock.elapsed()
-    }
+    if (text !== undefined && clock.elapsed() - madeAt < FRESH_MS) return text
+    madeAt = clock.elapsed()
+    text = anew()
+    text.catch(() => {
+      text = undefined
+    })
     return text
   }
 }
@@ -77,8 +85,9 @@ function sendJson(reply: FastifyReply, text: string): FastifyReply {
 
 const isoNow = (clock: Clock): string => new Date(clock.now()).toISOString()
 
-function summarise(components: NetworkComponents): SummaryJson {
-  const { describe, directory, market, clock } = components
+async function summarise(components: NetworkComponents): Promise<SummaryJson> {
+  const { describe, directory, market, feeds, clock } = components
+  const receipts = await feeds.countReceipts(clock.now())
   const entries = directory.all()
   const { windowS, tps, requests, countries, firstTokenMs } = market.activity()
   return {
@@ -106,7 +115,7 @@ function summarise(components: NetworkComponents): SummaryJson {
       ttft_p95: tenthOrNull(firstTokenMs?.p95),
     },
     speculative: { runs_of_last_32: 0, acceptance: null },
-    receipts: { total: 0, last_24h: 0 },
+    receipts: { total: receipts.total, last_24h: receipts.lastDay },
   }
 }
 

@@ -58,7 +58,11 @@ const entry = (peerId: string, more: Partial<DirectoryEntry> = {}): DirectoryEnt
   ...more,
 })
 
-async function start(entries: DirectoryEntry[] = [], figures: ActivityFigures = quiet) {
+async function start(
+  entries: DirectoryEntry[] = [],
+  figures: ActivityFigures = quiet,
+  counts = { total: 0, lastDay: 0 },
+) {
   const clock = new FakeClock()
   let asked = 0
   const directory = {
@@ -75,6 +79,7 @@ async function start(entries: DirectoryEntry[] = [], figures: ActivityFigures = 
       load: () => [],
       directory,
       market: { models: () => [model], activity: () => figures },
+      feeds: { countReceipts: async () => counts },
       clock,
     }),
   ])
@@ -117,6 +122,7 @@ describe('the summary of the network', () => {
         ],
         firstTokenMs: { p50: 280.04, p95: 900 },
       },
+      { total: 10_412, lastDay: 812 },
     )
     expect(await get(summary)).toMatchObject({
       online_nodes: 3,
