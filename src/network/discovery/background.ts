@@ -32,7 +32,7 @@ export class Background {
       await task(this.signal)
     } catch (error) {
       if (this.signal.aborted || isAbort(error)) return
-      this.#logger.error('a part of discovery failed; restart the peer', {
+      this.#logger.error('a part of it failed; restart the peer', {
         error: messageOf(error),
       })
     }
