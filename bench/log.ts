@@ -2,18 +2,18 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type AppendRound, appendRound } from './log/append.ts'
-import { ingestRounds } from './log/ingest.ts'
-import { fill, type Started, start } from './log/start.ts'
+import { type AppendRound, appendRounds } from './log/append.ts'
+import { type IngestRound, ingestRounds } from './log/ingest.ts'
+import { fill, type Started, type StartedPeer, start, startWholePeer } from './log/start.ts'
 import { machineFacts } from './machine.ts'
-import { type Cell, keep } from './results.ts'
+import { type Cell, keep, type Table } from './results.ts'
 import { median, quantile, rounded } from './statistics.ts'
 
 /** Aims, in this project's own words. */
 const aims = { ingest: 0.6, append: 2.5, startMs: 1000, memoryMb: 200 }
 
-/** Turns of 50 appends each: enough for a p99. */
-const APPEND_TURNS = 10
+/** Turns of 50 appends at least: enough for a p99. */
+const APPEND_TURNS = 40
 
 /** What the log costs: taking in what others did, writing down the own work, a start with much of it. */
 export async function run(args: readonly string[]): Promise<void> {
@@ -28,111 +28,139 @@ export async function run(args: readonly string[]): Promise<void> {
   const entries = Number(values.entries)
   const machine = machineFacts()
   const ingest = await ingestRounds(rounds)
-  const append = await appendRound(APPEND_TURNS)
-  const starts = await startRounds(entries, rounds)
+  const append = await appendRounds(APPEND_TURNS)
+  const { fillMs, ...starts } = await startRounds(entries, rounds)
   keep({
     name: 'log',
     about:
       'Ingest is a peer that takes in other peers’ entries: head, tree, one receipt an entry, and the ' +
-      'disk; the ceiling is verifying a signature an entry and doing nothing else. An append is an ' +
-      'entry on the disk under a signed head. Start and memory are of a process that only has the ' +
-      'logs, with that many entries and with none. Medians of the rounds.',
+      'disk; the ceiling is verifying a signature an entry and doing nothing else, on as many threads. ' +
+      'An append is an entry on the disk under a signed head. Logs are a process that only has the ' +
+      'logs, with that many entries and with none, peers are whole ones. Medians of the rounds.',
     machine,
-    settings: { rounds, entries, aims },
-    tables: [
-      {
-        title: 'Ingest',
-        columns: [
-          ...['', 'ingest / ceiling', 'aim', 'by processor time'],
-          ...['entries a second', 'ceiling a second', 'CPU µs an entry', 'CPU µs a signature'],
-        ],
-        rows: [
-          [
-            'batches of 56',
-            rounded(median(ingest.map((round) => round.ingested / round.ceiling))),
-            aims.ingest,
-            rounded(median(ingest.map((round) => round.verifyCpuUs / round.ingestCpuUs))),
-            rounded(median(ingest.map((round) => round.ingested))),
-            rounded(median(ingest.map((round) => round.ceiling))),
-            rounded(median(ingest.map((round) => round.ingestCpuUs))),
-            rounded(median(ingest.map((round) => round.verifyCpuUs))),
-          ],
-        ],
-      },
-      appendTable(append),
-      startTable(starts, entries),
-    ],
+    settings: { rounds, entries, fillS: rounded(fillMs / 1000), aims },
+    tables: [ingestTable(ingest), appendTable(append), ...startTables(starts, entries)],
     raw: { ingest, append, starts },
   })
 }
 
 interface Starts {
-  empty: Started[]
-  full: Started[]
+  logs: { empty: Started[]; full: Started[] }
+  peers: { empty: StartedPeer[]; full: StartedPeer[] }
 }
 
-async function startRounds(entries: number, rounds: number): Promise<Starts> {
+async function startRounds(entries: number, rounds: number): Promise<Starts & { fillMs: number }> {
   const work = await mkdtemp(join(tmpdir(), 'pinaivu-bench-log-'))
-  const starts: Starts = { empty: [], full: [] }
+  const dirs = { empty: join(work, 'empty'), full: join(work, 'full') }
+  const starts: Starts = { logs: { empty: [], full: [] }, peers: { empty: [], full: [] } }
   try {
-    await fill(join(work, 'empty'), 0)
-    await fill(join(work, 'full'), entries)
+    await fill(dirs.empty, 0)
+    const began = performance.now()
+    await fill(dirs.full, entries)
+    const fillMs = performance.now() - began
     for (let round = 0; round < rounds; round++) {
-      starts.empty.push(await start(join(work, 'empty')))
-      starts.full.push(await start(join(work, 'full')))
+      for (const state of ['empty', 'full'] as const) {
+        starts.logs[state].push(await start(dirs[state]))
+        starts.peers[state].push(await startWholePeer(dirs[state]))
+      }
     }
-    return starts
+    return { ...starts, fillMs }
   } finally {
     await rm(work, { recursive: true })
   }
 }
 
-function appendTable({ alone, ofEight, fdatasync }: AppendRound) {
-  const disk = quantile(fdatasync, 0.99)
-  const row = (name: string, values: readonly number[]): Cell[] => [
+function ingestTable(rounds: readonly IngestRound[]): Table {
+  const of = (figure: (round: IngestRound) => number) => rounded(median(rounds.map(figure)))
+  const row = (name: string, ceiling: 'allThreads' | 'oneThread'): Cell[] => [
     name,
-    rounded(quantile(values, 0.99) / disk),
-    aims.append,
-    rounded(quantile(values, 0.5)),
-    rounded(quantile(values, 0.99)),
+    of((round) => round.ingest.perSecond / round[ceiling].perSecond),
+    aims.ingest,
+    of((round) => round[ceiling].cpuUs / round.ingest.cpuUs),
+    of((round) => round.ingest.perSecond),
+    of((round) => round[ceiling].perSecond),
+    of((round) => round.ingest.cpuUs),
+    of((round) => round[ceiling].cpuUs),
   ]
   return {
-    title: 'Append',
-    columns: ['', 'p99 / fdatasync p99', 'aim', 'p50 ms', 'p99 ms'],
-    rows: [
-      row('alone', alone),
-      row('eight at a time', ofEight),
-      ['fdatasync', 1, '', rounded(quantile(fdatasync, 0.5)), rounded(disk)],
+    title: 'Ingest',
+    columns: [
+      ...['ceiling', 'ingest / ceiling', 'aim', 'by processor time'],
+      ...['entries a second', 'ceiling a second', 'CPU µs an entry', 'CPU µs a signature'],
     ],
+    rows: [row('all threads', 'allThreads'), row('one thread', 'oneThread')],
   }
 }
 
-function startTable({ empty, full }: Starts, entries: number) {
-  const of = (starts: readonly Started[], figure: (it: Started) => number) =>
-    rounded(median(starts.map(figure)))
-  const row = (name: string, starts: readonly Started[]): Cell[] => {
-    const memory = of(starts, (it) => it.askedMb) - of(empty, (it) => it.startMb)
+function appendTable(rounds: readonly AppendRound[]): Table {
+  const ms = (values: readonly number[], part: number) => rounded(quantile(values, part))
+  return {
+    title: 'Append',
+    columns: [
+      ...['appenders', 'p99 / fdatasync p99', 'aim', 'p50 / fdatasync p50'],
+      ...['p50 ms', 'p99 ms', 'fdatasync p50 ms', 'fdatasync p99 ms'],
+    ],
+    rows: rounds.map(({ appenders, append, fdatasync }) => [
+      appenders,
+      rounded(quantile(append, 0.99) / quantile(fdatasync, 0.99)),
+      aims.append,
+      rounded(quantile(append, 0.5) / quantile(fdatasync, 0.5)),
+      ...[append, fdatasync].flatMap((values) => [ms(values, 0.5), ms(values, 0.99)]),
+    ]),
+  }
+}
+
+function startTables({ logs, peers }: Starts, entries: number): Table[] {
+  const middle = <T>(all: readonly T[], figure: (it: T) => number) => median(all.map(figure))
+  const name = { empty: 'none', full: String(entries) }
+  const states = ['empty', 'full'] as const
+  const above = (more: number, less: number) => rounded(Math.max(0, more - less) / aims.memoryMb)
+  const rowOfLogs = (state: (typeof states)[number]): Cell[] => {
+    const of = (figure: (it: Started) => number) => middle(logs[state], figure)
+    const empty = middle(logs.empty, (it) => it.asked.residentMb)
+    const figures = [
+      ...[of((it) => it.startMs), of((it) => it.begun.residentMb)],
+      ...[of((it) => it.asked.residentMb), of((it) => it.asked.ownMb)],
+      ...[of((it) => it.proofMs[0]), of((it) => it.proofMs[1])],
+      ...[of((it) => it.findMs[0]), of((it) => it.findMs[1])],
+    ]
     return [
-      name,
-      rounded(of(starts, (it) => it.startMs) / aims.startMs),
-      rounded(memory / aims.memoryMb),
-      of(starts, (it) => it.startMs),
-      of(starts, (it) => it.startMb),
-      of(starts, (it) => it.askedMb),
-      of(starts, (it) => it.proofMs[0]),
-      of(starts, (it) => it.proofMs[1]),
-      of(starts, (it) => it.findMs[0]),
-      of(starts, (it) => it.findMs[1]),
+      name[state],
+      rounded(of((it) => it.startMs) / aims.startMs),
+      above(
+        of((it) => it.asked.residentMb),
+        empty,
+      ),
+      ...figures.map(rounded),
     ]
   }
-  return {
-    title: 'Start',
-    columns: [
-      'entries',
-      ...['start / aim', 'memory above none / aim'],
-      ...['start ms', 'MB', 'MB after 2,000 proofs'],
-      ...['proof p50 ms', 'proof p99 ms', 'look-up p50 ms', 'look-up p99 ms'],
-    ],
-    rows: [row('none', empty), row(String(entries), full)],
+  const rowOfPeers = (state: (typeof states)[number]): Cell[] => {
+    const of = (figure: (it: StartedPeer) => number) => middle(peers[state], figure)
+    const [residentMb, ownMb] = [of((it) => it.memory.residentMb), of((it) => it.memory.ownMb)]
+    return [
+      name[state],
+      rounded(of((it) => it.apiMs) / aims.startMs),
+      above(
+        residentMb,
+        middle(peers.empty, (it) => it.memory.residentMb),
+      ),
+      ...[of((it) => it.apiMs), residentMb, ownMb].map(rounded),
+    ]
   }
+  const ratios = ['entries', 'start / aim', 'memory above none / aim']
+  return [
+    {
+      title: 'Start of the logs',
+      columns: [
+        ...[...ratios, 'start ms', 'MB', 'MB after 2,000 proofs', 'without mapped files'],
+        ...['proof p50 ms', 'proof p99 ms', 'look-up p50 ms', 'look-up p99 ms'],
+      ],
+      rows: states.map(rowOfLogs),
+    },
+    {
+      title: 'Start of a peer',
+      columns: [...ratios, 'API up ms', 'MB', 'without mapped files'],
+      rows: states.map(rowOfPeers),
+    },
+  ]
 }

@@ -81,9 +81,19 @@ async function untilLoaded(peer: Program, startedAt: number) {
   throw new Error('the peer ended, or took too long, before its models were loaded')
 }
 
-export async function residentMb(pid: number): Promise<number> {
+export const residentMb = async (pid: number): Promise<number> => (await memoryOf(pid)).residentMb
+
+/** `ownMb`: without the pages of files that are mapped, which the system may take back at any time. */
+export interface Memory {
+  residentMb: number
+  ownMb: number
+}
+
+export async function memoryOf(pid: number): Promise<Memory> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) / 1024
+  const mb = (name: string) =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024
+  return { residentMb: mb('VmRSS'), ownMb: mb('RssAnon') }
 }
 
 /** Files, sockets, pipes and whatever else a process holds open. */

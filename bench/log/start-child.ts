@@ -1,19 +1,22 @@
 // Opens the logs in the folder given as first argument, asks some things, and prints what it took.
 import { createHash } from 'node:crypto'
+import { HeadIndex } from '../../src/receipts/sync/head-index.ts'
 import { diskStage, peer } from '../../test/receipts/feeds/disk-stage.ts'
+import { memoryOf } from '../peer.ts'
 import { quantile } from '../statistics.ts'
 import type { Started } from './start.ts'
 
 const ASKED = 2000
 const [dir = ''] = process.argv.slice(2)
-const mb = () => process.memoryUsage.rss() / 2 ** 20
 
 const begin = performance.now()
-const { feeds, own, store } = await diskStage(dir, { who: peer(0) })
+const { feeds, intake, own, store } = await diskStage(dir, { who: peer(0) })
 await own.confirm([])
 await feeds.head(own.feed)
+const index = new HeadIndex({ feeds, bars: intake.bars })
+await index.start({ signal: AbortSignal.timeout(60_000) })
 const startMs = performance.now() - begin
-const startMb = mb()
+const begun = await memoryOf(process.pid)
 
 const all: { feed: typeof own.feed; size: number }[] = []
 for await (const { feed } of feeds.feeds()) {
@@ -41,10 +44,11 @@ for (let n = 0; n < ASKED; n++) {
 }
 const started: Started = {
   startMs,
-  startMb,
-  askedMb: mb(),
+  begun,
+  asked: await memoryOf(process.pid),
   proofMs: [quantile(proofs, 0.5), quantile(proofs, 0.99)],
   findMs: [quantile(finds, 0.5), quantile(finds, 0.99)],
 }
+await index.stop()
 await store.close()
 process.stdout.write(JSON.stringify(started))

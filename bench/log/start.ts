@@ -1,23 +1,36 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { batchesOf, diskStage, job, peer } from '../../test/receipts/feeds/disk-stage.ts'
+import { type Memory, memoryOf, startPeer } from '../peer.ts'
 
-const ENTRIES_PER_FEED = 1000
+export const ENTRIES_PER_FEED = 1000
 const PER_BATCH = 56
 const signature = new Uint8Array(64).fill(1)
+
+/** After the last model is loaded, until memory is read. */
+const REST_MS = 5_000
 
 /** What a process with these logs says of itself. */
 export interface Started {
   startMs: number
   /** After the start, and after all that was asked. */
-  startMb: number
-  askedMb: number
+  begun: Memory
+  asked: Memory
   /** Of one proof and of one look-up by digest, p50 and p99. */
   proofMs: [number, number]
   findMs: [number, number]
 }
 
-/** Logs of a thousand entries each on this disk; signatures of receipts are not looked at. */
+/** What a whole peer with these logs in its data folder takes until its API is up, and at rest. */
+export interface StartedPeer {
+  apiMs: number
+  memory: Memory
+}
+
+/**
+ * Logs of a thousand entries each on this disk, as they are taken in from others. Signatures of
+ * receipts in them are not made and not looked at: they would be most of the work.
+ */
 export async function fill(dir: string, entries: number): Promise<void> {
   const stage = await diskStage(dir, {
     verify: () => true,
@@ -44,4 +57,14 @@ export async function start(dir: string): Promise<Started> {
   })
   await once(child, 'close')
   return JSON.parse(text) as Started
+}
+
+export async function startWholePeer(dir: string): Promise<StartedPeer> {
+  const peer = await startPeer(dir)
+  try {
+    await new Promise((resolve) => setTimeout(resolve, REST_MS))
+    return { apiMs: peer.apiMs, memory: await memoryOf(peer.pid) }
+  } finally {
+    await peer.stop()
+  }
 }
