@@ -72,6 +72,7 @@ export const errorStatus: Readonly<Record<string, ErrorStatus>> = {
   key_not_found: notFound,
   receipt_not_found: notFound,
   log_not_found: notFound,
+  log_pruned: { status: 410, type: 'not_found_error' },
   model_not_found: { status: 404, type: 'invalid_request_error' },
   method_not_allowed: { status: 405, type: 'invalid_request_error' },
 
@@ -80,6 +81,12 @@ export const errorStatus: Readonly<Record<string, ErrorStatus>> = {
   idempotency_conflict: conflict,
   chat_session_conflict: conflict,
   owner_key_needed: conflict,
+  // Of logs that somebody signed twice, or that do not join what is here.
+  equivocation: conflict,
+  author_barred: conflict,
+  log_forked: conflict,
+  log_gap: conflict,
+  own_log: conflict,
   too_many_keys: conflict,
   request_too_large: { status: 413, type: 'invalid_request_error' },
   unsupported_media_type: { status: 415, type: 'invalid_request_error' },
@@ -100,6 +107,7 @@ export const errorStatus: Readonly<Record<string, ErrorStatus>> = {
   model_failed: { status: 503, type: 'server_error', retry: false },
   overloaded: unavailable,
   shutting_down: unavailable,
+  log_full: { status: 507, type: 'server_error', retry: false },
   no_nodes_available: nobody,
   no_nodes_in_jurisdiction: nobody,
   provider_failed: { ...nobody, openAiCode: 'no_nodes_available' },

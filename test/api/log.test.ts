@@ -1,11 +1,14 @@
+import { hexToBytes } from '@noble/hashes/utils.js'
 import { describe, expect, it } from 'vitest'
-import { logRoutes } from '../../src/api/receipts/log.ts'
+import { type LogComponents, logRoutes } from '../../src/api/receipts/log.ts'
 import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import type { FeedHead } from '../../src/receipts/feeds/feed-store.ts'
 import { decodeEntry, encodeEntry } from '../../src/wire/entry.ts'
 import { openHead } from '../../src/wire/head.ts'
-import { leafHash, Peaks } from '../../src/wire/merkle.ts'
+import { isConsistent, leafHash, Peaks } from '../../src/wire/merkle.ts'
+import { proveConsistency } from '../../src/wire/merkle-proof.ts'
 import { sameBytes } from '../../src/wire/octets.ts'
+import { providersLog, stage } from '../receipts/feeds/stage.ts'
 import { coordinator, ExampleLog, filled, network, provider } from '../wire/log-examples.ts'
 import { errorOf, startServer } from './harness.ts'
 
@@ -29,6 +32,13 @@ const kept = (of: typeof provider, count: number, epoch = filled(3, 8), text = '
 })
 
 async function start(...logs: Kept[]) {
+  const logOf = ({ author, epoch }: Omit<Kept, 'log'>): ExampleLog => {
+    const found = logs.find(
+      (each) => sameBytes(each.author, author) && sameBytes(each.epoch, epoch),
+    )
+    if (found === undefined) throw new Error('no such log')
+    return found.log
+  }
   const feeds = {
     async *feeds({ author, after }: { author?: Uint8Array; after?: { epoch: Uint8Array } } = {}) {
       let isBehind = after === undefined
@@ -41,14 +51,19 @@ async function start(...logs: Kept[]) {
       }
     },
     async *entries({ author, epoch }: Omit<Kept, 'log'>, from: number, to: number) {
-      const found = logs.find(
-        (each) => sameBytes(each.author, author) && sameBytes(each.epoch, epoch),
-      )
-      for (const [at, { bytes }] of (found?.log.entries ?? []).slice(from, to).entries()) {
+      const { entries } = logOf({ author, epoch })
+      for (const [at, { bytes }] of entries.slice(from, to).entries()) {
         yield { index: from + at, arrived: 0, bytes }
       }
     },
+    peaksAt: async (feed: Omit<Kept, 'log'>, size: number) => [...logOf(feed).peaks(size).hashes],
+    proveGrowth: async (feed: Omit<Kept, 'log'>, from: number, to: number) =>
+      proveConsistency(from, to, logOf(feed).read),
   }
+  return serve(feeds)
+}
+
+async function serve(feeds: LogComponents['feeds']) {
   const { url } = await startServer([logRoutes({ feeds })])
   const lines = async (path: string) =>
     (await (await fetch(`${url}${path}`)).text())
@@ -56,6 +71,33 @@ async function start(...logs: Kept[]) {
       .split('\n')
       .map((line) => JSON.parse(line))
   return { url, lines }
+}
+
+interface PartLine {
+  head: string
+  head_signature: string
+  from: number
+  end: number
+  peaks: string[]
+  path: string[]
+}
+
+/** Throws unless the answer is a part of the log that its head signs, by itself. */
+function openPart([part, ...entries]: [PartLine, ...{ index: number; entry_b64: string }[]]) {
+  const payload = Buffer.from(part.head, 'base64')
+  const signature = Buffer.from(part.head_signature, 'base64')
+  const { root, size } = openHead({ payload, signature }, { network, verify })
+  const peaks = new Peaks(part.from, part.peaks.map(hexToBytes))
+  for (const [at, { index, entry_b64 }] of entries.entries()) {
+    expect(index).toBe(part.from + at)
+    peaks.append(leafHash(decodeEntry(Buffer.from(entry_b64, 'base64')).cid.bytes))
+  }
+  const consistency = {
+    ...{ from: part.end, fromRoot: peaks.root(), to: size, toRoot: root },
+    path: part.path.map(hexToBytes),
+  }
+  expect([peaks.size, isConsistent(consistency)]).toEqual([part.end, true])
+  return part
 }
 
 describe('GET /v8/log/{author}', () => {
@@ -77,6 +119,36 @@ describe('GET /v8/log/{author}', () => {
       ...{ author: provider.peerId, epoch: '03'.repeat(8), size: 5, start: 0 },
       root: Buffer.from(root).toString('hex'),
     })
+  })
+
+  it.each(['', '?from=0', '?from=1', '?from=1003', '?from=1200', '?from=9999'])(
+    'proves by itself what it shows: %s',
+    async (query) => {
+      const { lines } = await start(kept(provider, 1200))
+      const answer = await lines(`/v8/log/${provider.peerId}${query}`)
+      const { from, end } = openPart(answer as Parameters<typeof openPart>[0])
+      const asked = Number(query.slice('?from='.length))
+      expect([from, end]).toEqual([Math.min(asked, 1200), Math.min(asked + 1000, 1200)])
+    },
+  )
+
+  it('says so where the beginning is not here any more, and proves the rest', async () => {
+    const { feeds, intake } = await stage()
+    await intake.ingest(await providersLog(20).batch(0, 20))
+    const feed = { author: provider.publicKey, epoch: filled(3, 8) }
+    await intake.prune(feed, 7)
+    const { url, lines } = await serve(feeds)
+    const path = `/v8/log/${provider.peerId}`
+    const gone = await fetch(`${url}${path}?from=0`)
+    expect(gone.status).toBe(410)
+    const { code, message } = (await errorOf(gone)).error
+    expect(code).toBe('log_pruned')
+    const [start] = (await lines(path)) as Parameters<typeof openPart>[0]
+    expect(message).toContain(`from entry ${start.from} on`)
+    for (const query of ['', '?from=11']) {
+      const part = openPart((await lines(`${path}${query}`)) as Parameters<typeof openPart>[0])
+      expect(part.end).toBe(20)
+    }
   })
 
   it('goes on where it is told to, and ends', async () => {

@@ -20,7 +20,7 @@ import {
 import { isoTime } from './receipt-json.ts'
 
 export interface LogComponents {
-  feeds: Pick<FeedStore, 'feeds' | 'entries'>
+  feeds: Pick<FeedStore, 'feeds' | 'entries' | 'peaksAt' | 'proveGrowth'>
 }
 
 /** Heads in one answer. */
@@ -31,7 +31,7 @@ const ENTRY_BYTES_MAX = 4 * 1024 * 1024
 /** Logs of one peer that are looked at for its newest; a peer has one for each accident. */
 const EPOCHS_MAX = 64
 
-const headSchema = object({
+const head = {
   object: literal('log.head'),
   author: string({ description: 'A peer id.' }),
   epoch: string({ description: 'Which of its logs: 16 hex digits.' }),
@@ -41,6 +41,18 @@ const headSchema = object({
   start: integer({ description: 'The first entry that is still here.' }),
   head: string({ description: 'Base64 of what is signed, behind PNV1|head|<network>|.' }),
   head_signature: string(),
+}
+const headSchema = object(head)
+
+const hashes = (description: string) => array(string(), { description })
+
+/** The first line of a log. */
+const partSchema = object({
+  ...head,
+  from: integer({ description: 'The first entry below.' }),
+  end: integer({ description: 'Behind the last entry below; `from` of the next part.' }),
+  peaks: hashes('Of the tree over the entries before `from`, the largest first, in hex.'),
+  path: hashes('Of consistency, from the tree over the entries before `end` to the root.'),
 })
 
 const headsSchema = object({
@@ -54,7 +66,9 @@ const entrySchema = object({ index: integer(), cid: string(), entry_b64: string(
 
 const headsQuery = closed({ after: optional(string()) })
 const logQuery = closed({
-  from: optional(string({ description: 'The first index that is wanted; default 0.' })),
+  from: optional(
+    string({ description: 'The first index that is wanted; default: the first that is here.' }),
+  ),
   epoch: optional(string({ description: 'Default: the one with the newest head.' })),
 })
 
@@ -90,9 +104,11 @@ export function logRoutes({ feeds }: LogComponents): RouteModule {
           querystring: logQuery,
           response: {
             200: {
-              description: 'The head, then as many entries as one answer holds.',
+              description:
+                'The head, then as many entries as one answer holds. The peaks, the entries and ' +
+                'the path lead to its root: each part proves itself (RFC 6962).',
               content: {
-                'application/x-ndjson': { schema: { anyOf: [headSchema, entrySchema] } },
+                'application/x-ndjson': { schema: { anyOf: [partSchema, entrySchema] } },
               },
             },
           },
@@ -168,20 +184,33 @@ const atOf = ({ head }: FeedHead): number => readHead(head).at
 
 async function logLines(
   feeds: LogComponents['feeds'],
-  found: FeedHead,
-  from: number,
+  { feed, head, start }: FeedHead,
+  asked: number = start,
 ): Promise<object[]> {
-  const lines: object[] = [headJson(found)]
+  if (asked < start) {
+    throw new PeerError(
+      'log_pruned',
+      `The log is here from entry ${start} on. Ask for those, or ask another peer.`,
+    )
+  }
   // No more than its head covers: what stands behind that is not signed yet.
-  const end = Math.min(readHead(found.head).size, from + ENTRIES_MAX)
+  const { size } = readHead(head)
+  const from = Math.min(asked, size)
+  const entries: Infer<typeof entrySchema>[] = []
   let room = ENTRY_BYTES_MAX
-  if (from >= end) return lines
-  for await (const { index, bytes } of feeds.entries(found.feed, from, end)) {
+  const most = Math.min(size, from + ENTRIES_MAX)
+  for await (const { index, bytes } of feeds.entries(feed, from, most)) {
     room -= bytes.length
     if (room < 0) break
-    lines.push({ index, cid: entryCid(bytes).toString(), entry_b64: base64(bytes) })
+    entries.push({ index, cid: entryCid(bytes).toString(), entry_b64: base64(bytes) })
   }
-  return lines
+  const end = from + entries.length
+  const [peaks, path] = [await feeds.peaksAt(feed, from), await feeds.proveGrowth(feed, end, size)]
+  const part: Infer<typeof partSchema> = {
+    ...headJson({ feed, head, start }),
+    ...{ from, end, peaks: peaks.map(bytesToHex), path: path.map(bytesToHex) },
+  }
+  return [part, ...entries]
 }
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
@@ -203,8 +232,8 @@ function toFeed(text: string) {
   return { author: toKey(author, 'after'), epoch: hexToBytes(epoch) }
 }
 
-function toIndex(text: string | undefined): number {
-  const index = Number(text ?? 0)
-  if (/^\d{1,15}$/.test(text ?? '0')) return index
+function toIndex(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (/^\d{1,15}$/.test(text)) return Number(text)
   throw new InvalidError('from', "Invalid 'from': expected a whole number.")
 }

@@ -98,6 +98,11 @@ export class FeedStore {
     return (await this.#shownRow(feed))?.head
   }
 
+  /** The first entry that is here of a feed that may be shown. */
+  async start(feed: FeedId): Promise<number | undefined> {
+    return (await this.#shownRow(feed))?.start
+  }
+
   /** Every feed that may be shown, in the order of authors; those of one author when it is given. */
   async *feeds({ author, after }: { author?: Uint8Array; after?: FeedId } = {}) {
     const range = { ...(author && feedsOf(author)), ...(after && { gt: after }) }
@@ -202,6 +207,13 @@ export class FeedStore {
 
   async rootAt(feed: FeedId, size: number): Promise<Uint8Array> {
     return joinPeaks(await this.peaksAt(feed, size))
+  }
+
+  /** That the log of one size is the beginning of that of another. */
+  async proveGrowth(feed: FeedId, from: number, to: number): Promise<Uint8Array[]> {
+    const row = await this.#shownRow(feed)
+    if (row === undefined || to > row.size) throw logPruned()
+    return await proveConsistency(from, to, (nodes) => this.#nodes(feed, row, nodes))
   }
 
   /** What it takes to append to a feed. */
