@@ -36,6 +36,8 @@ export interface Commission {
   region?: string | undefined
   /** For a salted receipt. */
   nonce?: Uint8Array | undefined
+  /** Others than the two parties may know of it. */
+  isPublic?: boolean
 }
 
 export interface IssueComponents {
@@ -119,7 +121,7 @@ export class WorkRecord {
     const { publicKey: nodePk } = this.#identity
     if (this.#open !== undefined) return this.#open
     this.#open = signOpenReceipt({ jobId, nodePk, promptRoot, inputTokens }, this.#sign)
-    this.#live.opened(this.#open)
+    this.#live.opened(this.#open, { isPublic: this.#commission.isPublic ?? false })
     return this.#open
   }
 

@@ -15,6 +15,8 @@ export interface Live {
   at: number
   open?: OpenReceipt
   receipt?: Receipt
+  /** Others than the two parties may see it. */
+  isPublic?: boolean
   /** Once it is known. */
   finalCid?: string
 }
@@ -35,8 +37,8 @@ export class LiveReceipts {
     this.#finals = new LruMap(opensMax)
   }
 
-  opened(open: OpenReceipt): void {
-    this.#opens.set(bytesToHex(openDigest(open)), { at: this.#clock.now(), open })
+  opened(open: OpenReceipt, { isPublic = false } = {}): void {
+    this.#opens.set(bytesToHex(openDigest(open)), { at: this.#clock.now(), open, isPublic })
   }
 
   /** A segment's job id is that of its job, `#`, and where it ends. */

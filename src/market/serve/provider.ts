@@ -152,7 +152,7 @@ export class Provider implements Service {
   }
 
   #record(wire: WireJob, { model: name, work }: Job): WorkRecord {
-    const { jobId, promptRoot, promptNonce, model: id, receiptPrivacy } = wire
+    const { jobId, promptRoot, promptNonce, model: id, receiptPrivacy, publish } = wire
     const { price, region } = this.#options
     return new WorkRecord(this.#components, {
       jobId,
@@ -163,6 +163,7 @@ export class Provider implements Service {
       price,
       region,
       nonce: receiptPrivacy === 'salted' ? promptNonce : undefined,
+      isPublic: publish === 'receipts',
     })
   }
 
