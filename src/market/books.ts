@@ -100,7 +100,7 @@ export class Books {
       ...(dispute === undefined ? {} : { dispute }),
       ...(whole === undefined ? {} : { whole }),
     })
-    if (execution !== undefined) held.put(rows, execution)
+    if (execution !== undefined) await held.put(rows, execution)
     try {
       await this.#append(work, [routing], rows)
     } catch (error) {

@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import { LiveReceipts } from '../../src/receipts/live.ts'
+import { ReceiptLookup } from '../../src/receipts/lookup.ts'
 import type { ReceiptView } from '../../src/receipts/view.ts'
 import type { Chunk } from '../../src/wire/chunk.ts'
 import { ryv1Cid } from '../../src/wire/cid.ts'
 import { decodeEntry, readBody } from '../../src/wire/entry.ts'
+import { segmentReceiptsOf } from '../../src/wire/execution.ts'
 import type { FromProvider } from '../../src/wire/generate.ts'
 import { encodeFromProvider } from '../../src/wire/generate-codec.ts'
-import { openDigest, receiptDigest } from '../../src/wire/receipt.ts'
+import { openDigest, type Receipt, receiptDigest } from '../../src/wire/receipt.ts'
 import { routingHolds } from '../../src/wire/routing.ts'
 import { ANSWER_TEXT, endless } from '../api/scripted-engine.ts'
 import { settled } from '../base/fake-clock.ts'
@@ -184,6 +187,18 @@ describe('an answer of another peer', () => {
     expect(routing.body.verdict).toBe('ok')
     expect(last.receipt?.status).toBe('partial')
     expect(faults()).toEqual([])
+    // Each side finds its segments after a restart as well.
+    const [segment] = segmentReceiptsOf(execution.body)
+    const cid = ryv1Cid(receiptDigest(segment as Receipt))
+    const finalCid = last.receipt?.cid
+    for (const { feeds, held, requests } of [proof, theirProof]) {
+      const live = new LiveReceipts({ clock })
+      const receipts = new ReceiptLookup(
+        { feeds, held, requests, verify, live },
+        { network: NETWORK },
+      )
+      expect(await receipts.find(cid)).toMatchObject({ status: 'segment', cid, finalCid })
+    }
   })
 
   it('is listed once by each side, the newest first', async () => {

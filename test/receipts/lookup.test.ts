@@ -44,7 +44,7 @@ async function stage() {
   /** As a coordinator keeps the work of another peer. */
   const keep = async (publish: boolean) => {
     const rows = proof.store.batch()
-    proof.held.put(rows, done)
+    await proof.held.put(rows, done)
     proof.requests.put(rows, 'req_1', { account: 'alice', cid: told.cid })
     await proof.log.append([told], { publish, rows })
   }

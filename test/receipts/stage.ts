@@ -35,7 +35,7 @@ export async function proofStage({ clock, identity, network }: ProofStage) {
   })
   await log.start()
   const live = new LiveReceipts({ clock })
-  const held = new HeldEntries({ store })
+  const held = new HeldEntries({ store, clock })
   const requests = new RequestIndex({ store })
   const receipts = new ReceiptLookup({ feeds, live, held, requests, verify }, { network })
   return {

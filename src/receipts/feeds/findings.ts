@@ -1,6 +1,6 @@
 import type { VerifyLater } from '../../identity/verify-native.ts'
 import { type SealedEntry, tryToReadBody } from '../../wire/entry.ts'
-import { openReceiptOf } from '../../wire/execution.ts'
+import { openReceiptOf, segmentReceiptsOf } from '../../wire/execution.ts'
 import { sameBytes } from '../../wire/octets.ts'
 import { openDigest, type Receipt, receiptDigest } from '../../wire/receipt.ts'
 import type { Verify } from '../../wire/signed.ts'
@@ -63,9 +63,12 @@ function readingOf({ entry, cid }: SealedEntry, author: Uint8Array) {
   if (read?.kind === 'execution') {
     const open = openReceiptOf(read.body)
     claim(read.body.receipt)
-    // Its digest names the key; under another's log it would be somebody else's word.
+    // Their digests name the key; under another's log they would be somebody else's word.
     if (sameBytes(open.nodePk, author)) {
       sure.push({ find: 'open', digest: openDigest(open), rank: OWN })
+      for (const segment of segmentReceiptsOf(read.body)) {
+        sure.push({ find: 'receipt', digest: receiptDigest(segment), rank: OWN })
+      }
     }
   } else if (read?.kind === 'routing') {
     claim(read.body.whole)

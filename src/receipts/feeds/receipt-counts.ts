@@ -76,9 +76,9 @@ async function lastOf(table: Table<CountKey, number>, writer: Writer, hour = HOU
 
 const HOUR_MAX = Number.MAX_SAFE_INTEGER
 
-/** Those in the log of who signed them: so each counts once. */
+/** In the log of who signed it: so each counts once, its segments with it. */
 const receiptsIn = ({ findings }: { findings: readonly Finding[] }): number =>
-  findings.filter(({ find, rank }) => find === 'receipt' && rank === OWN).length
+  findings.some(({ find, rank }) => find === 'receipt' && rank === OWN) ? 1 : 0
 
 export const countKey: KeyCodec<CountKey> = {
   encode: ({ writer, hour }) =>

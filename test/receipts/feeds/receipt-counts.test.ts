@@ -28,11 +28,10 @@ async function table() {
   return { store, rows: store.table('counts', { key: countKey, value: integerKey }) }
 }
 
+/** Each with a receipt, and a segment of it. */
 const arrivals = (count: number) => {
-  const findings = Array.from({ length: count }, () => ({
-    ...{ find: 'receipt' as const, digest: new Uint8Array(32), rank: 0 },
-  }))
-  return [{ findings }]
+  const finding = { find: 'receipt' as const, digest: new Uint8Array(32), rank: 0 }
+  return Array.from({ length: count }, () => ({ findings: [finding, finding] }))
 }
 
 it('counts as a list of all of them would, whatever the restarts, failures and clocks', async () => {
