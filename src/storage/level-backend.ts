@@ -15,6 +15,8 @@ export const defaultLevel = {
   cacheBytes: 8 * 1024 * 1024,
   /** Up to two of these are in memory, and one is replayed at a start after a crash. */
   writeBufferBytes: 4 * 1024 * 1024,
+  /** 64 tables of 2 MB, which are mapped, and so count as memory once they are read; 10 others. */
+  openFilesMax: 74,
 }
 
 /** Rows fetched ahead by an iterator: at most this many, and about `READ_AHEAD_BYTES`. */
@@ -35,6 +37,7 @@ export async function openLevel(dataDir: string, options = defaultLevel): Promis
       valueEncoding: 'view',
       cacheSize: options.cacheBytes,
       writeBufferSize: options.writeBufferBytes,
+      maxOpenFiles: options.openFilesMax,
     })
     await db.open()
     return new LevelBackend(db)
