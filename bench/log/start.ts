@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { batchesOf, diskStage, job, peer } from '../../test/receipts/feeds/disk-stage.ts'
 import { type Memory, memoryOf, startPeer } from '../peer.ts'
 
 export const ENTRIES_PER_FEED = 1000
 const PER_BATCH = 56
-const signature = new Uint8Array(64).fill(1)
 
 /** After the last model is loaded, until memory is read. */
 const REST_MS = 5_000
@@ -40,7 +40,7 @@ export async function fill(dir: string, entries: number): Promise<void> {
   for (let n = 1; n * ENTRIES_PER_FEED <= entries; n++) {
     const who = peer(n)
     const jobs = Array.from({ length: ENTRIES_PER_FEED }, (_, at) =>
-      job(who, `job_${at}.1`, () => signature),
+      job(who, `job_${at}.1`, () => randomBytes(64)),
     )
     for (const batch of batchesOf(who, jobs, PER_BATCH)) await stage.intake.ingest(batch)
   }
