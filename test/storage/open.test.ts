@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { silentLogger } from '../../src/base/logger.ts'
 import { bytesValue, integerKey } from '../../src/storage/codec.ts'
+import { defaultLevel } from '../../src/storage/level-backend.ts'
 import { openStore } from '../../src/storage/store.ts'
 import { allRows } from './rows.ts'
 import { tempDir } from './temp-dir.ts'
@@ -14,7 +15,7 @@ const codec = { key: integerKey, value: bytesValue }
 async function filled(): Promise<string> {
   const dir = await tempDir()
   const store = await openStore(dir, components, {
-    level: { cacheBytes: 1024 * 1024, writeBufferBytes: 64 * 1024 },
+    level: { ...defaultLevel, cacheBytes: 1024 * 1024, writeBufferBytes: 64 * 1024 },
   })
   const table = store.table('rows', codec)
   for (let n = 0; n < 40; n++) {
