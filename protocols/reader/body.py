@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from json_schema import SchemaChecker
+from json_text import read_json
 from refusal import Refused, malformed
 
-MAX_LEVELS = 16
-MAX_VALUES = 32_768
 MAX_PROMPTS_TIMES_CHOICES = 128
 MAX_STOP_BYTES = 256
 
@@ -49,59 +48,15 @@ def _check_beyond_schema(value: dict[str, Any]) -> None:
 
 
 def read_canonical_json(content: bytes) -> Any:
+    value = read_json(content)
     try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise malformed("not UTF-8") from error
-    _check_extent(text)
-    try:
-        # Numbers are doubles to RFC 8785, so that a long integer loses digits and is found out.
-        value = json.loads(
-            text,
-            object_pairs_hook=_object_without_doubles,
-            parse_int=float,
-            parse_constant=_no_constant,
-        )
         written = write_canonical_json(value)
     except ValueError as error:
-        raise malformed(f"not JSON: {error}") from error
+        raise malformed(f"not I-JSON: {error}") from error
     # Whatever has another spelling than the canonical one comes out differently.
     if written != content:
         raise malformed("not canonical JSON")
     return value
-
-
-def _check_extent(text: str) -> None:
-    """Before parsing, so that a parser never sees more than it can take."""
-    level, marks, in_string, is_escaped = 0, 0, False, False
-    for character in text:
-        if in_string:
-            if is_escaped:
-                is_escaped = False
-            elif character == "\\":
-                is_escaped = True
-            elif character == '"':
-                in_string = False
-        elif character == '"':
-            in_string = True
-        elif character in "[]{},":
-            marks += character in "[{,"
-            level += {"[": 1, "{": 1, "]": -1, "}": -1}.get(character, 0)
-            if level > MAX_LEVELS:
-                raise malformed("too many levels")
-    if marks > MAX_VALUES:
-        raise malformed("too many values")
-
-
-def _object_without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key twice")
-    return found
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
 
 
 def write_canonical_json(value: Any) -> bytes:

@@ -49,6 +49,10 @@ def is_cid(content: bytes) -> bool:
     return True
 
 
+def is_entry_cid(content: bytes) -> bool:
+    return is_cid(content) and cid_of_bytes(content).kind == "entry"
+
+
 def read_cid(text: str) -> Cid:
     ryv1 = _RYV1.fullmatch(text)
     if ryv1:

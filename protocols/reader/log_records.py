@@ -67,8 +67,9 @@ class LogReader:
         """Its body is whatever it is: what it means is asked by `check_body`."""
         value = dag_cbor.decode(content, ENTRY_LIMITS)
         # What else another version has is not known here, so that nothing more is asked of it.
-        if isinstance(value, dict) and type(value.get("v")) is int and value["v"] != VERSION:
-            raise Refused("unsupported_value", f"an entry of version {value['v']}")
+        version = value.get("v") if isinstance(value, dict) else None
+        if type(version) is int and version >= 0 and version != VERSION:
+            raise Refused("unsupported_value", f"an entry of version {version}")
         self._rules.check("Entry", value)
         return Entry(cid_of_entry(content), value)
 

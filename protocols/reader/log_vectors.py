@@ -10,9 +10,9 @@ from comparing import Disagreement, Read, Reading, check_all
 from dag_cbor import ENTRY_LIMITS
 from ed25519 import sign
 from log_records import LogReader
-from proof import ProofReader
+from proof import ProofReader, read_file
 from records import Protocol, covered_bytes
-from sync import check_batch, check_equivocation, digest_of
+from sync import check_batch, check_equivocation, check_found, digest_of
 from tree import (
     Frontier,
     consistency_path,
@@ -52,7 +52,7 @@ def readings(folder: Path, sync: Protocol, seed: bytes, network: str) -> dict[st
         return Reading(body, dag_cbor.encode(body))
 
     def read_proof(content: bytes) -> Reading:
-        file = proofs.read(content)
+        file = proofs.read(read_file(content))
         proofs.check(file)
         return Reading(file, write_canonical_json(file))
 
@@ -60,6 +60,11 @@ def readings(folder: Path, sync: Protocol, seed: bytes, network: str) -> dict[st
         batch = _present(sync.read("Batch", content))
         check_batch(batch, log)
         return Reading(batch, sync.write("Batch", batch))
+
+    def read_open_found(content: bytes) -> Reading:
+        found = _present(sync.read("Found", content))
+        check_found(found, log)
+        return Reading(found, sync.write("Found", found))
 
     def read_open_equivocation(content: bytes) -> Reading:
         told = _present(sync.read("Equivocation", content))
@@ -73,6 +78,7 @@ def readings(folder: Path, sync: Protocol, seed: bytes, network: str) -> dict[st
         "Routing": read_routing,
         "Proof": read_proof,
         "OpenBatch": read_open_batch,
+        "OpenFound": read_open_found,
         "OpenEquivocation": read_open_equivocation,
     }
 

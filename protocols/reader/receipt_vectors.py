@@ -62,12 +62,17 @@ def _read_receipt(case: dict[str, Any]) -> Receipt:
     return receipt
 
 
+def read(case: dict[str, Any]) -> None:
+    """Refuses what is no CID, and no receipt that holds."""
+    if case["message"] == "Cid":
+        read_cid(case["text"])
+    else:
+        require_holds(receipt_of_json(case["receipt"], _FORMS[case["message"]]))
+
+
 def check_bad(case: dict[str, Any]) -> None:
     try:
-        if case["message"] == "Cid":
-            read_cid(case["text"])
-        else:
-            require_holds(receipt_of_json(case["receipt"], _FORMS[case["message"]]))
+        read(case)
     except Refused as refused:
         if refused.code != case["error"]:
             raise Disagreement(f"got {refused}; expected {case['error']}") from refused

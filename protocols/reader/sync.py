@@ -23,17 +23,30 @@ def check_batch(batch: dict[str, Any], log: LogReader) -> None:
         raise malformed("a batch that goes on beyond its head")
     if end == head["size"] and path:
         raise malformed("a path where the entries end with the head")
-    if len(peaks) != first.bit_count():
+    if peaks and len(peaks) != first.bit_count():
         raise malformed("peaks of another size")
     cids, unsupported = _cids_of(entries, log)
     log.require_head_signed(head, signed["payload"], signed["signature"])
     if unsupported is not None:
         raise unsupported
+    if first > 0 and not peaks:
+        raise malformed("no peaks for who has nothing of what stands before")
     frontier = Frontier(first, peaks)
     for cid in cids:
         frontier.append(cid.to_bytes())
     if not is_consistent(end, frontier.root, head["size"], head["root"], path):
         raise Refused("bad_log", "the entries do not come to the root of the head")
+
+
+def check_found(found: dict[str, Any], log: LogReader) -> None:
+    """For a reader who asked for the entry that is in it."""
+    signed = found["head"]
+    head = log.read_head(signed["payload"])
+    entry = log.read_entry(found["entry"])
+    log.require_head_signed(head, signed["payload"], signed["signature"])
+    leaf, path = leaf_hash(entry.cid.to_bytes()), hashes_of(found["path"])
+    if not is_included(leaf, found["index"], head["size"], path, head["root"]):
+        raise Refused("bad_log", "the entry does not stand under its head")
 
 
 def _cids_of(entries: list[bytes], log: LogReader) -> tuple[list[Cid], Refused | None]:

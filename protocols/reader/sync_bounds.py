@@ -18,7 +18,7 @@ from bounds import (
     optional,
     size_between,
 )
-from cids import is_cid
+from cids import is_cid, is_entry_cid
 from names import is_word
 from tree import HASH_BYTES
 
@@ -64,9 +64,9 @@ SYNC: Table = {
         "one": is_present,
         "other": is_present,
         "index": SIZE,
-        "one_cid": optional(is_cid),
+        "one_cid": optional(is_entry_cid),
         "one_path": hashes(53),
-        "other_cid": optional(is_cid),
+        "other_cid": optional(is_entry_cid),
         "other_path": hashes(53),
     },
     "End": {"reason": optional(is_word)},

@@ -3,11 +3,18 @@ import { InvalidError } from '../base/errors.ts'
 import { verify } from '../identity/verify.ts'
 import type { Json } from '../wire/canonical-json.ts'
 import { type Cid, entryCid, parseCid, ryv1Cid } from '../wire/cid.ts'
+import { parseIJson } from '../wire/i-json.ts'
 import { isObject } from '../wire/json-reader.ts'
 import { malformed } from '../wire/malformed.ts'
 import { sameBytes } from '../wire/octets.ts'
 import { peerIdOf } from '../wire/peer-id.ts'
-import { type Finding as Checked, checkProof, type Proof, readProof } from '../wire/proof.ts'
+import {
+  type Finding as Checked,
+  checkProof,
+  fileBounds,
+  type Proof,
+  readProofJson,
+} from '../wire/proof.ts'
 import { openDigest, openPayload, openReceiptHolds, receiptDigest } from '../wire/receipt.ts'
 import { readOpenReceipt } from './open-receipt.ts'
 import { claimsOfBoth, contradictions } from './receipt-claims.ts'
@@ -43,9 +50,6 @@ export interface ReceiptReport {
   unproved: string[]
 }
 
-/** More than the largest file: 33 entries with what belongs to them, and the JSON around it. */
-const TEXT_CHARS_MAX = 4 * 1024 * 1024
-
 /**
  * Checks a receipt with nothing but itself: what `GET /v8/receipts/{cid}` answers, or the `proof`
  * in it, as text or parsed. Throws a PeerError `malformed` for what is neither.
@@ -79,29 +83,29 @@ export function verifyReceipt(receipt: unknown, options: VerifyOptions = {}): Re
 }
 
 function toJson(receipt: unknown): Record<string, Json> {
-  const text = typeof receipt === 'string' ? receipt : JSON.stringify(receipt)
-  if (text === undefined || text.length > TEXT_CHARS_MAX) {
-    throw malformed('receipt', 'is no JSON, or too long')
-  }
-  let value: Json
-  try {
-    // Also of an object: what is checked is then plain data, whatever was given.
-    value = JSON.parse(text) as Json
-  } catch {
-    throw malformed('receipt', 'is not JSON')
-  }
+  // Also of an object: what is checked is then plain data, whatever was given.
+  const text = typeof receipt === 'string' ? receipt : textOf(receipt)
+  const value = parseIJson(text, 'receipt', fileBounds)
   if (!isObject(value)) throw malformed('receipt', 'is not an object')
   return value
 }
 
+function textOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? ''
+  } catch {
+    throw malformed('receipt', 'is not JSON')
+  }
+}
+
 /** Without a proof, as of a receipt that stands in no log, its own fields are all there is. */
 function toProof(given: Record<string, Json>): Proof {
-  if (given.object !== 'receipt') return readProof(JSON.stringify(given))
+  if (given.object !== 'receipt') return readProofJson(given)
   const alone = {
     ...{ object: 'receipt_proof', version: 'PNV1', network: 'none' },
     ...{ receipt: given, entries: [] },
   }
-  return readProof(JSON.stringify(given.proof ?? alone))
+  return readProofJson(given.proof ?? alone)
 }
 
 function toNonce(text: string): Uint8Array {

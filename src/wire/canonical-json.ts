@@ -39,8 +39,8 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  * spellings of numbers and characters. Its bounds hold before anything is built.
  */
 export function parseCanonicalJson(bytes: Uint8Array, where: string, bounds: JsonBounds): Json {
-  const text = decode(bytes, where)
-  checkBounds(text, where, bounds)
+  const text = decodeUtf8(bytes, where)
+  scanJson(text, where, bounds)
   const value = parse(text, where)
   if (!isCanonical(value, text)) throw malformed(where, 'is not canonical JSON (RFC 8785)')
   return value
@@ -55,7 +55,7 @@ function isCanonical(value: Json, text: string): boolean {
   }
 }
 
-function decode(bytes: Uint8Array, where: string): string {
+export function decodeUtf8(bytes: Uint8Array, where: string): string {
   try {
     return utf8.decode(bytes)
   } catch {
@@ -71,9 +71,15 @@ function parse(text: string, where: string): Json {
   }
 }
 
-function checkBounds(text: string, where: string, { depthMax, valuesMax }: JsonBounds): void {
+/** Throws where it goes beyond the bounds. `members`: of all its objects together. */
+export function scanJson(
+  text: string,
+  where: string,
+  { depthMax, valuesMax }: JsonBounds,
+): { members: number } {
   let depth = 0
   let values = 0
+  let members = 0
   for (let at = 0; at < text.length; at++) {
     const character = text[at]
     if (character === '"') {
@@ -86,9 +92,12 @@ function checkBounds(text: string, where: string, { depthMax, valuesMax }: JsonB
       depth--
     } else if (character === ',') {
       values++
+    } else if (character === ':') {
+      members++
     }
     if (values > valuesMax) throw malformed(where, `has more than ${valuesMax} values`)
   }
+  return { members }
 }
 
 /** Where the closing quote is. */

@@ -38,7 +38,7 @@ export interface SealedEntry {
 }
 
 export const entryShape = record('Entry', {
-  v: whole('1', { min: 0 }),
+  v: whole('1', { min: VERSION, max: VERSION }),
   kind: word,
   at: time,
   body: { type: 'body', read: asMap, write: (body: CborMap): Cbor => body },
@@ -55,8 +55,12 @@ export function encodeEntry(entry: Entry): SealedEntry {
 
 /** Says nothing of the body: see `readBody`. */
 export function decodeEntry(bytes: Uint8Array): SealedEntry {
-  const { v, ...entry } = entryShape.read(decodeDagCbor(bytes, 'Entry', bounds), 'Entry')
-  if (v !== VERSION) throw unsupported('unsupported_value', 'Entry.v', 'is of a newer version')
+  const map = asMap(decodeDagCbor(bytes, 'Entry', bounds), 'Entry')
+  // What else another version has is not known here, so that nothing more is asked of it.
+  if (typeof map.v === 'number' && map.v >= 0 && map.v !== VERSION) {
+    throw unsupported('unsupported_value', 'Entry.v', 'is another version')
+  }
+  const { v: _, ...entry } = entryShape.read(map, 'Entry')
   return { entry, bytes, cid: entryCid(bytes) }
 }
 

@@ -1,23 +1,23 @@
 import { PeerError } from '../base/errors.ts'
-import { CID_BYTES, readCid } from './cid.ts'
-import { bytes, needed, uint64 } from './fields.ts'
+import { cid } from './cid-field.ts'
+import { needed, uint64 } from './fields.ts'
 import type { Signed } from './generate.ts'
-import { type Head, openHead } from './head.ts'
+import { type Head, openHead, readHeadOf, signedHeadShape } from './head.ts'
 import { hashes } from './list-fields.ts'
 import { includes, leafHash, PATH_MAX } from './merkle.ts'
 import { sameBytes } from './octets.ts'
 import { message } from './shape.ts'
-import { signedShape, type Verifying } from './signed.ts'
+import type { Verifying } from './signed.ts'
 
-const cidOrNone = { min: CID_BYTES, max: CID_BYTES, optional: true } as const
+const leaf = { kind: 'entry', optional: true } as const
 
 export const equivocationShape = message('Equivocation', {
-  one: needed(1, signedShape),
-  other: needed(2, signedShape),
+  one: needed(1, signedHeadShape),
+  other: needed(2, signedHeadShape),
   index: uint64(3),
-  oneCid: bytes(4, cidOrNone),
+  oneCid: cid(4, leaf),
   onePath: hashes(5, PATH_MAX),
-  otherCid: bytes(6, cidOrNone),
+  otherCid: cid(6, leaf),
   otherPath: hashes(7, PATH_MAX),
 })
 
@@ -53,6 +53,8 @@ export function openEquivocation(
   claim: Equivocation,
   verifying: Verifying,
 ): Pick<Head, 'author' | 'epoch'> {
+  // What is malformed is told first, also where it stands second.
+  readHeadOf(verifying.network, claim.other)
   const one = openHead(claim.one, verifying)
   const other = openHead(claim.other, verifying)
   if (!sameBytes(one.author, other.author) || !sameBytes(one.epoch, other.epoch)) {
@@ -72,7 +74,7 @@ function differAt(claim: Equivocation, one: Head, other: Head): boolean {
   if (oneCid.length === 0 || otherCid.length === 0 || sameBytes(oneCid, otherCid)) return false
   const stands = (head: Head, cid: Uint8Array, path: Uint8Array[]) =>
     includes({
-      leaf: leafHash(readCid(cid, 'Equivocation').bytes),
+      leaf: leafHash(cid),
       index,
       size: head.size,
       root: head.root,

@@ -230,7 +230,11 @@ export function octets(number: number, max: number): Field<number[]> {
 const none = new Uint8Array()
 
 /** Undefined when it is not there. */
-export function nested<T>(number: number, shape: Shape<T>): Field<T | undefined> {
+export function nested<T>(
+  number: number,
+  shape: Shape<T>,
+  bytesMax = Number.POSITIVE_INFINITY,
+): Field<T | undefined> {
   const tag = number * 8 + LENGTH
   return {
     tag,
@@ -241,7 +245,7 @@ export function nested<T>(number: number, shape: Shape<T>): Field<T | undefined>
     required: false,
     blank: () => undefined,
     isBlank: (value) => value === undefined,
-    read: (reader) => readNested(reader, shape),
+    read: (reader) => readNested(reader, shape, bytesMax),
     put(writer, value) {
       if (value !== undefined) putNested(writer, tag, shape, value)
     },
@@ -263,9 +267,13 @@ export function sealed(number: number, shape: Shape<unknown>, bytesMax: number):
   return { ...bytes(number, { max: bytesMax }), type: shape.name, shape }
 }
 
-export function readNested<T>(reader: Reader, shape: Shape<T>): T {
+export function readNested<T>(
+  reader: Reader,
+  shape: Shape<T>,
+  bytesMax = Number.POSITIVE_INFINITY,
+): T {
   const { end } = reader
-  reader.end = reader.length(Number.POSITIVE_INFINITY) + reader.at
+  reader.end = reader.length(bytesMax) + reader.at
   const value = shape.read(reader)
   reader.end = end
   return value

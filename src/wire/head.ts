@@ -1,14 +1,22 @@
 import { octets, optional, record, text, whole } from './cbor-shape.ts'
 import { decodeDagCbor, encodeDagCbor } from './dag-cbor.ts'
 import { hash, key, time } from './entry-parts.ts'
+import { bytes } from './fields.ts'
 import type { Signed } from './generate.ts'
 import { malformed } from './malformed.ts'
 import { networkName } from './rules.ts'
+import { message } from './shape.ts'
 import { checkSignatureOf, type Signing, signPayload, type Verifying } from './signed.ts'
 
 /** A head has some 200 bytes; the rest is for fields of the future. */
 export const HEAD_BYTES_MAX = 1024
 const bounds = { bytesMax: HEAD_BYTES_MAX, depthMax: 4, valuesMax: 64 }
+
+/** A `Signed` that is a head: smaller than others, wherever it stands. */
+export const signedHeadShape = message('Signed', {
+  payload: bytes(1, { min: 1, max: HEAD_BYTES_MAX }),
+  signature: bytes(2, { min: 64, max: 64 }),
+})
 
 export const EPOCH_BYTES = 8
 
@@ -44,9 +52,15 @@ export function signHead(head: Omit<Head, 'net'>, signing: Signing): Signed {
 
 /** Throws `malformed`, or `bad_signature` where it is not its author's for this network. */
 export function openHead(signed: Signed, verifying: Verifying): Head {
-  const head = readHead(signed)
-  if (head.net !== verifying.network) throw malformed('Head.net', 'is another network')
+  const head = readHeadOf(verifying.network, signed)
   checkSignatureOf(head.author, 'head', signed, verifying)
+  return head
+}
+
+/** Throws `malformed`; its signature is not looked at. */
+export function readHeadOf(network: string, signed: Signed): Head {
+  const head = readHead(signed)
+  if (head.net !== network) throw malformed('Head.net', 'is another network')
   return head
 }
 

@@ -2,14 +2,14 @@ import { PeerError } from '../base/errors.ts'
 import { decodeEntry, ENTRY_BYTES_MAX, type SealedEntry } from './entry.ts'
 import { needed, uint64 } from './fields.ts'
 import type { Signed } from './generate.ts'
-import { type Head, openHead, readHead } from './head.ts'
+import { type Head, openHead, readHead, signedHeadShape } from './head.ts'
 import { blobs, hashes } from './list-fields.ts'
 import { malformed } from './malformed.ts'
-import { isConsistent, leafHash, type NodeRef, PATH_MAX, Peaks } from './merkle.ts'
+import { isConsistent, leafHash, type NodeRef, PATH_MAX, Peaks, peakCount } from './merkle.ts'
 import { sameBytes } from './octets.ts'
 import { FRAME_BYTES_MAX } from './protocols.ts'
 import { decode, encode, message } from './shape.ts'
-import { signedShape, type Verifying } from './signed.ts'
+import type { Verifying } from './signed.ts'
 
 /** It stands in one frame, and in one message of gossip, behind a tag and its length. */
 export const BATCH_BYTES_MAX = FRAME_BYTES_MAX - 8
@@ -21,7 +21,7 @@ export const BATCH_ENTRIES_BYTES_MAX = 48 * 1024
 export const BATCH_ENTRIES_MAX = 2048
 
 export const batchShape = message('Batch', {
-  head: needed(1, signedShape),
+  head: needed(1, signedHeadShape),
   first: uint64(2),
   entries: blobs(3, { min: 1, max: ENTRY_BYTES_MAX, countMax: BATCH_ENTRIES_MAX }),
   path: hashes(4, PATH_MAX + 1),
@@ -61,7 +61,10 @@ const tooLong = `is longer than ${BATCH_BYTES_MAX} bytes`
 /** Nothing is checked but its form: whoever has this head already need not go on. */
 export const decodeBatch = (bytes: Uint8Array): Batch => decode(batchShape, bytes, BATCH_BYTES_MAX)
 
-/** Checks signature, places and entries. `known`: this head was opened before. */
+/**
+ * Checks places, entries and signature, and tells what is wrong in that order; an entry that only a
+ * newer version knows comes last. `known`: this head was opened before.
+ */
 export function openBatch(batch: Batch, verifying: Verifying, known?: 'known'): OpenBatch {
   const { head: signed, first, path, peaks } = batch
   const head = readHead(signed)
@@ -70,8 +73,32 @@ export function openBatch(batch: Batch, verifying: Verifying, known?: 'known'): 
   if (end === head.size && path.length > 0) {
     throw malformed('Batch.path', 'is there, and its entries end where its head does')
   }
+  if (peaks.length > 0 && peaks.length !== peakCount(first)) {
+    throw malformed('Batch.peaks', `are not those of a log of ${first} entries`)
+  }
+  const { entries, newer } = openEntries(batch.entries)
   if (known === undefined) openHead(signed, verifying)
-  return { head, signed, first, entries: batch.entries.map(decodeEntry), path, peaks }
+  if (newer !== undefined) throw newer
+  return { head, signed, first, entries, path, peaks }
+}
+
+interface OpenEntries {
+  entries: SealedEntry[]
+  /** The refusal of the first that only a newer version knows. */
+  newer: unknown
+}
+
+function openEntries(all: readonly Uint8Array[]): OpenEntries {
+  const open: OpenEntries = { entries: [], newer: undefined }
+  for (const bytes of all) {
+    try {
+      open.entries.push(decodeEntry(bytes))
+    } catch (error) {
+      if (!(error instanceof PeerError && error.code === 'unsupported_value')) throw error
+      open.newer ??= error
+    }
+  }
+  return open
 }
 
 /**
@@ -94,7 +121,7 @@ export function grow(
       ? sameBytes(fromRoot, head.root)
       : isConsistent({ from: after.size, fromRoot, to: head.size, toRoot: head.root, path })
   if (isOfHead) return after
-  throw new PeerError('bad_log', 'These entries are not those that the head was signed for.', {
-    action: 'penalise',
-  })
+  throw badLog('These entries are not those that the head was signed for.')
 }
+
+export const badLog = (reason: string) => new PeerError('bad_log', reason, { action: 'penalise' })

@@ -3,6 +3,7 @@ import { base64pad } from 'multiformats/bases/base64'
 import type { Json } from './canonical-json.ts'
 import { ENTRY_BYTES_MAX } from './entry.ts'
 import { HEAD_BYTES_MAX } from './head.ts'
+import { parseIJson } from './i-json.ts'
 import { readArray, readInteger, readString } from './json-reader.ts'
 import { malformed } from './malformed.ts'
 import { PATH_MAX } from './merkle.ts'
@@ -23,8 +24,8 @@ const VERSION = 'PNV1'
 
 /** The routing, and the execution of each part. */
 const ENTRIES_MAX = PARTS_MAX + 1
-/** So many of the largest entries in base64, and what belongs to them. */
-const FILE_CHARS_MAX = ENTRIES_MAX * 64 * 1024
+/** So many of the largest entries in base64 are 1.6 MB; members of a newer version have the rest. */
+export const fileBounds = { bytesMax: 4 * 1024 * 1024, depthMax: 16, valuesMax: 32_768 }
 
 /** As it is kept, sent and put into a file: `protocols/log/proof.schema.json`. */
 export const proofJson = ({ network, receipt, entries }: Proof) => ({
@@ -54,9 +55,12 @@ export const foundJson = ({ head, index, entry, path }: Found) => ({
 })
 
 /** Throws `malformed` for what is no such file. What is in it is not checked: see `checkProof`. */
-export function readProof(text: string): Proof {
-  if (text.length > FILE_CHARS_MAX) throw malformed('proof', 'is too long to be one')
-  const file = members(parse(text), 'proof')
+export const readProof = (text: string): Proof =>
+  readProofJson(parseIJson(text, 'proof', fileBounds))
+
+/** Of what was parsed already. */
+export function readProofJson(value: Json): Proof {
+  const file = members(value, 'proof')
   if (file.object !== OBJECT || file.version !== VERSION) {
     throw malformed('proof', `is no ${OBJECT} of version ${VERSION}`)
   }
@@ -64,14 +68,6 @@ export function readProof(text: string): Proof {
     network: readText(file.network, 'network', networkName),
     receipt: readReceipt(file.receipt),
     entries: readArray(file.entries, 'entries', { min: 0, max: ENTRIES_MAX }, readFound),
-  }
-}
-
-function parse(text: string): Json {
-  try {
-    return JSON.parse(text) as Json
-  } catch {
-    throw malformed('proof', 'is not JSON')
   }
 }
 

@@ -11,7 +11,14 @@ import { type Routing, routingHolds } from './routing.ts'
 import type { Verify } from './signed.ts'
 import { type Found, type OpenFound, openFound } from './sync.ts'
 
-export { type Proof, type ProofJson, proofJson, readProof } from './proof-file.ts'
+export {
+  fileBounds,
+  type Proof,
+  type ProofJson,
+  proofJson,
+  readProof,
+  readProofJson,
+} from './proof-file.ts'
 
 /** One thing that was checked. */
 export interface Finding {

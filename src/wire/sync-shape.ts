@@ -1,14 +1,13 @@
-import { CID_BYTES } from './cid.ts'
+import { cid } from './cid-field.ts'
 import { ENTRY_BYTES_MAX } from './entry.ts'
 import { equivocationShape } from './equivocation.ts'
 import { bool, bytes, needed, nested, string, uint64 } from './fields.ts'
-import { EPOCH_BYTES } from './head.ts'
+import { EPOCH_BYTES, signedHeadShape } from './head.ts'
 import { blobs, hashes, messages } from './list-fields.ts'
-import { batchShape } from './log-batch.ts'
+import { BATCH_BYTES_MAX, batchShape } from './log-batch.ts'
 import { PATH_MAX } from './merkle.ts'
 import { jobId, token } from './rules.ts'
 import { message, oneof } from './shape.ts'
-import { signedShape } from './signed.ts'
 import { DIGEST_BYTES } from './sync-digest.ts'
 
 /** One question; a peer that wants more asks again. */
@@ -39,7 +38,7 @@ const range = message('Range', {
 
 const ranges = message('Ranges', { ranges: messages(1, range, RANGES_MAX) })
 
-const get = message('Get', { cid: bytes(1, { min: CID_BYTES, max: CID_BYTES }) })
+const get = message('Get', { cid: cid(1) })
 
 export const syncRequestShape = oneof('SyncRequest', {
   digest: nested(1, digest),
@@ -59,10 +58,10 @@ const place = message('Place', {
 
 const places = message('Places', { places: messages(1, place, PLACES_MAX) })
 
-const heads = message('Heads', { heads: messages(1, signedShape, HEADS_MAX) })
+const heads = message('Heads', { heads: messages(1, signedHeadShape, HEADS_MAX) })
 
-const found = message('Found', {
-  head: needed(1, signedShape),
+export const foundShape = message('Found', {
+  head: needed(1, signedHeadShape),
   index: uint64(2),
   entry: bytes(3, { min: 1, max: ENTRY_BYTES_MAX }),
   path: hashes(4, PATH_MAX),
@@ -81,8 +80,8 @@ const end = message('End', { reason: string(1, token, 'optional') })
 export const syncAnswerShape = oneof('SyncAnswer', {
   places: nested(1, places),
   heads: nested(2, heads),
-  batch: nested(3, batchShape),
-  found: nested(4, found),
+  batch: nested(3, batchShape, BATCH_BYTES_MAX),
+  found: nested(4, foundShape),
   open: nested(5, open),
   equivocation: nested(6, equivocationShape),
   end: nested(7, end),
@@ -90,6 +89,6 @@ export const syncAnswerShape = oneof('SyncAnswer', {
 
 /** What goes over the topic. */
 export const logMessageShape = oneof('LogMessage', {
-  batch: nested(1, batchShape),
+  batch: nested(1, batchShape, BATCH_BYTES_MAX),
   equivocation: nested(2, equivocationShape),
 })

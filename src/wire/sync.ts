@@ -3,8 +3,8 @@ import type { Cid } from './cid.ts'
 import { decodeEntry, entryMentions, type SealedEntry } from './entry.ts'
 import type { Equivocation } from './equivocation.ts'
 import type { Signed } from './generate.ts'
-import { type Head, openHead } from './head.ts'
-import type { Batch } from './log-batch.ts'
+import { type Head, openHead, readHeadOf } from './head.ts'
+import { type Batch, badLog } from './log-batch.ts'
 import { malformed } from './malformed.ts'
 import { includes, leafHash } from './merkle.ts'
 import { sameBytes } from './octets.ts'
@@ -141,6 +141,7 @@ export function openFound(
   asked: Cid,
   verifying: Verifying,
 ): OpenFound {
+  readHeadOf(verifying.network, signed)
   const sealed = decodeEntry(entry)
   const isIt =
     asked.kind === 'entry'
@@ -150,7 +151,7 @@ export function openFound(
   const head = openHead(signed, verifying)
   const { size, root } = head
   if (!includes({ leaf: leafHash(sealed.cid.bytes), index, size, root, path })) {
-    throw malformed('Found.path', 'does not lead to the root of its head')
+    throw badLog('This entry does not stand in the log that the head was signed for.')
   }
   return { ...sealed, head, signed, index, path }
 }

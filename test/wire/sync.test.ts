@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createVerifyNative } from '../../src/identity/verify-native.ts'
-import { Cid } from '../../src/wire/cid.ts'
+import { Cid, type CidKind } from '../../src/wire/cid.ts'
 import { encodeEntry } from '../../src/wire/entry.ts'
 import {
   type Equivocation,
@@ -62,6 +62,8 @@ const signed = fc.record({
   signature: bytes(64),
 })
 const hashes = list(bytes(32))
+const cidOf = (kind: CidKind) =>
+  bytes(32).map((digest) => new Cid(kind, digest).bytes as Uint8Array)
 
 const batch: fc.Arbitrary<Batch> = fc.record({
   head: signed,
@@ -74,9 +76,9 @@ const equivocation: fc.Arbitrary<Equivocation> = fc.record({
   one: signed,
   other: signed,
   index: count,
-  oneCid: fc.oneof(bytes(36), bytes(0)),
+  oneCid: fc.oneof(cidOf('entry'), bytes(0)),
   onePath: hashes,
-  otherCid: fc.oneof(bytes(36), bytes(0)),
+  otherCid: fc.oneof(cidOf('entry'), bytes(0)),
   otherPath: hashes,
 })
 const range = fc
@@ -96,7 +98,7 @@ const request: fc.Arbitrary<SyncRequest> = fc.oneof(
   typed('digest', fc.record({ buckets: bytes(2048) })),
   typed('authors', fc.record({ authors: list(bytes(32)) })),
   typed('ranges', fc.record({ ranges: list(range) })),
-  typed('get', fc.record({ cid: bytes(36) })),
+  typed('get', fc.record({ cid: fc.oneof(cidOf('entry'), cidOf('receipt')) })),
   typed('follow', fc.record({ ranges: list(range) })),
   typed('equivocation', equivocation),
 )
@@ -319,9 +321,9 @@ describe('what was found', () => {
       [found, new Cid('entry', filled(1)), 'not_asked'],
       [found, new Cid('receipt', filled(1)), 'not_asked'],
       [found, new Cid('receipt', done.cid.digest), 'not_asked'],
-      [{ ...found, index: 1 }, done.cid, 'malformed'],
-      [{ ...found, path: found.path.slice(1) }, done.cid, 'malformed'],
-      [{ ...found, head: providerLog.head(3) }, done.cid, 'malformed'],
+      [{ ...found, index: 1 }, done.cid, 'bad_log'],
+      [{ ...found, path: found.path.slice(1) }, done.cid, 'bad_log'],
+      [{ ...found, head: providerLog.head(3) }, done.cid, 'bad_log'],
       [{ ...found, head: { ...found.head, signature: filled(1, 64) } }, done.cid, 'bad_signature'],
     ] as const
     for (const [answer, cid, code] of wrong) {

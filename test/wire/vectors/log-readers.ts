@@ -1,6 +1,6 @@
 import { PeerError } from '../../../src/base/errors.ts'
-import { canonicalJson } from '../../../src/wire/canonical-json.ts'
-import { Cid } from '../../../src/wire/cid.ts'
+import { canonicalJson, decodeUtf8 } from '../../../src/wire/canonical-json.ts'
+import { Cid, entryCid } from '../../../src/wire/cid.ts'
 import {
   type Cbor,
   type CborMap,
@@ -9,7 +9,7 @@ import {
 } from '../../../src/wire/dag-cbor.ts'
 import { decodeEntry, ENTRY_BYTES_MAX, readBody } from '../../../src/wire/entry.ts'
 import { equivocationShape, openEquivocation } from '../../../src/wire/equivocation.ts'
-import { openHead } from '../../../src/wire/head.ts'
+import { openHead, signedHeadShape } from '../../../src/wire/head.ts'
 import {
   batchShape,
   decodeBatch,
@@ -17,10 +17,10 @@ import {
   grow,
   openBatch,
 } from '../../../src/wire/log-batch.ts'
-import { checkProof, proofJson, readProof } from '../../../src/wire/proof.ts'
+import { checkProof, readProof } from '../../../src/wire/proof.ts'
 import { readRouting, routingHolds } from '../../../src/wire/routing.ts'
 import { decode, encode } from '../../../src/wire/shape.ts'
-import { signedShape, signPayload } from '../../../src/wire/signed.ts'
+import { signPayload } from '../../../src/wire/signed.ts'
 import {
   decodeLogMessage,
   decodeSyncAnswer,
@@ -28,8 +28,14 @@ import {
   encodeLogMessage,
   encodeSyncAnswer,
   encodeSyncRequest,
+  openFound,
 } from '../../../src/wire/sync.ts'
-import { logMessageShape, syncAnswerShape, syncRequestShape } from '../../../src/wire/sync-shape.ts'
+import {
+  foundShape,
+  logMessageShape,
+  syncAnswerShape,
+  syncRequestShape,
+} from '../../../src/wire/sync-shape.ts'
 import { alice, both, network } from './cases.ts'
 import { packHex } from './packed-hex.ts'
 import { oneofJson, plainJson, reader, type VectorReader } from './reader.ts'
@@ -63,20 +69,28 @@ function openRouting(bytes: Uint8Array): CborMap {
   return body
 }
 
-const openSigned = (bytes: Uint8Array) => decode(signedShape, bytes, MAX)
+const openSigned = (bytes: Uint8Array) => decode(signedHeadShape, bytes, MAX)
 
 function openProof(bytes: Uint8Array) {
-  const proof = readProof(new TextDecoder().decode(bytes))
+  const text = decodeUtf8(bytes, 'proof')
+  const proof = readProof(text)
   if (!checkProof(proof, { verify: both }).holds) {
     throw new PeerError('does_not_hold', 'Not all of it holds.')
   }
-  return proofJson(proof)
+  return JSON.parse(text)
 }
 
 function openWholeBatch(bytes: Uint8Array) {
   const batch = decodeBatch(bytes)
   grow(openBatch(batch, verifying))
   return batch
+}
+
+/** For a reader who asked for the entry that is in it. */
+function openAnyFound(bytes: Uint8Array) {
+  const found = decode(foundShape, bytes, MAX)
+  openFound(found, entryCid(found.entry), verifying)
+  return found
 }
 
 function openClaim(bytes: Uint8Array) {
@@ -101,7 +115,7 @@ export const logReaders: Record<string, VectorReader> = {
       openHead(openSigned(bytes), verifying)
       return decodeAny(openSigned(bytes).payload)
     },
-    (head) => encode(signedShape, signPayload('head', encodeDagCbor(head), signing)),
+    (head) => encode(signedHeadShape, signPayload('head', encodeDagCbor(head), signing)),
     (bytes) => cborJson(decodeAny(openSigned(bytes).payload)),
   ),
   Routing: reader(openRouting, encodeDagCbor, (bytes) => cborJson(openRouting(bytes))),
@@ -116,6 +130,11 @@ export const logReaders: Record<string, VectorReader> = {
     oneofJson(logMessageShape as never, bytes),
   ),
   OpenBatch: reader(openWholeBatch, encodeBatch, (bytes) => plainJson(batchShape, bytes)),
+  OpenFound: reader(
+    openAnyFound,
+    (found) => encode(foundShape, found),
+    (bytes) => plainJson(foundShape, bytes),
+  ),
   OpenEquivocation: reader(
     openClaim,
     (claim) => encode(equivocationShape, claim),

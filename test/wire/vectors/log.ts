@@ -1,5 +1,5 @@
 import { canonicalJson } from '../../../src/wire/canonical-json.ts'
-import { Cid } from '../../../src/wire/cid.ts'
+import { Cid, entryCid } from '../../../src/wire/cid.ts'
 import { type Cbor, type CborMap, encodeDagCbor } from '../../../src/wire/dag-cbor.ts'
 import {
   encodeEntry,
@@ -76,6 +76,7 @@ const proved: Proof = {
 }
 /** Shorter, where one entry shows it as well. */
 const proofOfOne: Proof = { ...proved, entries: proved.entries.slice(0, 1) }
+const alone = proofJson({ ...proved, entries: [] })
 const severalLog = new ExampleLog(bob).append(routingEntry(1, severalBody))
 const severalProof: Proof = {
   network,
@@ -109,6 +110,7 @@ export const logGood: Good[] = [
   }),
   cbor('DagCbor', 'CIDs', [new Cid('entry', filled(1)), new Cid('receipt', filled(2))]),
   cbor('DagCbor', 'eight levels', [[[[[[[[1]]]]]]]]),
+  cbor('DagCbor', '4,096 values: lists, maps and CIDs are some, keys are none', values(4096)),
   good('Entry', 'execution', done.bytes),
   good('Entry', 'execution, every field', executionEntry(2, full).bytes),
   good('Entry', 'routing', told.bytes),
@@ -120,6 +122,12 @@ export const logGood: Good[] = [
     revocationEntry(4, { key: alice.publicKey, successor: bob.publicKey, reason: 'lost' }).bytes,
   ),
   cbor('Entry', 'a kind of a newer version', { v: 1, at: 0, kind: 'audit', body: { a: [1] } }),
+  good(
+    'Entry',
+    'execution, its segments in no order and one of them twice',
+    executionEntry(2, { ...full, segments: [...segmentsUntil(64, 32), ...segmentsUntil(32)] })
+      .bytes,
+  ),
   cbor('Entry', 'keys of a newer version', {
     v: 1,
     at: 1,
@@ -139,10 +147,35 @@ export const logGood: Good[] = [
   cbor('Routing', 'a routing', routingBody),
   cbor('Routing', 'of several parts, disputed', severalBody),
   cbor('Routing', 'keys of a newer version', resigned({ mood: 'good' })),
+  cbor('Routing', 'of eight levels, for which no entry has room', resigned({ mood: deep(7) })),
   good('Proof', 'receipt, execution and routing', json(proofJson(proved))),
   good('Proof', 'a receipt alone', json(proofJson({ ...proved, entries: [] }))),
   good('Proof', 'an answer that several made', json(proofJson(severalProof))),
+  respelled('in another spelling', JSON.stringify(alone, null, 2).replace('326', '3260e-1')),
+  respelled(
+    'members of a newer version, of sixteen levels',
+    JSON.stringify({ mood: deep(15), ...alone, receipt: { at: -1, ...alone.receipt } }),
+  ),
 ]
+
+/** So many in all. */
+function values(count: number): Cbor {
+  const first = [new Cid('entry', filled(1)), { a: 1, b: {} }]
+  return [...first, ...Array.from({ length: count - 5 }, () => 0)]
+}
+
+function deep(levels: number): Cbor[] {
+  return levels === 1 ? [] : [deep(levels - 1)]
+}
+
+function segmentsUntil(...ends: number[]) {
+  return ends.flatMap((end) => full.segments.map((segment) => ({ ...segment, end })))
+}
+
+/** Written again in the one spelling that canonical JSON has. */
+function respelled(name: string, text: string): Good {
+  return good('Proof', name, join(text), json(JSON.parse(text)))
+}
 
 const entryOf = (change: CborMap) =>
   encodeDagCbor({ v: 1, at: 1, kind: 'note', body: {}, ...change })
@@ -163,7 +196,11 @@ const badEntries: [name: string, bytes: Uint8Array][] = [
   ['no body', entryOf({ body: undefined })],
   ['a body that is a CID', entryOf({ body: done.cid })],
   ['more than 32 KiB', entryOf({ body: { a: new Uint8Array(32 * 1024) } })],
-  ['4,097 values', entryOf({ body: { a: Array.from({ length: 4092 }, () => 0) } })],
+  ['4,097 values', entryOf({ body: { a: Array.from({ length: 4091 }, () => 0) } })],
+  ['nine levels', entryOf({ body: { a: deep(7) } })],
+  ['no version', entryOf({ v: undefined })],
+  ['a version below zero', entryOf({ v: -1 })],
+  ['a version in words', entryOf({ v: 'one' })],
   ['an execution without its receipt', executionOf({ receipt: undefined })],
   ['an execution of no units', executionOf({ receipt: { ...receiptMap, metering_units: 0 } })],
   ['an execution with a bar', executionOf({ receipt: { ...receiptMap, job_id: 'a|b' } })],
@@ -271,17 +308,43 @@ const withReceipt = (file: ReturnType<typeof proofJson>, change: object) => ({
   receipt: { ...file.receipt, ...change },
 })
 
+const spoilt = (text: string, by: string) => join(text.replace('{', `{${by},`))
+const aloneText = canonicalJson(alone)
+const oddFiles: [name: string, bytes: Uint8Array][] = [
+  ['that is no JSON', join('{')],
+  ['with a byte order mark', join('\u{feff}', aloneText)],
+  ['that is not UTF-8', spoilt(aloneText, '"mood":"').fill(0xff, 9, 10)],
+  ['with a member twice', spoilt(aloneText, `"receipt":${JSON.stringify(otherReceipt)}`)],
+  ['with a member twice, by another spelling', spoilt(aloneText, '"\\u006eetwork":"main"')],
+  ['with a member twice, in a member of a newer version', spoilt(aloneText, '"a":{"b":1,"b":1}')],
+  ['with half of a surrogate pair', spoilt(aloneText, '"mood":"\\ud83d"')],
+  ['with a name that is half of a surrogate pair', spoilt(aloneText, '"\\ude00":1')],
+  ['with a number that no double holds', spoilt(aloneText, '"mood":1e999')],
+  ['with a number that JSON has not', spoilt(aloneText, '"mood":NaN')],
+  ['of seventeen levels', spoilt(aloneText, `"mood":${'['.repeat(16)}${']'.repeat(16)}`)],
+  ['of more than 32,768 values', spoilt(aloneText, `"mood":[${'0,'.repeat(32_768)}0]`)],
+  ['of more than 4 MiB', join(aloneText, ' '.repeat(4 * 1024 * 1024))],
+]
+
 const inLog = async (name: string, log: ExampleLog, at: number[]): Promise<Bad> => {
   const entries = await Promise.all(at.map((index) => log.found(index)))
   return bad('Proof', name, json(proofJson({ ...proved, entries })), 'does_not_hold')
 }
 const forgedRouting = routingEntry(1, { ...routingBody, amount: 0 })
+const newerBytes = entryOf({ v: 2 })
+const newerEntry: SealedEntry = { ...done, bytes: newerBytes, cid: entryCid(newerBytes) }
 const brokenExecution: SealedEntry = encodeEntry({ kind: 'execution', at: 1, body: {} })
 
 export const logBad: Bad[] = [
   ...refusedCbor.map(([name, hex]) => bad('DagCbor', name, Buffer.from(hex, 'hex'))),
   ...badEntries.map(([name, bytes]) => bad('Entry', name, bytes)),
   bad('Entry', 'of a newer version', entryOf({ v: 2 }), 'unsupported_value'),
+  bad(
+    'Entry',
+    'of a newer version, and nothing else',
+    encodeDagCbor({ v: 0 }),
+    'unsupported_value',
+  ),
   ...badBodies.map(([name, change]) => bad('Routing', name, encodeDagCbor(resigned(change)))),
   ...forgedRoutings.map(([name, body]) =>
     bad('Routing', name, encodeDagCbor(body), 'bad_signature'),
@@ -290,7 +353,7 @@ export const logBad: Bad[] = [
   ...badProofs.map(([name, change, error = 'does_not_hold']) =>
     bad('Proof', name, json(change(proofJson(proofOfOne))), error),
   ),
-  bad('Proof', 'that is no JSON', join('{')),
+  ...oddFiles.map(([name, bytes]) => bad('Proof', name, bytes)),
   await inLog('with an execution in the log of another', new ExampleLog(bob).append(done), [0]),
   await inLog(
     'with a routing in the log of another',
@@ -303,5 +366,6 @@ export const logBad: Bad[] = [
     new ExampleLog(bob).append(told),
     [0],
   ),
+  await inLog('with an entry of a newer version', new ExampleLog(alice).append(newerEntry), [0]),
   await inLog('with a body that is none', new ExampleLog(alice).append(brokenExecution), [0]),
 ]

@@ -9,6 +9,7 @@ import {
   signDeparture,
 } from '../../../src/wire/advert-codec.ts'
 import { advertRequestShape, advertShape, departureShape } from '../../../src/wire/advert-shape.ts'
+import { decodeUtf8 } from '../../../src/wire/canonical-json.ts'
 import type { JobKind } from '../../../src/wire/generate.ts'
 import {
   decodeFromProvider,
@@ -54,7 +55,7 @@ const signed = <T>(
 const body = (kind: JobKind): VectorReader =>
   reader((bytes) => decodeWork(kind, bytes), encodeWork, toJson)
 
-const toText = (bytes: Uint8Array) => Buffer.from(bytes).toString()
+const toText = (bytes: Uint8Array) => decodeUtf8(bytes, 'text')
 const toJson = (bytes: Uint8Array) => JSON.parse(toText(bytes))
 
 function readFrames(bytes: Uint8Array): Uint8Array[] {
