@@ -263,7 +263,7 @@ export class Coordinator implements Market, Service {
 
   /** Undefined where this machine does not serve the model, or must not. */
   #ownEffort(request: Request): LocalEffort | undefined {
-    const { engine, identity, clock, discovery } = this.#components
+    const { engine, identity, clock, logger, discovery } = this.#components
     const { model, modelId, wishes } = request
     const { peerId } = identity
     const { region } = this.#options
@@ -280,7 +280,7 @@ export class Coordinator implements Market, Service {
     const issue = this.#components
     const parting = (each: Promise<void>) => this.#part(each)
     return new LocalEffort(
-      { engine, issue, books: this.#books, parting, clock, metrics: this.#metrics },
+      { engine, issue, books: this.#books, parting, clock, logger, metrics: this.#metrics },
       request,
       work,
     )

@@ -1,7 +1,8 @@
 import type { Clock } from '../base/clock.ts'
 import { PeerError } from '../base/errors.ts'
+import type { Logger } from '../base/logger.ts'
 import type { Engine, ModelStatus } from '../engines/engine.ts'
-import { type IssueComponents, issued } from '../receipts/issue.ts'
+import { type IssueComponents, issued, WorkRecord } from '../receipts/issue.ts'
 import type { Chunk, Done, Generate, Node } from '../wire/chunk.ts'
 import { declaredModelId } from '../wire/model-id.ts'
 import type { Books } from './books.ts'
@@ -19,6 +20,7 @@ export interface LocalComponents {
   /** Told of what goes on although its reader may be gone. */
   parting(parting: Promise<void>): void
   clock: Clock
+  logger: Logger
   metrics: MarketMetrics
 }
 
@@ -60,7 +62,7 @@ export class LocalEffort implements Effort {
     const { job, written } = this.#request
     const { name, id = declaredModelId(name, this.node.id) } = this.model
     const generate: Generate = (...all) => engine.generate(...all)
-    const signed = issued(generate, issue, {
+    const record = new WorkRecord(issue, {
       jobId: attemptId(job, this.#attempt),
       work: job.work,
       promptRoot: written.promptRoot,
@@ -69,12 +71,32 @@ export class LocalEffort implements Effort {
       price: { input: 0, output: 0 },
       region: this.node.country,
     })
-    return this.#booked(signed({ ...job, model: name }, options))
+    const chunks = issued(generate, record)({ ...job, model: name }, options)
+    return this.#booked(chunks, record)
   }
 
   /** Its end goes up once it is in the log. */
-  async *#booked(chunks: AsyncIterable<Chunk>): AsyncGenerator<Chunk> {
-    for await (const chunk of chunks) yield chunk.type === 'done' ? await this.#book(chunk) : chunk
+  async *#booked(chunks: AsyncIterable<Chunk>, record: WorkRecord): AsyncGenerator<Chunk> {
+    let isEnded = false
+    try {
+      for await (const chunk of chunks) {
+        isEnded = chunk.type === 'done'
+        yield chunk.type === 'done' ? await this.#book(chunk) : chunk
+      }
+    } finally {
+      if (!isEnded) await this.#bookRest(record)
+    }
+  }
+
+  /** Its reader is gone, or the engine broke down: what was handed over was done all the same. */
+  async #bookRest(record: WorkRecord): Promise<void> {
+    const { logger } = this.#components
+    const done = record.left()
+    if (done === undefined) return
+    const { id: job } = this.#request.job
+    await this.#book(done).catch((error: unknown) =>
+      logger.warn('an answer did not come into the log', { job, error }),
+    )
   }
 
   async #book({ issued, ...done }: Done): Promise<Done> {

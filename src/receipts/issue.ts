@@ -46,14 +46,9 @@ export interface IssueComponents {
   live: Pick<LiveReceipts, 'opened' | 'segment' | 'finished'>
 }
 
-/** The same Generate, which signs the work that it does. Nothing of it is in a log yet. */
-export function issued(
-  generate: Generate,
-  components: IssueComponents,
-  commission: Commission,
-): Generate {
+/** The same Generate, of one job, whose work is signed. Nothing of it is in a log yet. */
+export function issued(generate: Generate, record: WorkRecord): Generate {
   return async function* (job, options) {
-    const record = new WorkRecord(components, commission)
     for await (const chunk of generate(job, options)) yield* recorded(record, chunk)
   }
 }
@@ -77,14 +72,16 @@ function* recorded(record: WorkRecord, chunk: Chunk): Generator<Chunk> {
       return
     case 'done': {
       const done = chunk.finish.includes('cancelled') ? record.cancelled(chunk) : chunk
-      const issued = record.sealed(done)
-      yield issued === undefined ? done : { ...done, issued }
+      yield withIssued(done, record.sealed(done))
       return
     }
     default:
       yield chunk
   }
 }
+
+const withIssued = (done: Done, issued: Issued | undefined): Done =>
+  issued === undefined ? done : { ...done, issued }
 
 /** What this machine signs of one job while it works on it. */
 export class WorkRecord {
@@ -171,6 +168,17 @@ export class WorkRecord {
   cancelled({ finish, usage }: Done): Done {
     const outputTokens = sum(this.#hash.received)
     return { type: 'done', finish, usage: { ...usage, outputTokens } }
+  }
+
+  /** The same of one that comes to no end; undefined where nothing was handed over. */
+  left(): Done | undefined {
+    const { received } = this.#hash
+    const outputTokens = sum(received)
+    if (outputTokens === 0) return undefined
+    const finish = received.map(() => 'cancelled' as const)
+    const usage = { inputTokens: this.#inputTokens, cachedTokens: 0, outputTokens }
+    const done: Done = { type: 'done', finish, usage }
+    return withIssued(done, this.sealed(done))
   }
 
   /**

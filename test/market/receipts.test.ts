@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
+import { PeerError } from '../../src/base/errors.ts'
 import { LiveReceipts } from '../../src/receipts/live.ts'
 import { ReceiptLookup } from '../../src/receipts/lookup.ts'
+import { requestHash } from '../../src/receipts/requests.ts'
 import type { ReceiptView } from '../../src/receipts/view.ts'
 import type { Chunk } from '../../src/wire/chunk.ts'
 import { ryv1Cid } from '../../src/wire/cid.ts'
@@ -11,7 +13,7 @@ import type { FromProvider } from '../../src/wire/generate.ts'
 import { encodeFromProvider } from '../../src/wire/generate-codec.ts'
 import { openDigest, type Receipt, receiptDigest } from '../../src/wire/receipt.ts'
 import { routingHolds } from '../../src/wire/routing.ts'
-import { ANSWER_TEXT, endless } from '../api/scripted-engine.ts'
+import { ANSWER_TEXT, endless, type Script } from '../api/scripted-engine.ts'
 import { settled } from '../base/fake-clock.ts'
 import { verify } from '../receipts/feeds/stage.ts'
 import { bothEnds } from './both-ends-stage.ts'
@@ -109,6 +111,46 @@ describe('an answer of this machine', () => {
     if (execution?.kind !== 'execution') throw new Error('no execution')
     expect(execution.body.tokens.output).toBe(last.usage.outputTokens)
     expect(execution.body.finish).toEqual(['cancelled'])
+  })
+
+  const breaks: Script = async function* (job, signal) {
+    for await (const chunk of endless(job, signal)) {
+      yield chunk
+      if (chunk.type === 'tokens' && chunk.index === 39) {
+        throw new PeerError('engine_failed', 'It broke.')
+      }
+    }
+  }
+
+  it.each([
+    ['whose reader left without a word', endless],
+    ['that breaks off', breaks],
+  ])('%s is in the log as far as it was handed over', async (_how, script) => {
+    const { coordinator, proof, engine } = await stage()
+    engine.script = script
+    const origin = { requestId: 'req_1', account: 'acct_1', endpoint: '/v1/x' }
+    const job = jobOf({ model: 'test-chat', work: chat({ maxTokens: 500 }), origin })
+    let text = ''
+    let count = 0
+    const reading = (async () => {
+      for await (const chunk of coordinator.generate(job, new AbortController())) {
+        if (chunk.type === 'tokens') text += chunk.text
+        if (chunk.type === 'tokens' && ++count === 40 && script === endless) return
+      }
+    })()
+    await reading.catch((error) => expect(error.code).toBe('engine_failed'))
+    expect(engine.running).toBe(0)
+    const [execution, routing, ...more] = await proof.bodies()
+    if (execution?.kind !== 'execution' || routing?.kind !== 'routing') throw new Error('kinds')
+    expect(more).toEqual([])
+    expect(execution.body).toMatchObject({
+      receipt: { resultHash: sha256(text), meteringUnits: 41 },
+      ...{ finish: ['cancelled'], tokens: { output: 40 } },
+    })
+    expect(execution.body.segments).toHaveLength(1)
+    expect(routing.body).toMatchObject({ verdict: 'ok', tokens: { output: 40 } })
+    expect(await proof.requests.find(requestHash('req_1'))).toBeDefined()
+    await coordinator.stop()
   })
 
   it('does not end before it is on the disk', async () => {

@@ -76,8 +76,7 @@ async function through(work: Work, chunks: Chunk[]): Promise<Chunk[]> {
     async function* () {
       yield* chunks
     },
-    components,
-    commission(work),
+    new WorkRecord(components, commission(work)),
   )
   const all: Chunk[] = []
   const job: Job = { id: 'job_1', model: 'test-chat', work, cacheScope: 'a' }
@@ -98,6 +97,21 @@ function bodyOf({ execution }: Issued) {
 const cutText = fc.array(fc.string({ unit: 'binary', maxLength: 6 }), { maxLength: 80 })
 
 describe('an answer', () => {
+  it('that comes to no end has a receipt over what was handed over', () => {
+    const { record, say } = stage()
+    record.open(5)
+    expect(record.left()).toBeUndefined()
+    say('Hel', 1)
+    say('lo', 2)
+    const done = record.left()
+    expect(done).toMatchObject({
+      finish: ['cancelled'],
+      usage: { inputTokens: 5, outputTokens: 3 },
+    })
+    expect(done?.issued?.receipt).toMatchObject({ meteringUnits: 8, resultHash: sha256('Hello') })
+    expect(bodyOf(done?.issued as Issued)).toMatchObject({ finish: ['cancelled'] })
+  })
+
   it('has an open receipt, a final one and an entry, all of which hold', async () => {
     const chunks = await through(chat(), [
       { type: 'accepted', inputTokens: 5 },

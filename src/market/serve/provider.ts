@@ -42,6 +42,8 @@ export interface ProviderComponents {
 export interface ProviderOptions extends Terms {
   /** The network's name: signatures of another one count for nothing here. */
   network: string
+  /** `none`: nothing of any job; else the coordinator says. */
+  publish?: 'receipts' | 'none'
   /** How long running jobs may go on once a stop has begun. */
   drainMs: number
   admission?: Partial<AdmissionLimits>
@@ -138,7 +140,7 @@ export class Provider implements Service {
       const job = jobOf(wire, { model, work: openBody(wire, body), queueScope })
       const record = this.#record(wire, job)
       const given = { stream, incoming, wire, job, record, arrivedAt, price, allowance }
-      const publish = wire.publish === 'receipts'
+      const publish = wire.publish === 'receipts' && this.#options.publish !== 'none'
       const append = (entries: readonly SealedEntry[]) => log.append(entries, { publish })
       const generate: Generate = (...all) => engine.generate(...all)
       const stopped = this.#stopped.signal
