@@ -31,7 +31,7 @@ import { modelIdRows } from './engines/model-ids.ts'
 import { findModels } from './engines/model-store.ts'
 import type { Identity } from './identity/identity.ts'
 import { loadIdentity } from './identity/key-file.ts'
-import { createVerifyNative } from './identity/verify-native.ts'
+import { createVerifyLater, createVerifyNative } from './identity/verify-native.ts'
 import { Coordinator } from './market/coordinator.ts'
 import { Provider } from './market/serve/provider.ts'
 import { ADVERT_RECORD, advertRecordCheck } from './network/discovery/advert-record.ts'
@@ -48,6 +48,7 @@ import { HeldEntries } from './receipts/held.ts'
 import { LiveReceipts } from './receipts/live.ts'
 import { ReceiptLookup } from './receipts/lookup.ts'
 import { RequestIndex } from './receipts/requests.ts'
+import { Replication } from './receipts/sync/replication.ts'
 import { openStore, type Store } from './storage/store.ts'
 import { version } from './version.ts'
 import type { ModelLoad } from './wire/status.ts'
@@ -99,8 +100,10 @@ export async function createPeer(
     const ground: Ground = { ...base, config, identity, store, keys, engine, network }
     const proof = buildProof(ground)
     const peers = buildPeers(ground, proof)
-    const http = await buildHttp(ground, peers, proof)
-    return new LocalPeer({ ...ground, ...proof, ...peers, ownerKey, http }, config, beganAt)
+    const replication = buildReplication(ground, proof, peers)
+    const http = await buildHttp(ground, peers, { ...proof, replication })
+    const parts = { ...ground, ...proof, ...peers, replication, ownerKey, http }
+    return new LocalPeer(parts, config, beganAt)
   } catch (error) {
     await store.close()
     throw error
@@ -173,7 +176,7 @@ interface Peers {
 
 function buildPeers(ground: Ground, proof: Proof): Peers {
   const { config, identity, store, engine } = ground
-  const { network, region, price, roles } = config
+  const { network, region, price, roles, publish } = config
   const serves = roles.includes('provider')
   const served = () => (serves ? engine.status() : [])
   const describe = (): AdvertFacts => ({
@@ -203,7 +206,10 @@ function buildPeers(ground: Ground, proof: Proof): Peers {
   })
   engine.onLoad(() => discovery.loadChanged())
   const provider = serves
-    ? new Provider({ ...ground, ...proof, verify }, { network, price, region, drainMs: DRAIN_MS })
+    ? new Provider(
+        { ...ground, ...proof, verify },
+        { network, price, region, publish, drainMs: DRAIN_MS },
+      )
     : undefined
   const asks = roles.includes('coordinator')
   const coordinator = new Coordinator(
@@ -214,7 +220,7 @@ function buildPeers(ground: Ground, proof: Proof): Peers {
       discovery: asks ? discovery : undefined,
       secret: identity.secretFor('cache-scope'),
     },
-    { network, region, price },
+    { network, region, price, publish },
   )
   return { describe, load, discovery, provider, coordinator }
 }
@@ -222,10 +228,28 @@ function buildPeers(ground: Ground, proof: Proof): Peers {
 /** How long jobs of other peers may go on once a stop has begun: as long as the own clients'. */
 const DRAIN_MS = 10_000
 
+/** How what this peer says of work is known to others, and what they say to it. */
+function buildReplication(ground: Ground, proof: Proof, { discovery }: Peers): Replication {
+  const { config, identity } = ground
+  const { network, roles, publish } = config
+  const verify = createVerifyNative()
+  const verifyLater = createVerifyLater()
+  const { peerId: self } = identity
+  return new Replication(
+    { ...ground, ...proof, discovery, self, verify, verifyLater },
+    {
+      network,
+      archive: roles.includes('archive'),
+      follow: roles.includes('coordinator'),
+      publish: publish === 'receipts',
+    },
+  )
+}
+
 async function buildHttp(
   ground: Ground,
   peers: Peers,
-  { receipts, feeds }: Proof,
+  { receipts: ofAccounts, feeds, replication }: Proof & { replication: Replication },
 ): Promise<HttpServer | undefined> {
   const { config } = ground
   if (config.http === null) return undefined
@@ -234,9 +258,10 @@ async function buildHttp(
   const { network, bootstrap, mdns } = config
   const joins = { network, bootstrap: bootstrap.length, mdns }
   const { coordinator: market, discovery, describe, load } = peers
+  const { receipts } = replication
   const parts = { ...ground, market, receipts, describe, load, directory: discovery.directory }
   const proving = {
-    ...{ receipts, ofAccounts: receipts, clock: ground.clock },
+    ...{ receipts, ofAccounts, clock: ground.clock },
     verifying: { network, verify: createVerifyNative() },
   }
   const openai = [

@@ -12,6 +12,7 @@ import type { Discovery } from './network/discovery/discovery.ts'
 import type { Network } from './network/network.ts'
 import { removePeerInfo, writePeerInfo } from './peer-file.ts'
 import type { OwnFeed } from './receipts/feeds/own-feed.ts'
+import type { Replication } from './receipts/sync/replication.ts'
 import type { Store } from './storage/store.ts'
 import { version } from './version.ts'
 import type { Generate } from './wire/chunk.ts'
@@ -28,6 +29,7 @@ export interface Parts {
   discovery: Discovery
   /** This peer's own. */
   log: OwnFeed
+  replication: Replication
   /** Undefined without the role. */
   provider: Provider | undefined
   coordinator: Coordinator
@@ -97,10 +99,11 @@ export class LocalPeer implements Peer {
   }
 
   async #start(signal: AbortSignal): Promise<void> {
-    const { engine, log, coordinator, http, network, discovery, provider } = this.#parts
+    const { engine, log, coordinator, http, network, discovery, provider, replication } =
+      this.#parts
     const { identity, ownerKey, clock } = this.#parts
     // The engine's process takes longest to come up, so it is asked first; HTTP answers before libp2p.
-    const parts = [engine, log, coordinator, http, network, provider, discovery]
+    const parts = [engine, log, coordinator, http, network, provider, replication, discovery]
     await startAll(
       parts.filter((part) => part !== undefined),
       signal,
@@ -138,7 +141,7 @@ export class LocalPeer implements Peer {
     // Whoever asked for the start is told how it ended.
     await this.#starting?.catch(() => {})
     const { engine, coordinator, http, network, discovery, provider } = this.#parts
-    const { log, keys, store } = this.#parts
+    const { log, keys, store, replication } = this.#parts
     const closing: Service[] = [
       { start: nothing, stop: () => store.close() },
       { start: nothing, stop: () => keys.close() },
@@ -147,7 +150,8 @@ export class LocalPeer implements Peer {
     // While this peer's own clients get the rest of their answers, no other peer sends new work.
     provider?.drain()
     discovery.drain()
-    const parts = [...closing, log, engine, network, provider, coordinator, http, discovery]
+    const ours = [engine, network, replication, provider, coordinator, http, discovery]
+    const parts = [...closing, log, ...ours]
     await stopAll(parts.filter((part) => part !== undefined))
   }
 

@@ -31,6 +31,9 @@ export type LogLevel = (typeof logLevels)[number]
 export const roles = ['provider', 'coordinator', 'auditor', 'archive', 'relay'] as const
 export type Role = (typeof roles)[number]
 
+/** What goes into the replicated log. */
+export const publishing = ['receipts', 'none'] as const
+
 const portMax = 65_535
 
 export const parseHostPort: ParseValue<HostPort> = (text) => {

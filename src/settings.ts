@@ -17,6 +17,7 @@ import {
   parseRegion,
   parseSwitch,
   parseWhole,
+  publishing,
   roles,
 } from './setting-values.ts'
 
@@ -178,6 +179,13 @@ export const settings = {
     help: 'Networks of different names never mix.',
     default: 'main',
   }),
+  publish: one(parseOneOf(publishing), {
+    flag: 'publish',
+    group: 'Network',
+    placeholder: 'receipts|none',
+    help: 'What others may see of the work that is done: receipts of it, or nothing.',
+    default: 'receipts',
+  }),
   models: many(parseModelSpec, {
     flag: 'model',
     group: 'Models',
@@ -262,7 +270,7 @@ export const envName = (flag: string): string =>
   `PINAIVU_${flag.toUpperCase().replaceAll('-', '_')}`
 
 /** Announced options that nothing stands behind yet: silence would look like agreement. */
-export const notYet: readonly string[] = ['publish', 'draft', 'upstream', 'allow-private-webhooks']
+export const notYet: readonly string[] = ['draft', 'upstream', 'allow-private-webhooks']
 
 /** Says what is wrong with a setting of that name, in the spelling of where it stood. */
 export function unknownSetting(flag: string, prefix = '', more: readonly string[] = []): string {

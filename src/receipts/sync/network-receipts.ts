@@ -1,0 +1,186 @@
+import { bytesToHex } from '@noble/hashes/utils.js'
+import type { Clock } from '../../base/clock.ts'
+import { unlessAborted, within } from '../../base/deadline.ts'
+import { BusyError, messageOf } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import { LruMap } from '../../base/lru-map.ts'
+import type { Random } from '../../base/random.ts'
+import type { Background } from '../../network/discovery/background.ts'
+import type { Directory } from '../../network/discovery/directory.ts'
+import { draw } from '../../network/discovery/draw.ts'
+import type { Network } from '../../network/network.ts'
+import { type Cid, parseCid } from '../../wire/cid.ts'
+import { lookupKey } from '../../wire/model-id.ts'
+import type { OpenReceipt } from '../../wire/receipt.ts'
+import type { OpenFound } from '../../wire/sync.ts'
+import type { ReceiptLookup } from '../lookup.ts'
+import type { Receipts, ReceiptView } from '../view.ts'
+import { isArchive } from './partners.ts'
+import { type AskComponents, asking } from './sync-client.ts'
+
+/** A client waits for it. */
+const FIND_MS = 2_000
+const ASKED_MAX = 16
+/** Of those that say in the DHT to be archives; anybody can. */
+const ARCHIVES_MAX = 8
+const ADDRESSES_MAX = 8
+/** Those that were asked first are slow or gone by then. */
+const ARCHIVES_AFTER_MS = 700
+/** Anybody may ask for what there never was. */
+const MISS_MS = 10_000
+const MISSES_MAX = 1_024
+const AT_ONCE_MAX = 32
+
+export interface NetworkReceiptsComponents extends AskComponents {
+  network: Pick<
+    Network,
+    'open' | 'fault' | 'connect' | 'isConnected' | 'connected' | 'findProviders'
+  >
+  /** This peer's own id. */
+  self: string
+  directory: Pick<Directory, 'all' | 'get'>
+  local: ReceiptLookup
+  background: Background
+  clock: Clock
+  random: Random
+  logger: Logger
+}
+
+type Answer = OpenFound | OpenReceipt
+
+/** Receipts of this peer, and one by one those that other peers have. */
+export class NetworkReceipts implements Receipts {
+  readonly #components: NetworkReceiptsComponents
+  readonly #flights = new Map<string, Promise<ReceiptView | undefined>>()
+  /** CID → when it may be asked for again. */
+  readonly #misses = new LruMap<string, number>(MISSES_MAX)
+
+  constructor(components: NetworkReceiptsComponents) {
+    this.#components = components
+  }
+
+  async find(
+    text: string,
+    { signal = never }: { signal?: AbortSignal } = {},
+  ): Promise<ReceiptView | undefined> {
+    const { local, network, clock } = this.#components
+    const here = await local.find(text)
+    if (here !== undefined) return here
+    const cid = parseCid(text)
+    const name = `${cid.kind} ${bytesToHex(cid.digest)}`
+    if ((this.#misses.get(name) ?? 0) > clock.elapsed()) return undefined
+    // Who is alone has not missed anything.
+    if (network.connected().length === 0) return undefined
+    return await unlessAborted(this.#flight(name, cid), signal)
+  }
+
+  recent(options: { limit: number; after?: string }): Promise<ReceiptView[]> {
+    return this.#components.local.recent(options)
+  }
+
+  onReceipt(listener: (view: ReceiptView) => void): () => void {
+    return this.#components.local.onReceipt(listener)
+  }
+
+  #flight(name: string, cid: Cid): Promise<ReceiptView | undefined> {
+    let flight = this.#flights.get(name)
+    if (flight === undefined) {
+      if (this.#flights.size >= AT_ONCE_MAX) {
+        throw new BusyError('Too many receipts are looked for already.', FIND_MS)
+      }
+      flight = this.#search(name, cid).finally(() => this.#flights.delete(name))
+      this.#flights.set(name, flight)
+    }
+    return flight
+  }
+
+  async #search(name: string, cid: Cid): Promise<ReceiptView | undefined> {
+    const { clock, local } = this.#components
+    const found = await this.#ask(cid)
+    const view =
+      found === undefined
+        ? undefined
+        : 'head' in found
+          ? await local.shown.elsewhere(found, cid)
+          : local.shown.openElsewhere(found, clock.now())
+    if (view === undefined) this.#misses.set(name, clock.elapsed() + MISS_MS)
+    return view
+  }
+
+  /** The first good answer, in FIND_MS. Never fails: what goes wrong on the way is no answer. */
+  async #ask(cid: Cid): Promise<Answer | undefined> {
+    const { clock, background } = this.#components
+    const over = new AbortController()
+    let found: Answer | undefined
+    const asked = new Set([this.#components.self])
+    const ask = async (peerId: string, addresses: readonly string[], signal: AbortSignal) => {
+      if (asked.has(peerId)) return
+      asked.add(peerId)
+      found ??= await this.#askOne(cid, peerId, addresses, signal)
+      if (found !== undefined) over.abort()
+    }
+    const limit = { ms: FIND_MS, what: 'Looking for a receipt', signal: over.signal }
+    const onStop = () => over.abort()
+    background.signal.addEventListener('abort', onStop, { once: true })
+    try {
+      await within(clock, limit, async (signal) => {
+        const near = this.#near().map((each) => ask(each.peerId, each.addresses, signal))
+        const patience = new AbortController()
+        await Promise.race([
+          Promise.all(near).finally(() => patience.abort()),
+          clock.sleep(ARCHIVES_AFTER_MS, patience.signal).catch(() => {}),
+        ])
+        await this.#askArchives((peerId, addresses) => ask(peerId, addresses, signal), signal)
+        await Promise.all(near)
+      })
+    } catch {
+      // Found, or out of time, or the DHT is out of reach.
+    } finally {
+      background.signal.removeEventListener('abort', onStop)
+    }
+    return found
+  }
+
+  /** Archives first, then any. */
+  #near(): { peerId: string; addresses: readonly string[] }[] {
+    const { directory, random } = this.#components
+    const all = directory.all().map(({ peerId, advert: { addresses } }) => ({ peerId, addresses }))
+    const archives = all.filter(({ peerId }) => isArchive(directory, peerId))
+    const others = all.filter(({ peerId }) => !isArchive(directory, peerId))
+    const first = draw(archives, ASKED_MAX, random)
+    return [...first, ...draw(others, ASKED_MAX - first.length, random)]
+  }
+
+  async #askArchives(
+    ask: (peerId: string, addresses: readonly string[]) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const asking: Promise<void>[] = []
+    const hints = this.#components.network.findProviders(lookupKey('role', 'archive'), { signal })
+    for await (const { peerId, addresses } of hints) {
+      asking.push(ask(peerId, addresses))
+      if (asking.length >= ARCHIVES_MAX) break
+    }
+    await Promise.all(asking)
+  }
+
+  async #askOne(
+    cid: Cid,
+    peerId: string,
+    addresses: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Answer | undefined> {
+    const { network, logger } = this.#components
+    try {
+      if (!network.isConnected(peerId)) {
+        await network.connect(peerId, addresses.slice(0, ADDRESSES_MAX), { signal })
+      }
+      return await asking(this.#components, peerId, { signal }, (client) => client.get(cid))
+    } catch (error) {
+      logger.debug('a peer was asked for a receipt in vain', { peerId, error: messageOf(error) })
+      return undefined
+    }
+  }
+}
+
+const never = new AbortController().signal

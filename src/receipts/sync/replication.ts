@@ -1,0 +1,135 @@
+import type { Clock } from '../../base/clock.ts'
+import type { Service } from '../../base/lifecycle.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { Metrics } from '../../base/metrics.ts'
+import type { Random } from '../../base/random.ts'
+import type { VerifyLater } from '../../identity/verify-native.ts'
+import { Background } from '../../network/discovery/background.ts'
+import type { Discovery } from '../../network/discovery/discovery.ts'
+import type { Network } from '../../network/network.ts'
+import type { Store } from '../../storage/store.ts'
+import { publicKeyOf } from '../../wire/peer-id.ts'
+import type { Verify } from '../../wire/signed.ts'
+import type { FeedStore } from '../feeds/feed-store.ts'
+import { Intake } from '../feeds/intake.ts'
+import type { OwnFeed } from '../feeds/own-feed.ts'
+import type { LiveReceipts } from '../live.ts'
+import type { ReceiptLookup } from '../lookup.ts'
+import type { Receipts } from '../view.ts'
+import { ArchiveRounds } from './archive-rounds.ts'
+import { Confirmer } from './confirmer.ts'
+import { Follower } from './follower.ts'
+import { HeadIndex } from './head-index.ts'
+import { LogListener } from './log-listener.ts'
+import { LogPublisher } from './log-publisher.ts'
+import { Mender } from './mender.ts'
+import { NetworkReceipts } from './network-receipts.ts'
+import { Puller } from './puller.ts'
+import { Reconciler } from './reconciler.ts'
+import { SyncServer } from './serve/sync-server.ts'
+import { Spreader } from './spreader.ts'
+
+export interface ReplicationComponents {
+  network: Network
+  discovery: Pick<Discovery, 'directory' | 'onChange'>
+  /** This peer's own id. */
+  self: string
+  feeds: FeedStore
+  log: OwnFeed
+  live: LiveReceipts
+  receipts: ReceiptLookup
+  store: Store
+  verify: Verify
+  verifyLater: VerifyLater
+  clock: Clock
+  random: Random
+  logger: Logger
+  metrics: Metrics
+}
+
+export interface ReplicationOptions {
+  /** The network's name. */
+  network: string
+  /** Keeps the logs of all. */
+  archive: boolean
+  /** Keeps those of providers that it may use. */
+  follow: boolean
+  /** Tells archives of what is new in the own log. */
+  publish: boolean
+}
+
+interface Part {
+  /** Returns how to end it. */
+  start(): () => void
+}
+
+/**
+ * Copies logs from other peers and shows them this peer's. Made before the network starts, as it
+ * handles `sync/1`; started after it.
+ */
+export class Replication implements Service {
+  /** Those of other peers are among them. */
+  readonly receipts: Receipts
+  readonly #index: HeadIndex
+  readonly #server: SyncServer
+  readonly #intake: Intake
+  readonly #background: Background
+  readonly #parts: Part[]
+  #endings: (() => void)[] = []
+
+  constructor(components: ReplicationComponents, options: ReplicationOptions) {
+    const { verify, self, discovery } = components
+    const logger = components.logger.child('log')
+    const verifying = { network: options.network, verify }
+    const background = new Background(logger)
+    const intake = new Intake({ ...components, logger, verifying })
+    const { bars } = intake
+    const index = new HeadIndex({ ...components, bars })
+    const { directory } = discovery
+    const publicKey = publicKeyOf(self)
+    const base = {
+      ...components,
+      logger,
+      verifying,
+      background,
+      intake,
+      bars,
+      index,
+      directory,
+      publicKey,
+    }
+    const mender = new Mender(base)
+    const puller = new Puller({ ...base, mender })
+    const fetching = { ...base, mender, puller }
+    const reconciler = new Reconciler(fetching)
+    this.#index = index
+    this.#server = new SyncServer(base)
+    this.#intake = intake
+    this.#background = background
+    this.receipts = new NetworkReceipts({ ...base, local: components.receipts })
+    const { archive, follow, publish } = options
+    this.#parts = [
+      new Spreader(base),
+      new Confirmer(base),
+      ...(publish ? [new LogPublisher(base)] : []),
+      ...(archive ? [new LogListener(fetching), new ArchiveRounds({ ...base, reconciler })] : []),
+      // An archive has all of them anyway.
+      ...(follow && !archive ? [new Follower(fetching)] : []),
+    ]
+  }
+
+  async start({ signal }: { signal: AbortSignal }): Promise<void> {
+    await this.#index.start({ signal })
+    await this.#server.start()
+    this.#endings = this.#parts.map((part) => part.start())
+  }
+
+  /** Everything that was taken in is written. */
+  async stop(): Promise<void> {
+    for (const end of this.#endings.splice(0)) end()
+    await this.#background.stop()
+    await this.#server.stop()
+    await this.#intake.idle()
+    await this.#index.stop()
+  }
+}
