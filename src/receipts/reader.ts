@@ -77,27 +77,32 @@ export class ReceiptReader {
   }
 
   async #byReceipt(digest: Uint8Array): Promise<ReceiptView | undefined> {
-    const found = await this.#holding(digest)
+    const found = await this.#entryWith(digest)
     if (found !== undefined) return await this.#view(found, digest)
     const now = this.#components.live.get(digest)
     if (now === undefined) return undefined
     // A segment is found by what it is a segment of.
     const { finalCid } = now
     const whole =
-      finalCid === undefined ? undefined : await this.#holding(parseCid(finalCid).digest)
+      finalCid === undefined ? undefined : await this.#entryWith(parseCid(finalCid).digest)
     const view = whole && (await this.#view(whole, digest))
     return view?.cid === ryv1Cid(digest) ? view : this.#liveView(now)
   }
 
-  async #byEntry({ digest }: Cid): Promise<ReceiptView | undefined> {
+  async #byEntry(cid: Cid): Promise<ReceiptView | undefined> {
+    const found = await this.#entryOf(cid)
+    return found && (await this.#view(found))
+  }
+
+  async #entryOf({ digest }: Cid): Promise<Found | undefined> {
     const [place] = await this.find('entry', digest, 1)
-    if (place !== undefined) return await this.at(place)
+    if (place !== undefined) return await this.#foundAt(place)
     const sealed = await this.#components.held.entry(digest)
-    return sealed && (await this.#isShown(sealed)) ? await this.#view({ sealed }) : undefined
+    return sealed && (await this.#isShown(sealed)) ? { sealed } : undefined
   }
 
   /** The entry with this receipt, or open receipt, in it. */
-  async #holding(digest: Uint8Array): Promise<Found | undefined> {
+  async #entryWith(digest: Uint8Array): Promise<Found | undefined> {
     const [place] = await this.find('receipt', digest, 1)
     if (place !== undefined) return await this.#foundAt(place)
     const [opened] = await this.find('open', digest, 1)
@@ -131,7 +136,10 @@ export class ReceiptReader {
   ): Promise<ReceiptView> {
     const execution = await this.#entryView(found, body)
     const routing = await this.#routingOf(found.sealed.cid, body.coordinator)
-    const more = { createdAt: found.sealed.entry.at, execution, ...(routing && { routing }) }
+    const more = {
+      ...{ createdAt: found.sealed.entry.at, execution },
+      ...(await this.#told(routing, found.sealed.cid)),
+    }
     const finalCid = ryv1Cid(receiptDigest(body.receipt))
     const open = openReceiptOf(body)
     const isAsked = (each: Uint8Array) => digest !== undefined && sameBytes(each, digest)
@@ -153,18 +161,39 @@ export class ReceiptReader {
       (each) => each && (digest === undefined || sameBytes(receiptDigest(each), digest)),
     )
     const routing = await this.#routingEntry(found, body)
-    const more = routing && { routing }
     if (receipt === undefined) {
       const [part] = parts
       const view = part?.execution && (await this.#byEntry(part.execution))
-      return view && { ...view, ...more }
+      return view && { ...view, ...(await this.#told(routing, part?.execution)) }
     }
+    const more = await this.#told(routing)
     const createdAt = found.sealed.entry.at
     // Of a provider that was lost, a segment is all that there is; the whole is its coordinator's.
     const isSegment = receipt !== whole && !parts.some(({ jobId }) => jobId === receipt.jobId)
     const view = { ...this.#receiptView(receipt, isSegment ? 'segment' : 'final'), createdAt }
     const finalCid = isSegment && whole && ryv1Cid(receiptDigest(whole))
     return { ...view, ...(finalCid && { finalCid }), ...more }
+  }
+
+  /** What is said of an answer besides the entry that it was found by. */
+  async #told(
+    routing: EntryView<Routing> | undefined,
+    known?: Cid,
+  ): Promise<Pick<ReceiptView, 'routing' | 'parts'>> {
+    if (routing === undefined) return {}
+    const others = routing.body.parts.flatMap(({ execution }) =>
+      execution === undefined || (known && sameBytes(execution.digest, known.digest))
+        ? []
+        : [this.#executionEntry(execution)],
+    )
+    const parts = (await Promise.all(others)).filter((part) => part !== undefined)
+    return { routing, ...(parts.length > 0 && { parts }) }
+  }
+
+  async #executionEntry(cid: Cid): Promise<EntryView<Execution> | undefined> {
+    const found = await this.#entryOf(cid)
+    const read = found && tryToReadBody(found.sealed.entry)
+    return found && read?.kind === 'execution' ? this.#entryView(found, read.body) : undefined
   }
 
   /** What its coordinator says of it. Anybody else may say of it what they like: it is not asked. */

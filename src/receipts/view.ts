@@ -41,6 +41,8 @@ export interface ReceiptView {
   execution?: EntryView<Execution>
   /** What the coordinator says of it. */
   routing?: EntryView<Routing>
+  /** What the others say that worked on the same answer, as far as it is here. */
+  parts?: EntryView<Execution>[]
 }
 
 /** What can be asked of receipts. */

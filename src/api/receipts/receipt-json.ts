@@ -2,6 +2,7 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 import type { EntryView, ReceiptView } from '../../receipts/view.ts'
 import { ryv1Cid } from '../../wire/cid.ts'
 import { type Execution, segmentReceiptsOf } from '../../wire/execution.ts'
+import { sameBytes } from '../../wire/octets.ts'
 import { peerIdOf } from '../../wire/peer-id.ts'
 import { checkProof, type Proof, proofJson } from '../../wire/proof.ts'
 import { type Receipt, receiptDigest } from '../../wire/receipt.ts'
@@ -111,12 +112,19 @@ function speculativeOf(execution: Execution | undefined): ReceiptJson['speculati
 /** With every entry whose place in its log may be shown. */
 export function proofOf(
   receipt: Receipt,
-  { execution, routing }: Pick<ReceiptView, 'execution' | 'routing'>,
+  { execution, routing, parts = [] }: Pick<ReceiptView, 'execution' | 'routing' | 'parts'>,
   network: string,
 ): Proof {
-  const entries = [execution, routing].flatMap((entry) => foundOf(entry) ?? [])
+  // What is proved of the others is that the entry names them which has the receipt in it.
+  const others = routing !== undefined && isIn(receipt, routing.body) ? parts : []
+  const entries = [execution, ...others, routing].flatMap((entry) => foundOf(entry) ?? [])
   return { network, receipt, entries }
 }
+
+const isIn = (receipt: Receipt, { whole, parts }: Routing): boolean =>
+  [whole, ...parts.map((part) => part.receipt)].some(
+    (each) => each !== undefined && sameBytes(receiptDigest(each), receiptDigest(receipt)),
+  )
 
 function foundOf(entry: EntryView<Execution | Routing> | undefined): Found | undefined {
   if (entry?.proof === undefined || entry.index === undefined) return undefined

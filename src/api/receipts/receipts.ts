@@ -7,6 +7,8 @@ import { clientSignal } from '../client-signal.ts'
 import type { RouteModule } from '../route.ts'
 import { anyOf, closed, type Infer, object, optional, string } from '../schema.ts'
 import { checkedCid } from './checked-cid.ts'
+import { lineageJson } from './lineage.ts'
+import { lineageSchema } from './lineage-schema.ts'
 import { ReceiptFeed } from './receipt-feed.ts'
 import { receiptJson } from './receipt-json.ts'
 import { defaultLimit, limitMax, listReceipts } from './receipt-list.ts'
@@ -43,7 +45,7 @@ const recentQuery = closed({
 })
 export type RecentQuery = Infer<typeof recentQuery>
 
-/** `GET /v8/receipts/{cid}` and `GET /v8/receipts/recent` */
+/** `GET /v8/receipts/{cid}`, its lineage, and `GET /v8/receipts/recent` */
 export function receiptRoutes(components: ReceiptComponents): RouteModule {
   const { receipts, verifying } = components
   const feed = new ReceiptFeed(components)
@@ -62,6 +64,24 @@ export function receiptRoutes(components: ReceiptComponents): RouteModule {
       async ({ params: { cid } }, reply) => {
         const view = await receipts.find(checkedCid(cid, 'cid'), { signal: clientSignal(reply) })
         return sendReceipt(view, verifying, reply)
+      },
+    )
+    app.get<{ Params: { cid: string } }>(
+      '/v8/receipts/:cid/lineage',
+      {
+        schema: {
+          summary: 'How an answer came about: every step that was signed, in one proof',
+          tags,
+          params: object({ cid: cidField }),
+          response: { 200: lineageSchema },
+        },
+        config: anybody,
+      },
+      async ({ params: { cid } }, reply) => {
+        const view = await receipts.find(checkedCid(cid, 'cid'), { signal: clientSignal(reply) })
+        if (view === undefined) throw notFound()
+        reply.header('cache-control', 'no-store')
+        return lineageJson(view, verifying)
       },
     )
     app.get<{ Querystring: RecentQuery }>(
