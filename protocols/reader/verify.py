@@ -1,26 +1,26 @@
-"""Verifies a proof in a file, offline: says what it proves and what it does not.
+"""Verifies receipts and their proofs from a file, offline: says what is proved and what is not.
 
     python3 verify.py FILE [--network NAME]        - for FILE reads standard input
 
-Exit code 0: all of it holds. 1: it does not, or is no proof. 2: there was nothing to read.
+FILE has a proof, or a receipt as peers show it, which has its proof in it; or many of them, each on
+a line of its own. Exit code 0: all of it holds. 1: something does not, or is none. 2: there was
+nothing to read.
 """
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 sys.dont_write_bytecode = True  # leaves nothing behind in a folder of specifications
 
 from names import peer_id_of_key
-from proof import Proof, ProofReader, Standing, has_receipt
-from receipts import Receipt
+from proof import MAX_FILE_BYTES, Proof, ProofReader, Standing, has_receipt, read_file
+from receipts import Receipt, base64_of, receipt_of_json, require_holds
 from refusal import Refused
-
-# 33 entries of 32 KiB in base64, with paths and heads, are 1.6 MB; members that are not known may
-# have the rest.
-MAX_FILE_BYTES = 4 * 2**20
 
 _NOT_PROVED = (
     "which text it is about: the text itself does, where its hash is the result's",
@@ -30,17 +30,56 @@ _NOT_PROVED = (
 )
 
 
-def verify(content: bytes, network: str | None = None) -> Proof:
-    if len(content) > MAX_FILE_BYTES:
-        raise Refused("malformed", f"more than {MAX_FILE_BYTES} bytes")
-    reader = ProofReader(Path(__file__).resolve().parent.parent / "log")
-    file = reader.read(content)
+_NOTHING_YET = ["- that anything came of it, and which model it was: the final receipt says so"]
+
+_READER = ProofReader(Path(__file__).resolve().parent.parent / "log")
+
+
+def verify(content: bytes, network: str | None = None) -> Proof | Receipt:
+    """A receipt that is open stands in no log: nothing but itself is proved by it."""
+    file = read_file(content)
+    if not isinstance(file, dict) or file.get("object") != "receipt":
+        return _proof(file, network)
+    if file.get("status") == "open":
+        opened = receipt_of_json(file, "open")
+        require_holds(opened)
+        _require_said(file, opened)
+        return opened
+    alone = {"object": "receipt_proof", "version": "PNV1", "network": network or "none"}
+    inner = file.get("proof")
+    proof = _proof(alone | {"receipt": file, "entries": []} if inner is None else inner, network)
+    _require_said(file, proof.receipt)
+    return proof
+
+
+def _proof(value: Any, network: str | None) -> Proof:
+    file = _READER.read(value)
     if network is not None and file["network"] != network:
         raise Refused("does_not_hold", f"it is of the network {file['network']}, not of {network}")
-    return reader.check(file)
+    return _READER.check(file)
 
 
-def in_words(proof: Proof) -> list[str]:
+def _require_said(file: dict[str, Any], receipt: Receipt) -> None:
+    """Of what stands around a proof, this much is as in it. The rest is nobody's word."""
+    signed = {
+        "cid": receipt.ryv1_cid,
+        "multiformats_cid": str(receipt.cid),
+        "node": peer_id_of_key(receipt.node_pk),
+        "node_pk": receipt.node_pk.hex(),
+        "job_id": receipt.job_id,
+        "signed_payload": receipt.payload,
+        "signature": base64_of(receipt.signature),
+    }
+    if receipt.form == "receipt":
+        signed |= {"result_hash": receipt.hash.hex(), "metering_units": float(receipt.count)}
+    for name, value in signed.items():
+        if file.get(name) not in (None, value):
+            raise Refused("does_not_hold", f"{name} is another than what was signed")
+
+
+def in_words(proof: Proof | Receipt) -> list[str]:
+    if isinstance(proof, Receipt):
+        return ["It holds.", "", "Proved:", *_lines_of_open(proof), "", "Not proved:", *_NOTHING_YET]
     lines = ["It holds.", "", "Proved:", *_lines_of_receipt(proof.receipt)]
     for standing in proof.standings:
         lines += _lines_of_standing(standing, proof)
@@ -50,6 +89,13 @@ def in_words(proof: Proof) -> list[str]:
     if not any(standing.entry.kind == "routing" for standing in proof.standings):
         lines.append("- that anybody else took the work for good: there is no routing in the file")
     return lines + [f"- {line}" for line in _NOT_PROVED]
+
+
+def _lines_of_open(opened: Receipt) -> list[str]:
+    return [
+        f"- {peer_id_of_key(opened.node_pk)} signed that it took on the job {opened.job_id}",
+        f"  with the prompt {opened.hash.hex()} of {opened.count} tokens (0: not counted)",
+    ]
 
 
 def _lines_of_receipt(receipt: Receipt) -> list[str]:
@@ -111,27 +157,65 @@ def _time(at_ms: int) -> str:
         return f"{at_ms} ms"  # later than Python's calendar goes
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Verifies a proof in a file, offline.")
-    parser.add_argument("file", help="the file; - for standard input")
-    parser.add_argument("--network", help="refuse a proof of another network")
-    options = parser.parse_args()
+def _verify_one(content: bytes, network: str | None) -> int:
     try:
-        if options.file == "-":
-            content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
-        else:
-            with open(options.file, "rb") as file:
-                content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        print(f"{options.file}: {error.strerror}", file=sys.stderr)
-        return 2
-    try:
-        proof = verify(content, options.network)
+        proof = verify(content, network)
     except Refused as refused:
         print(f"It proves nothing: {_shown(str(refused))}")
         return 1
     print("\n".join(in_words(proof)))
     return 0
+
+
+def _verify_lines(lines: Iterable[bytes], network: str | None) -> int:
+    """A line for each: whoever wants to know more asks about that one alone."""
+    count, good = 0, 0
+    for count, content in enumerate(lines, start=1):
+        try:
+            proof = verify(content, network)
+        except Refused as refused:
+            print(f"{count}: proves nothing: {_shown(str(refused))}")
+            continue
+        good += 1
+        receipt = proof if isinstance(proof, Receipt) else proof.receipt
+        print(f"{count}: holds: {receipt.ryv1_cid}, {receipt.form}, job {receipt.job_id}")
+    print(f"{good} of {count} hold.")
+    return 0 if good == count else 1
+
+
+def _lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """One that is too long comes in pieces, and none of them is JSON."""
+    while line := file.readline(MAX_FILE_BYTES + 1):
+        if line.strip():
+            yield line
+
+
+def _verify_file(file: BinaryIO, network: str | None) -> int:
+    lines = _lines_of(file)
+    first = next(lines, b"")
+    try:
+        read_file(first)
+    except Refused:  # only a part of what there is
+        return _verify_one(first + file.read(MAX_FILE_BYTES + 1), network)
+    second = next(lines, None)
+    if second is None:
+        return _verify_one(first, network)
+    return _verify_lines(chain([first, second], lines), network)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Verifies receipts and their proofs, offline.")
+    parser.add_argument("file", help="the file; - for standard input")
+    parser.add_argument("--network", help="refuse a proof of another network")
+    options = parser.parse_args()
+    try:
+        if options.file == "-":
+            return _verify_file(sys.stdin.buffer, options.network)
+        with open(options.file, "rb") as file:
+            return _verify_file(file, options.network)
+    except OSError as error:
+        print(f"{options.file}: {error.strerror}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":
