@@ -140,7 +140,7 @@ export class Provider implements Service {
       const job = jobOf(wire, { model, work: openBody(wire, body), queueScope })
       const record = this.#record(wire, job)
       const given = { stream, incoming, wire, job, record, arrivedAt, price, allowance }
-      const publish = wire.publish === 'receipts' && this.#options.publish !== 'none'
+      const publish = this.#mayPublish(wire)
       const append = (entries: readonly SealedEntry[]) => log.append(entries, { publish })
       const generate: Generate = (...all) => engine.generate(...all)
       const stopped = this.#stopped.signal
@@ -153,8 +153,13 @@ export class Provider implements Service {
     }
   }
 
+  /** The stricter of both sides holds. */
+  #mayPublish({ publish }: WireJob): boolean {
+    return publish === 'receipts' && this.#options.publish !== 'none'
+  }
+
   #record(wire: WireJob, { model: name, work }: Job): WorkRecord {
-    const { jobId, promptRoot, promptNonce, model: id, receiptPrivacy, publish } = wire
+    const { jobId, promptRoot, promptNonce, model: id, receiptPrivacy } = wire
     const { price, region } = this.#options
     return new WorkRecord(this.#components, {
       jobId,
@@ -165,7 +170,7 @@ export class Provider implements Service {
       price,
       region,
       nonce: receiptPrivacy === 'salted' ? promptNonce : undefined,
-      isPublic: publish === 'receipts',
+      isPublic: this.#mayPublish(wire),
     })
   }
 
