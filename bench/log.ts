@@ -1,16 +1,20 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type AppendRound, appendRounds } from './log/append.ts'
 import { type IngestRound, ingestRounds } from './log/ingest.ts'
-import { fill, type Started, type StartedPeer, start, startWholePeer } from './log/start.ts'
+import { fill, LOGS, type Started, type StartedPeer, start, startWholePeer } from './log/start.ts'
+import { MISSING, type SyncRound, syncRounds } from './log/sync.ts'
 import { machineFacts } from './machine.ts'
 import { type Cell, keep, type Table } from './results.ts'
 import { median, quantile, rounded } from './statistics.ts'
 
 /** Aims, in this project's own words. */
-const aims = { ingest: 0.6, append: 2.5, startMs: 1000, memoryMb: 200 }
+const aims = {
+  ...{ ingest: 0.6, append: 2.5, startMs: 1000, memoryMb: 200 },
+  ...{ roundTrips: 4, overheadKb: 150, syncCpuMs: 500 },
+}
 
 /** Turns of 50 appends at least: enough for a p99. */
 const APPEND_TURNS = 40
@@ -29,18 +33,24 @@ export async function run(args: readonly string[]): Promise<void> {
   const machine = machineFacts()
   const ingest = await ingestRounds(rounds)
   const append = await appendRounds(APPEND_TURNS)
-  const { fillMs, ...starts } = await startRounds(entries, rounds)
+  const { fillMs, sync, starts } = await roundsWithMany(entries, rounds)
   keep({
     name: 'log',
     about:
       'Ingest is a peer that takes in other peers’ entries: head, tree, one receipt an entry, and the ' +
       'disk; the ceiling is verifying a signature an entry and doing nothing else, on as many threads. ' +
-      'An append is an entry on the disk under a signed head. Logs are a process that only has the ' +
+      'An append is an entry on the disk under a signed head. In a sync one peer gets 1,000 entries of ' +
+      '100 of its 1,000 logs from another, with processor time of both. Logs are a process that only has the ' +
       'logs, with that many entries and with none, peers are whole ones. Medians of the rounds.',
     machine,
     settings: { rounds, entries, fillS: rounded(fillMs / 1000), aims },
-    tables: [ingestTable(ingest), appendTable(append), ...startTables(starts, entries)],
-    raw: { ingest, append, starts },
+    tables: [
+      ingestTable(ingest),
+      appendTable(append),
+      syncTable(sync),
+      ...startTables(starts, entries),
+    ],
+    raw: { ingest, append, sync, starts },
   })
 }
 
@@ -49,22 +59,28 @@ interface Starts {
   peers: { empty: StartedPeer[]; full: StartedPeer[] }
 }
 
-async function startRounds(entries: number, rounds: number): Promise<Starts & { fillMs: number }> {
+async function roundsWithMany(entries: number, rounds: number) {
   const work = await mkdtemp(join(tmpdir(), 'pinaivu-bench-log-'))
-  const dirs = { empty: join(work, 'empty'), full: join(work, 'full') }
+  const dirs = {
+    empty: join(work, 'empty'),
+    full: join(work, 'full'),
+    behind: join(work, 'behind'),
+  }
   const starts: Starts = { logs: { empty: [], full: [] }, peers: { empty: [], full: [] } }
   try {
     await fill(dirs.empty, 0)
     const began = performance.now()
     await fill(dirs.full, entries)
     const fillMs = performance.now() - began
+    await cp(dirs.full, dirs.behind, { recursive: true })
+    const sync = await syncRounds({ ahead: dirs.full, behind: dirs.behind, logs: LOGS }, rounds)
     for (let round = 0; round < rounds; round++) {
       for (const state of ['empty', 'full'] as const) {
         starts.logs[state].push(await start(dirs[state]))
         starts.peers[state].push(await startWholePeer(dirs[state]))
       }
     }
-    return { ...starts, fillMs }
+    return { starts, sync, fillMs }
   } finally {
     await rm(work, { recursive: true })
   }
@@ -107,6 +123,34 @@ function appendTable(rounds: readonly AppendRound[]): Table {
       rounded(quantile(append, 0.5) / quantile(fdatasync, 0.5)),
       ...[append, fdatasync].flatMap((values) => [ms(values, 0.5), ms(values, 0.99)]),
     ]),
+  }
+}
+
+function syncTable(rounds: readonly SyncRound[]): Table {
+  const of = (figure: (round: SyncRound) => number) => median(rounds.map(figure))
+  const [roundTrips, cpuMs] = [of((round) => round.roundTrips), of((round) => round.cpuMs)]
+  const overheadKb = of((round) => round.overheadBytes / 1000)
+  return {
+    title: 'Sync',
+    columns: [
+      ...[
+        'entries missing',
+        'round trips / aim',
+        'bytes beyond entries / aim',
+        'processor time / aim',
+      ],
+      ...['round trips', 'KB beyond entries', 'KB of entries', 'processor ms', 'ms'],
+    ],
+    rows: [
+      [
+        MISSING,
+        roundTrips / aims.roundTrips,
+        ...[overheadKb / aims.overheadKb, cpuMs / aims.syncCpuMs].map(rounded),
+        roundTrips,
+        ...[overheadKb, of((round) => round.entryBytes / 1000), cpuMs].map(rounded),
+        rounded(of((round) => round.ms)),
+      ],
+    ],
   }
 }
 

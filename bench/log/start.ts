@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { batchesOf, diskStage, job, peer } from '../../test/receipts/feeds/disk-stage.ts'
 import { type Memory, memoryOf, startPeer } from '../peer.ts'
 
-export const ENTRIES_PER_FEED = 1000
+export const LOGS = 1000
 const PER_BATCH = 56
 
 /** After the last model is loaded, until memory is read. */
@@ -28,8 +28,8 @@ export interface StartedPeer {
 }
 
 /**
- * Logs of a thousand entries each on this disk, as they are taken in from others. Signatures of
- * receipts in them are not made and not looked at: they would be most of the work.
+ * A thousand logs on this disk, as they are taken in from others, with so many entries together.
+ * Signatures of receipts in them are not made and not looked at: they would be most of the work.
  */
 export async function fill(dir: string, entries: number): Promise<void> {
   const stage = await diskStage(dir, {
@@ -37,9 +37,10 @@ export async function fill(dir: string, entries: number): Promise<void> {
     verifyLater: async () => true,
     who: peer(0),
   })
-  for (let n = 1; n * ENTRIES_PER_FEED <= entries; n++) {
+  const perLog = entries / LOGS
+  for (let n = 1; n <= LOGS && perLog >= 1; n++) {
     const who = peer(n)
-    const jobs = Array.from({ length: ENTRIES_PER_FEED }, (_, at) =>
+    const jobs = Array.from({ length: perLog }, (_, at) =>
       job(who, `job_${at}.1`, () => randomBytes(64)),
     )
     for (const batch of batchesOf(who, jobs, PER_BATCH)) await stage.intake.ingest(batch)

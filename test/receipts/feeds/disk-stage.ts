@@ -48,12 +48,14 @@ export function batchesOf(
   who: Identity,
   entries: readonly SealedEntry[],
   perBatch: number,
+  before = new Peaks(),
 ): Batch[] {
-  const peaks = new Peaks()
+  const peaks = before.copy()
   const sign: Sign = (message) => who.sign(message)
   const batches: Batch[] = []
-  for (let first = 0; first < entries.length; first += perBatch) {
-    const part = entries.slice(first, first + perBatch)
+  for (let from = 0; from < entries.length; from += perBatch) {
+    const first = before.size + from
+    const part = entries.slice(from, from + perBatch)
     for (const { cid } of part) peaks.append(leafHash(cid.bytes))
     const log = { author: who.publicKey, epoch: filled(1, 8) }
     const head = signHead(
