@@ -5,7 +5,7 @@ import { joinBytes, sameBytes } from '../../wire/octets.ts'
 import { type PlaceMark, ROOT_MARK_BYTES } from '../../wire/sync.ts'
 import { bucketOf, FeedsDigest } from '../../wire/sync-digest.ts'
 import type { Bars } from '../feeds/bars.ts'
-import { AUTHOR_BYTES, FEED_BYTES, type FeedId, feedBytes } from '../feeds/feed-id.ts'
+import { type FeedId, feedBytes, feedOf } from '../feeds/feed-id.ts'
 import type { FeedStore } from '../feeds/feed-store.ts'
 
 export interface HeadIndexComponents {
@@ -138,8 +138,9 @@ export class HeadIndex implements Service {
     const text = textOf(author)
     this.#barred.add(text)
     for (const bucket of this.#buckets) {
-      for (const name of bucket.keys())
+      for (const name of bucket.keys()) {
         if (name.startsWith(text)) this.#set(readName(name), undefined)
+      }
     }
   }
 }
@@ -149,20 +150,16 @@ const textOf = (bytes: Uint8Array): string =>
 
 const nameOf = (feed: FeedId): string => textOf(feedBytes(feed))
 
-function readName(name: string): FeedId {
-  const bytes = Buffer.from(name, 'latin1')
-  return {
-    author: bytes.subarray(0, AUTHOR_BYTES),
-    epoch: bytes.subarray(AUTHOR_BYTES, FEED_BYTES),
-  }
-}
+const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'latin1'))
+
+const readName = (name: string): FeedId => feedOf(bytesOf(name))
 
 function markOf({ size, root }: Head): string {
   return textOf(joinBytes(integerKey.encode(size), root))
 }
 
 function readMark(text: string): { size: number; root: Uint8Array } {
-  const bytes = Buffer.from(text, 'latin1')
+  const bytes = bytesOf(text)
   return {
     size: integerKey.decode(bytes.subarray(0, SIZE_BYTES)),
     root: bytes.subarray(SIZE_BYTES),

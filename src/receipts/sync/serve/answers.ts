@@ -1,6 +1,5 @@
 import { BusyError, PeerError } from '../../../base/errors.ts'
-import { type Cid, parseCid, readCid } from '../../../wire/cid.ts'
-import { decodeEntry, entryMentions } from '../../../wire/entry.ts'
+import { type Cid, readCid } from '../../../wire/cid.ts'
 import type { Equivocation } from '../../../wire/equivocation.ts'
 import type { Signed } from '../../../wire/generate.ts'
 import {
@@ -136,20 +135,8 @@ export class Answers {
     if (cid.kind === 'entry') return await this.#firstShown(await feeds.find('entry', cid.digest))
     return (
       (await this.#firstShown(await feeds.find('receipt', cid.digest))) ??
-      (await this.#firstShown(await feeds.find('open', cid.digest))) ??
-      (await this.#findSegment(cid))
+      (await this.#firstShown(await feeds.find('open', cid.digest)))
     )
-  }
-
-  /** Segments are in the entry of the whole answer; it is known of which as long as they are live. */
-  async #findSegment({ digest }: Cid): Promise<Found | undefined> {
-    const { feeds, live } = this.#components
-    const finalCid = live.get(digest)?.finalCid
-    if (finalCid === undefined) return undefined
-    const places = await feeds.find('receipt', parseCid(finalCid).digest)
-    const found = await this.#firstShown(places)
-    const isInIt = found && entryMentions(decodeEntry(found.entry).entry, digest)
-    return isInIt ? found : undefined
   }
 
   /** Where it stands in several logs, it is one that others may see. */
