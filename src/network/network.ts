@@ -19,7 +19,12 @@ export interface Network {
   disconnect(peerId: string): Promise<void>
   /** Round trip of one ping on the open connection, in milliseconds. */
   ping(peerId: string, options: Wait): Promise<number>
-  /** Connections to this peer are the last to be closed when there are too many. */
+  /** What is known of the connection with this peer; undefined when there is none. */
+  link(peerId: string): Link | undefined
+  /**
+   * Connections to this peer are the last to be closed when there are too many; as long as anybody
+   * who wanted that wants it still.
+   */
   keep(peerId: string, wanted: boolean): void
 
   /**
@@ -78,6 +83,13 @@ export interface NetworkStatus {
 export interface ConnectionEvent {
   peerId: string
   connected: boolean
+}
+
+export interface Link {
+  /** The part of the internet where the other side is, as `netOf` says it. */
+  net: string
+  /** By this peer. Whoever comes by itself can have come in order to surround it. */
+  dialled: boolean
 }
 
 export interface PeerHint {

@@ -3,28 +3,54 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { expect, test } from 'vitest'
 import { gater } from '../../src/network/host/gater.ts'
 import { connectionLimits } from '../../src/network/host/limits.ts'
+import { FakeClock } from '../base/fake-clock.ts'
 
 const from = (address: string) => ({ remoteAddr: multiaddr(address) }) as MultiaddrConnection
+const open = { clock: new FakeClock(), isBanned: () => false, connections: () => [] }
 const peer = (id: string) => ({ toString: () => id }) as PeerId
 
-test('one address has its share of the places, and no more', async () => {
+test.each([
+  ['an address', (n: number) => `/ip4/192.0.2.1/tcp/${n}`, '/ip4/192.0.2.2/tcp/9999'],
+  [
+    'a machine with a net of its own',
+    (n: number) => `/ip6/2001:db8:0:1:${n.toString(16)}::7/tcp/1`,
+    '/ip6/2001:db8:0:2::7/tcp/1',
+  ],
+])('%s has its share of the places, and no more', async (_, addressOf, another) => {
+  const clock = new FakeClock()
   const open: MultiaddrConnection[] = []
-  const door = gater({ isBanned: () => false, connections: () => open as unknown as Connection[] })
+  const door = gater({
+    clock,
+    isBanned: () => false,
+    connections: () => open as unknown as Connection[],
+  })
   const denied = (address: string) => door.denyInboundConnection?.(from(address))
-  for (let port = 1; port <= connectionLimits.connectionsPerHostMax; port++) {
-    const address = `/ip4/192.0.2.1/tcp/${port}`
+  for (let n = 1; n <= connectionLimits.connectionsPerMachineMax; n++) {
+    const address = addressOf(n)
+    clock.stall(1_000)
     expect(await denied(address)).toBe(false)
     open.push(from(address))
   }
-  expect(await denied('/ip4/192.0.2.1/tcp/9999')).toBe(true)
-  expect(await denied('/ip4/192.0.2.2/tcp/9999')).toBe(false)
-  expect(await denied('/ip6/2001:db8::1/tcp/9999')).toBe(false)
+  expect(await denied(addressOf(9999))).toBe(true)
+  expect(await denied(another)).toBe(false)
   open.pop()
-  expect(await denied('/ip4/192.0.2.1/tcp/9999')).toBe(false)
+  expect(await denied(addressOf(9999))).toBe(false)
+})
+
+test('a machine comes as often as it may, whichever of its addresses it uses', async () => {
+  const clock = new FakeClock()
+  const door = gater({ ...open, clock })
+  const denied = (n: number) =>
+    door.denyInboundConnection?.(from(`/ip6/2001:db8:0:1::${n.toString(16)}/tcp/1`))
+  for (let n = 0; n < connectionLimits.inbound.burst; n++) expect(await denied(n)).toBe(false)
+  expect(await denied(9999)).toBe(true)
+  expect(await door.denyInboundConnection?.(from('/ip6/2001:db8:0:2::1/tcp/1'))).toBe(false)
+  await clock.advance(1_000)
+  expect(await denied(9999)).toBe(false)
 })
 
 test('who is banned is not dialled and not let in', async () => {
-  const door = gater({ isBanned: (id) => id === 'bad', connections: () => [] })
+  const door = gater({ ...open, isBanned: (id) => id === 'bad' })
   expect(await door.denyDialPeer?.(peer('bad'))).toBe(true)
   expect(await door.denyDialPeer?.(peer('good'))).toBe(false)
   const incoming = from('/ip4/192.0.2.1/tcp/1')
@@ -40,6 +66,6 @@ test.each([
   ['/ip4/192.0.2.1/udp/7463/quic-v1', true],
   ['/ip4/192.0.2.1/tcp/80/ws', true],
 ])('of what strangers say, TCP addresses alone are dialled: %s', async (address, denied) => {
-  const door = gater({ isBanned: () => false, connections: () => [] })
+  const door = gater(open)
   expect(await door.denyDialMultiaddr?.(multiaddr(address))).toBe(denied)
 })

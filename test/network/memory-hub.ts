@@ -33,10 +33,14 @@ export class MemoryHub {
   /** A peer's network, to be started. A second one of the same id takes the place of the first. */
   network(peerId: string, options: MemoryNetworkOptions = {}): MemoryNetwork {
     this.#networks.get(peerId)?.die()
-    const address = `/ip4/127.0.0.1/tcp/${10_000 + ++this.#ports}`
+    const address = `/ip4/${options.ip4 ?? '127.0.0.1'}/tcp/${10_000 + ++this.#ports}`
     const network = new MemoryNetwork(this, peerId, address, options)
     this.#networks.set(peerId, network)
     return network
+  }
+
+  addressOf(peerId: string): string {
+    return this.#networks.get(peerId)?.address ?? ''
   }
 
   /** That peer's network while it runs. */

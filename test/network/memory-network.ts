@@ -1,8 +1,10 @@
 import { DeadlineError, type PeerAction, PeerError } from '../../src/base/errors.ts'
+import { netOf } from '../../src/network/net-of.ts'
 import type {
   ConnectionEvent,
   FrameStream,
   HandlerLimits,
+  Link,
   MessageCheck,
   Network,
   NetworkStatus,
@@ -14,6 +16,7 @@ import type {
 import { MemoryGossip } from './memory-gossip.ts'
 import type { MemoryHub } from './memory-hub.ts'
 import { MemoryStream } from './memory-stream.ts'
+import { StreamCounts } from './stream-counts.ts'
 
 const DIAL_MS = 8_000
 /** A look-up in the DHT asks one peer after the other. */
@@ -22,6 +25,8 @@ const LOOKUP_HOPS = 3
 export interface MemoryNetworkOptions {
   /** Kind of record → who judges it; other kinds are refused. */
   records?: Readonly<Record<string, RecordCheck>>
+  /** Where it is in the internet. */
+  ip4?: string
 }
 
 interface Handling {
@@ -34,18 +39,19 @@ export class MemoryNetwork implements Network {
   readonly peerId: string
   /** Whom `keep` was called for. */
   readonly kept = new Set<string>()
+  readonly #wanted = new Map<string, number>()
   readonly #hub: MemoryHub
-  readonly #address: string
+  readonly address: string
   readonly #records: Readonly<Record<string, RecordCheck>>
   readonly #handlers = new Map<string, Handling>()
   readonly #listeners = new Set<(event: ConnectionEvent) => void>()
   readonly #known = new Map<string, Set<string>>()
   readonly #banned = new Set<string>()
-  readonly #opens = new Map<string, number[]>()
+  readonly #counts: StreamCounts
+  /** Peers whose connection this one has dialled. */
+  readonly #dialled = new Set<string>()
   /** Peer → the open streams of its connection. */
   readonly #connections = new Map<string, Set<MemoryStream>>()
-  /** Protocol and peer → how many of its streams are being served. */
-  readonly #streamsNow = new Map<string, number>()
   /** Kind and peer → the highest sequence of its records that was seen. */
   readonly #newest = new Map<string, number>()
   readonly #gossip: MemoryGossip
@@ -54,8 +60,9 @@ export class MemoryNetwork implements Network {
   constructor(hub: MemoryHub, peerId: string, address: string, options: MemoryNetworkOptions) {
     this.peerId = peerId
     this.#hub = hub
-    this.#address = address
+    this.address = address
     this.#records = options.records ?? {}
+    this.#counts = new StreamCounts(hub.clock)
     this.#gossip = new MemoryGossip({
       peerId,
       neighbours: () => this.connected(),
@@ -72,7 +79,7 @@ export class MemoryNetwork implements Network {
   status(): NetworkStatus {
     return {
       peerId: this.peerId,
-      addrs: this.#running ? [`${this.#address}/p2p/${this.peerId}`] : [],
+      addrs: this.#running ? [`${this.address}/p2p/${this.peerId}`] : [],
       connections: this.#connections.size,
       listening: this.#running,
     }
@@ -117,7 +124,7 @@ export class MemoryNetwork implements Network {
     if (
       there === undefined ||
       known === undefined ||
-      !known.has(there.#address) ||
+      !known.has(there.address) ||
       this.#banned.has(peerId)
     ) {
       throw unreachable(peerId)
@@ -126,6 +133,7 @@ export class MemoryNetwork implements Network {
       // A dial that was given up does not connect when the cable is back.
       signal.throwIfAborted()
       if (!there.#running || there.#banned.has(this.peerId)) throw unreachable(peerId)
+      if (!this.isConnected(peerId)) this.#dialled.add(peerId)
       there.#connectTo(this)
     })
     if (!this.isConnected(peerId)) throw unreachable(peerId)
@@ -142,8 +150,16 @@ export class MemoryNetwork implements Network {
     return this.#hub.clock.elapsed() - began
   }
 
+  link(peerId: string): Link | undefined {
+    if (!this.isConnected(peerId)) return undefined
+    const net = netOf(this.#hub.addressOf(peerId)) ?? 'unknown'
+    return { net, dialled: this.#dialled.has(peerId) }
+  }
+
   keep(peerId: string, wanted: boolean): void {
-    if (wanted) this.kept.add(peerId)
+    const count = (this.#wanted.get(peerId) ?? 0) + (wanted ? 1 : -1)
+    this.#wanted.set(peerId, count)
+    if (count > 0) this.kept.add(peerId)
     else this.kept.delete(peerId)
   }
 
@@ -184,7 +200,7 @@ export class MemoryNetwork implements Network {
     const { providers } = this.#hub.dht
     const name = nameOf(key)
     const ofKey = providers.get(name) ?? new Map<string, string[]>()
-    providers.set(name, ofKey.set(this.peerId, [this.#address]))
+    providers.set(name, ofKey.set(this.peerId, [this.address]))
   }
 
   async unprovide(key: Uint8Array): Promise<void> {
@@ -229,7 +245,7 @@ export class MemoryNetwork implements Network {
   async findPeer(peerId: string, { signal }: Wait): Promise<string[]> {
     await this.#lookUp(signal)
     const there = this.#hub.running(peerId)
-    return there === undefined ? [] : [there.#address]
+    return there === undefined ? [] : [there.address]
   }
 
   /** The connection to `peerId` is given up on both sides, without either being told by the other. */
@@ -255,7 +271,7 @@ export class MemoryNetwork implements Network {
     ] as const) {
       if (near.#connections.has(far.peerId)) continue
       near.#connections.set(far.peerId, new Set())
-      near.#learn(far.peerId, [far.#address])
+      near.#learn(far.peerId, [far.address])
       near.#tell({ peerId: far.peerId, connected: true })
     }
   }
@@ -264,6 +280,7 @@ export class MemoryNetwork implements Network {
     const streams = this.#connections.get(peerId)
     if (streams === undefined) return false
     this.#connections.delete(peerId)
+    this.#dialled.delete(peerId)
     const error = new PeerError('connection_lost', `The connection to ${peerId} is gone.`)
     for (const stream of streams) stream.fail(error)
     this.#tell({ peerId, connected: false })
@@ -288,7 +305,7 @@ export class MemoryNetwork implements Network {
     )
     there.add(far)
     far.ended.addEventListener('abort', () => there.delete(far))
-    if (this.#tooMany(from.peerId, protocol, handling)) {
+    if (this.#counts.tooMany(`${protocol} ${from.peerId}`, handling.limits)) {
       near.reset(new PeerError('too_many_streams', 'That peer opens too many streams.'))
       this.fault(from.peerId, 'penalise', `too many ${protocol} streams`)
       return far
@@ -299,20 +316,9 @@ export class MemoryNetwork implements Network {
     return far
   }
 
-  #tooMany(peerId: string, protocol: string, { limits }: Handling): boolean {
-    const name = `${protocol} ${peerId}`
-    const now = this.#hub.clock.elapsed()
-    const recent = (this.#opens.get(name) ?? []).filter((openedAt) => openedAt > now - 1_000)
-    this.#opens.set(name, [...recent, now])
-    return (
-      recent.length >= limits.opensPerSecond ||
-      (this.#streamsNow.get(name) ?? 0) >= limits.streamsMax
-    )
-  }
-
   async #serve(stream: MemoryStream, protocol: string, { handler }: Handling): Promise<void> {
     const name = `${protocol} ${stream.peerId}`
-    this.#streamsNow.set(name, (this.#streamsNow.get(name) ?? 0) + 1)
+    this.#counts.began(name)
     try {
       await handler(stream)
       await stream.close()
@@ -322,7 +328,7 @@ export class MemoryNetwork implements Network {
         this.fault(stream.peerId, error.action, error.code)
       }
     } finally {
-      this.#streamsNow.set(name, (this.#streamsNow.get(name) ?? 1) - 1)
+      this.#counts.ended(name)
     }
   }
 

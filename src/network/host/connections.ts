@@ -6,7 +6,8 @@ import { within } from '../../base/deadline.ts'
 import { messageOf, PeerError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Metrics } from '../../base/metrics.ts'
-import type { ConnectionEvent, Wait } from '../network.ts'
+import { netOf } from '../net-of.ts'
+import type { ConnectionEvent, Link, Wait } from '../network.ts'
 import type { DialCaution } from './dial-caution.ts'
 import { Greeter } from './greeter.ts'
 import type { HostNode } from './libp2p-node.ts'
@@ -35,6 +36,8 @@ export class Connections {
   readonly #components: ConnectionsComponents
   readonly #node: HostNode
   readonly #greeter: Greeter
+  /** How many want it kept. */
+  readonly #wanted = new Map<string, number>()
   readonly #welcomed = new Map<string, Set<Connection>>()
   readonly #gauge
 
@@ -114,8 +117,21 @@ export class Connections {
     }
   }
 
+  link(peerId: string): Link | undefined {
+    const all = [...(this.#welcomed.get(peerId) ?? [])]
+    const one = all.find(({ direction }) => direction === 'outbound') ?? all[0]
+    if (one === undefined) return undefined
+    const address = one.remoteAddr.toString()
+    return { net: netOf(address) ?? address, dialled: one.direction === 'outbound' }
+  }
+
   keep(peerId: string, wanted: boolean): void {
     const { kept } = this.#components
+    const before = this.#wanted.get(peerId) ?? 0
+    const now = Math.max(0, before + (wanted ? 1 : -1))
+    if (now === 0) this.#wanted.delete(peerId)
+    else this.#wanted.set(peerId, now)
+    if (before > 0 === now > 0) return
     if (wanted) kept.add(peerId)
     else kept.delete(peerId)
     const tag = wanted ? { value: KEEP_VALUE } : undefined

@@ -1,14 +1,19 @@
-import type { Connection, ConnectionGater, MultiaddrConnection, PeerId } from '@libp2p/interface'
+import type { Connection, ConnectionGater, PeerId } from '@libp2p/interface'
+import type { Clock } from '../../base/clock.ts'
 import { tcpAddress } from '../../wire/rules.ts'
+import { machineOf } from '../net-of.ts'
 import { connectionLimits as limits } from './limits.ts'
+import { Rates } from './rates.ts'
 
 export interface GaterComponents {
+  clock: Clock
   isBanned(peerId: string): boolean
   connections(): readonly Connection[]
 }
 
 /** Who is turned away at the door, before anything is spent on it. */
-export function gater({ isBanned, connections }: GaterComponents): ConnectionGater {
+export function gater({ clock, isBanned, connections }: GaterComponents): ConnectionGater {
+  const comes = new Rates(clock)
   const deny = (peer: PeerId) => isBanned(peer.toString())
   return {
     denyDialPeer: deny,
@@ -20,13 +25,13 @@ export function gater({ isBanned, connections }: GaterComponents): ConnectionGat
     },
     denyInboundEncryptedConnection: deny,
     denyInboundConnection(incoming) {
-      const host = hostOf(incoming)
-      const others = connections().filter((connection) => hostOf(connection) === host)
-      return others.length >= limits.connectionsPerHostMax
+      const machine = machineOf(incoming.remoteAddr.toString())
+      // libp2p counts by address, of which a machine with IPv6 has more than there are in all of IPv4.
+      if (!comes.take(machine ?? '', limits.inbound).ok) return true
+      const others = connections().filter(
+        ({ remoteAddr }) => machineOf(remoteAddr.toString()) === machine,
+      )
+      return others.length >= limits.connectionsPerMachineMax
     },
   }
-}
-
-function hostOf({ remoteAddr }: Pick<MultiaddrConnection, 'remoteAddr'>): string | undefined {
-  return remoteAddr.getComponents()[0]?.value
 }

@@ -7,6 +7,7 @@ import type {
   ConnectionEvent,
   FrameStream,
   HandlerLimits,
+  Link,
   MessageCheck,
   Network,
   NetworkStatus,
@@ -187,6 +188,10 @@ export class Libp2pHost implements Network {
 
   async ping(peerId: string, wait: Wait): Promise<number> {
     return await this.#running().ping(peerId, wait)
+  }
+
+  link(peerId: string): Link | undefined {
+    return this.#session?.connections.link(peerId)
   }
 
   keep(peerId: string, wanted: boolean): void {

@@ -104,7 +104,7 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
 
 const connectionManager: NonNullable<Libp2pOptions['connectionManager']> = {
   maxConnections: connections.connectionsMax,
-  inboundConnectionThreshold: connections.inboundPerSecondPerHost,
+  inboundConnectionThreshold: connections.inbound.perSecond,
   maxIncomingPendingConnections: connections.inboundPendingMax,
   inboundUpgradeTimeout: connections.inboundUpgradeMs,
   maxParallelDials: connections.parallelDialsMax,

@@ -4,13 +4,13 @@ export const connectionLimits = {
   connectionsMax: 300,
   /** Two peers that dial each other at once keep both connections; more is one peer taking slots. */
   connectionsPerPeerMax: 3,
-  /** Fifty peers and more may be behind one address; no address may take every place there is. */
-  connectionsPerHostMax: 128,
+  /** Fifty peers and more may be behind one address; no machine may take every place there is. */
+  connectionsPerMachineMax: 128,
   /**
-   * New connections a second from one address. libp2p's 5 cuts off honest peers: those behind one
+   * New connections from one machine. libp2p's 5 a second cuts off honest peers: those behind one
    * NAT come back together after an outage, and a testnet of 30 starts on one loopback address.
    */
-  inboundPerSecondPerHost: 48,
+  inbound: { perSecond: 48, burst: 48 },
   /** A handshake is three round trips: this is enough for a bad link, and short for one who says nothing. */
   inboundUpgradeMs: 5_000,
   /** More than one address can hold open (48 a second for 5 s), so that one alone can't shut the door. */
