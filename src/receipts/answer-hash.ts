@@ -1,8 +1,9 @@
-import { sha256 } from '@noble/hashes/sha2.js'
+import { sha256 as portable } from '@noble/hashes/sha2.js'
 import { finishesOf } from '../engines/lanes.ts'
 import type { Tokens, Vectors } from '../wire/chunk.ts'
 import type { Work } from '../wire/job.ts'
 import { ResultHasher } from '../wire/result-hash.ts'
+import { sha256 } from '../wire/sha256.ts'
 
 /** What came of one choice, and where in it it may be cut. */
 class Lane {
@@ -31,9 +32,9 @@ class Lane {
 export class AnswerHash {
   readonly #nonce: Uint8Array
   readonly #texts: ResultHasher
-  readonly #vectors
+  /** Of an embedding. */
+  readonly #vectors: ReturnType<typeof portable.create> | undefined
   readonly #lanes: Lane[]
-  readonly #embeds: boolean
   /** Vectors that came before their turn. */
   readonly #early = new Map<number, Float32Array>()
   #nextVector = 0
@@ -42,9 +43,8 @@ export class AnswerHash {
   constructor(work: Work, nonce: Uint8Array = new Uint8Array()) {
     const choices = finishesOf(work)
     this.#nonce = nonce
-    this.#embeds = work.kind === 'embedding'
     this.#texts = new ResultHasher({ choices, nonce })
-    this.#vectors = sha256.create().update(nonce)
+    this.#vectors = work.kind === 'embedding' ? portable.create().update(nonce) : undefined
     this.#lanes = Array.from({ length: choices }, () => new Lane())
   }
 
@@ -66,13 +66,13 @@ export class AnswerHash {
       this.#early.delete(this.#nextVector++)
       const { buffer, byteOffset, byteLength } = vector
       // All platforms that a peer runs on are little-endian.
-      this.#vectors.update(new Uint8Array(buffer, byteOffset, byteLength))
+      this.#vectors?.update(new Uint8Array(buffer, byteOffset, byteLength))
     }
   }
 
   /** Of all that came so far. */
   digest(): Uint8Array {
-    return this.#embeds ? this.#vectors.clone().digest() : this.#texts.digest()
+    return this.#vectors?.clone().digest() ?? this.#texts.digest()
   }
 
   /**
@@ -86,6 +86,6 @@ export class AnswerHash {
       if (text === undefined) return undefined
       cut.text(choice, text)
     }
-    return this.#embeds ? sha256(this.#nonce) : cut.digest()
+    return this.#vectors === undefined ? cut.digest() : sha256(this.#nonce)
   }
 }

@@ -1,11 +1,10 @@
-import { sha256 } from '@noble/hashes/sha2.js'
-import { utf8ToBytes } from '@noble/hashes/utils.js'
 import type { Batch } from '../storage/batch.ts'
 import { bytesKey, textKey, type ValueCodec } from '../storage/codec.ts'
 import type { Store } from '../storage/store.ts'
 import type { Table } from '../storage/table.ts'
 import { Cid } from '../wire/cid.ts'
 import { joinBytes } from '../wire/octets.ts'
+import { sha256 } from '../wire/sha256.ts'
 
 /** Whose request it was, and the routing entry that says what became of it. */
 export interface Requested {
@@ -33,7 +32,7 @@ export class RequestIndex {
 }
 
 /** As routing entries have it. */
-export const requestHash = (requestId: string): Uint8Array => sha256(utf8ToBytes(requestId))
+export const requestHash = (requestId: string): Uint8Array => sha256(requestId)
 
 const DIGEST_BYTES = 32
 

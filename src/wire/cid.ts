@@ -1,8 +1,8 @@
-import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import { base32 } from 'multiformats/bases/base32'
 import { InvalidError } from '../base/errors.ts'
 import { malformed } from './malformed.ts'
+import { sha256 } from './sha256.ts'
 
 /** `receipt`: of the bytes that an RYV1 receipt signs. `entry`: of an entry of the log. */
 export type CidKind = 'receipt' | 'entry'

@@ -1,10 +1,11 @@
 import { hmac } from '@noble/hashes/hmac.js'
-import { sha256 } from '@noble/hashes/sha2.js'
+import { sha256 as portable } from '@noble/hashes/sha2.js'
 import { canonicalJson } from './canonical-json.ts'
 import type { Resume, WireJob } from './generate.ts'
 import { decodeResumes, encodeResumes } from './generate-codec.ts'
 import type { Sampling, Work } from './job.ts'
 import { malformed } from './malformed.ts'
+import { sha256 } from './sha256.ts'
 import { decodeWork } from './work-json.ts'
 
 export { decodeWork } from './work-json.ts'
@@ -18,7 +19,7 @@ export function encodeWork(work: Work): Uint8Array {
 
 /** HMAC-SHA256 of the body. Who does not have the nonce can't try out prompts against it. */
 export function promptRoot(nonce: Uint8Array, body: Uint8Array): Uint8Array {
-  return hmac(sha256, nonce, body)
+  return hmac(portable, nonce, body)
 }
 
 /** What a job says of its body. */

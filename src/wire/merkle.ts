@@ -1,6 +1,6 @@
-import { sha256 } from '@noble/hashes/sha2.js'
 import { malformed } from './malformed.ts'
 import { sameBytes } from './octets.ts'
+import { sha256 } from './sha256.ts'
 
 // The tree of RFC 6962 over the CIDs of a feed's entries. Sizes go beyond 32 bits, so nothing here
 // uses the operators of bits.

@@ -1,7 +1,7 @@
-import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { malformed } from './malformed.ts'
 import { jobId as jobIdRule } from './rules.ts'
+import { sha256 } from './sha256.ts'
 import type { Sign, Verify } from './signed.ts'
 
 /** RYV1: that this key did this much work for this job, and that this came of it. */
@@ -60,9 +60,9 @@ export function openPayload(fields: OpenReceiptFields): string {
 }
 
 /** 32 bytes, which are also in both spellings of its CID. */
-export const receiptDigest = (fields: ReceiptFields): Uint8Array => digest(receiptPayload(fields))
+export const receiptDigest = (fields: ReceiptFields): Uint8Array => sha256(receiptPayload(fields))
 
-export const openDigest = (fields: OpenReceiptFields): Uint8Array => digest(openPayload(fields))
+export const openDigest = (fields: OpenReceiptFields): Uint8Array => sha256(openPayload(fields))
 
 /** Work that counted nothing is one unit: a receipt over 0 is none. */
 export function signReceipt(fields: ReceiptFields, sign: Sign): Receipt {
@@ -95,9 +95,6 @@ export const segmentReceipt = (
   meteringUnits: units,
   signature,
 })
-
-const utf8 = new TextEncoder()
-const digest = (payload: string): Uint8Array => sha256(utf8.encode(payload))
 
 interface Signed {
   nodePk: Uint8Array

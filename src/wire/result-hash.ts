@@ -1,5 +1,7 @@
-import { sha256 } from '@noble/hashes/sha2.js'
+import { sha256 as portable } from '@noble/hashes/sha2.js'
 import { canonicalJson } from './canonical-json.ts'
+import { joinBytes } from './octets.ts'
+import { sha256 } from './sha256.ts'
 
 const utf8 = new TextEncoder()
 
@@ -23,26 +25,23 @@ export interface ResultOptions {
 export class ResultHasher {
   readonly #choices: Choice[]
   readonly #nonce: Uint8Array
-  readonly #plain
   #isPlain: boolean
-  /** Half of a surrogate pair, whose other half is in the next piece. */
-  #half = ''
+  /** What was not hashed yet. */
+  #pending = ''
+  /** Of what was, from the second time on that it was asked for: most answers are hashed once. */
+  #running: ReturnType<typeof portable.create> | undefined
+  #isAsked = false
 
   constructor({ choices, nonce = new Uint8Array() }: ResultOptions) {
     const none = (): Choice => ({ content: '', reasoning: '', tools: [] })
     this.#choices = Array.from({ length: choices }, none)
     this.#nonce = nonce
-    this.#plain = sha256.create().update(nonce)
     this.#isPlain = choices === 1
   }
 
   text(choice: number, piece: string): void {
     this.#choice(choice).content += piece
-    if (!this.#isPlain || piece === '') return
-    const whole = this.#half + piece
-    const splits = isHighSurrogate(whole.charCodeAt(whole.length - 1))
-    this.#half = splits ? whole.slice(-1) : ''
-    this.#plain.update(utf8.encode(splits ? whole.slice(0, -1) : whole))
+    if (this.#isPlain) this.#pending += piece
   }
 
   reasoning(choice: number, piece: string): void {
@@ -62,17 +61,30 @@ export class ResultHasher {
 
   /** Of all that came so far; more may come. */
   digest(): Uint8Array {
-    if (this.#isPlain) return this.#plain.clone().update(utf8.encode(this.#half)).digest()
+    if (this.#isPlain) return this.#plainDigest()
     const choices = this.#choices.map(({ content, reasoning, tools }) => ({
       content,
       reasoning_content: reasoning,
       tool_calls: tools,
     }))
-    return sha256
-      .create()
-      .update(this.#nonce)
-      .update(utf8.encode(canonicalJson(choices)))
-      .digest()
+    return this.#salted(canonicalJson(choices))
+  }
+
+  #plainDigest(): Uint8Array {
+    if (!this.#isAsked) {
+      this.#isAsked = true
+      return this.#salted(this.#pending)
+    }
+    this.#running ??= portable.create().update(this.#nonce)
+    // Half of a surrogate pair, whose other half is in the next piece.
+    const splits = isHighSurrogate(this.#pending.charCodeAt(this.#pending.length - 1))
+    this.#running.update(utf8.encode(splits ? this.#pending.slice(0, -1) : this.#pending))
+    this.#pending = splits ? this.#pending.slice(-1) : ''
+    return this.#running.clone().update(utf8.encode(this.#pending)).digest()
+  }
+
+  #salted(text: string): Uint8Array {
+    return sha256(joinBytes(this.#nonce, utf8.encode(text)))
   }
 
   #choice(choice: number): Choice {
@@ -86,7 +98,7 @@ const isHighSurrogate = (code: number): boolean => code >= 0xd800 && code < 0xdc
 
 /** Of vectors in the order of their inputs: their float32, little-endian. */
 export function vectorsHash(vectors: readonly Float32Array[], nonce = new Uint8Array()) {
-  const hash = sha256.create().update(nonce)
+  const hash = portable.create().update(nonce)
   // All platforms that a peer or a browser runs on are little-endian.
   for (const { buffer, byteOffset, byteLength } of vectors) {
     hash.update(new Uint8Array(buffer, byteOffset, byteLength))

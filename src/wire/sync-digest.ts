@@ -1,7 +1,7 @@
-import { sha256 } from '@noble/hashes/sha2.js'
 import type { Head } from './head.ts'
 import { malformed } from './malformed.ts'
 import { joinBytes } from './octets.ts'
+import { sha256 } from './sha256.ts'
 
 const BUCKETS = 256
 const MARK_BYTES = 8

@@ -177,18 +177,20 @@ describe('an open receipt', () => {
 
 describe('the hash of a result', () => {
   const texts = fc.array(fc.string({ unit: 'binary', maxLength: 12 }), { maxLength: 12 })
+  const salts = fc.oneof(bytes(0), bytes(32))
 
   it('of one plain text is that of its UTF-8, however it was cut', () => {
     fc.assert(
-      fc.property(texts, fc.array(fc.nat({ max: 150 })), (pieces, cuts) => {
+      fc.property(texts, fc.array(fc.nat({ max: 150 })), salts, (pieces, cuts, nonce) => {
         const text = pieces.join('')
-        const hasher = new ResultHasher({ choices: 1 })
+        const hasher = new ResultHasher({ choices: 1, nonce })
         const ends = [...cuts.filter((cut) => cut < text.length).sort((a, b) => a - b), text.length]
         let from = 0
         for (const end of ends) {
           hasher.text(0, text.slice(from, end))
           from = end
-          expect(hasher.digest()).toEqual(sha256(new TextEncoder().encode(text.slice(0, end))))
+          const utf8 = new TextEncoder().encode(text.slice(0, end))
+          expect(hasher.digest()).toEqual(sha256(nonce, utf8))
         }
       }),
     )
