@@ -176,7 +176,7 @@ export class Books {
         tokens: tokensOf(done.usage),
         attempts: attemptsOf(report.attempts),
         times,
-        privacy: 'plain',
+        privacy: wishes.receiptPrivacy ?? 'plain',
         attestation: 'none',
         ...(jurisdiction === undefined ? {} : { jurisdiction }),
         ...(country === undefined ? {} : { region: country }),

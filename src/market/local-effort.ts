@@ -59,7 +59,7 @@ export class LocalEffort implements Effort {
 
   async chunks(options: { signal: AbortSignal }): Promise<AsyncIterable<Chunk>> {
     const { engine, issue } = this.#components
-    const { job, written } = this.#request
+    const { job, written, salt } = this.#request
     const { name, id = declaredModelId(name, this.node.id) } = this.model
     const generate: Generate = (...all) => engine.generate(...all)
     const record = new WorkRecord(issue, {
@@ -70,6 +70,7 @@ export class LocalEffort implements Effort {
       model: { id, name },
       price: { input: 0, output: 0 },
       region: this.node.country,
+      nonce: salt,
     })
     const chunks = issued(generate, record)({ ...job, model: name }, options)
     return this.#booked(chunks, record)

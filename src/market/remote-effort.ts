@@ -81,6 +81,7 @@ export class RemoteEffort implements Effort {
       coordinator: identity.publicKey,
       promptRoot: written.promptRoot,
       model: model.id,
+      salt: this.#request.salt,
     }
     const attempt: Attempt = {
       peerId,

@@ -91,6 +91,11 @@ export class Request {
     return this.#bounds
   }
 
+  /** What is hashed in front of the answer, where nobody is to guess it. */
+  get salt(): Uint8Array | undefined {
+    return this.wishes.receiptPrivacy === 'salted' ? this.written.promptNonce : undefined
+  }
+
   /** For the wire: made when it is needed, and once. */
   get written(): WrittenJob {
     this.#written ??= this.#write(this.job)

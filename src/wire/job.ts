@@ -32,6 +32,8 @@ export interface Wishes {
   /** Peer ids: nobody else; not these. */
   only?: string[]
   not?: string[]
+  /** Who guesses the answer can't hold the guess against its receipts. */
+  receiptPrivacy?: 'salted'
 }
 
 /** Micro-credits per 1,000 tokens. */

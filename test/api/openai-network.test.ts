@@ -245,7 +245,9 @@ describe('what a request wishes for', () => {
     [{ max_price: 0 }, { maxPrice: { input: 0, output: 0 } }],
     [{ max_price: { input: 1, output: 2 } }, { maxPrice: { input: 1, output: 2 } }],
     [{ node: { only: [NODE_ID], not: [] } }, { only: [NODE_ID], not: [] }],
-    [{ jurisdiction: null, max_price: null, node: null }, undefined],
+    [{ receipt_privacy: 'salted' }, { receiptPrivacy: 'salted' }],
+    [{ receipt_privacy: 'plain' }, undefined],
+    [{ jurisdiction: null, max_price: null, node: null, receipt_privacy: null }, undefined],
     [{}, undefined],
   ])('%j', async (asked, wishes) => {
     await api.post(path, { ...chat, ...asked })

@@ -135,7 +135,7 @@ describe('chat refuses, and names the place', () => {
       'max_price.output',
     ],
     ['verification', { verification: 'cross-node' }, 'unsupported_parameter', 'verification'],
-    ['a salt', { receipt_privacy: 'salted' }, 'unsupported_parameter', 'receipt_privacy'],
+    ['a spice', { receipt_privacy: 'peppered' }, 'invalid_value', 'receipt_privacy'],
     ['nobody', { node: { only: [] } }, 'invalid_value', 'node.only'],
     ['a node that is none', { node: { only: [NODE_ID, 'x'] } }, 'invalid_value', 'node.only[1]'],
     [

@@ -49,7 +49,6 @@ export const networkFields = {
   knowledge_base: unavailable('Answer with the help of this knowledge base.'),
   stream_mode: unavailable('"v8": ghost tokens, roll-backs and receipts in the stream.'),
   verification: unavailable('"cross-node": have a second provider check the work.'),
-  receipt_privacy: unavailable('"salted": hash the prompt with a nonce.'),
 }
 
 export const stopField = optionalOrNull(

@@ -2,7 +2,16 @@ import { countryCode } from '../../base/country.ts'
 import { InvalidError } from '../../base/errors.ts'
 import { limits, type Price, type Wishes } from '../../wire/job.ts'
 import { publicKeyOf } from '../../wire/peer-id.ts'
-import { anyOf, array, closed, type Infer, integer, optionalOrNull, string } from '../schema.ts'
+import {
+  anyOf,
+  array,
+  closed,
+  type Infer,
+  integer,
+  oneOf,
+  optionalOrNull,
+  string,
+} from '../schema.ts'
 
 const price = integer({ minimum: 0, maximum: limits.priceMax })
 const peerIds = (minItems: number, description: string) =>
@@ -27,6 +36,12 @@ export const wishFields = {
     }),
     { description: 'Peer ids to use or to avoid.' },
   ),
+  receipt_privacy: optionalOrNull(oneOf(['plain', 'salted']), {
+    description:
+      'salted: the answer is hashed behind `receipt.prompt_nonce`, which the caller alone is ' +
+      'told, so that nobody can try texts out against its receipt.',
+    default: 'plain',
+  }),
 }
 
 export type WishFields = {
@@ -34,13 +49,16 @@ export type WishFields = {
 }
 
 /** Undefined for a request that leaves it to the peer, as most do. */
-export function toWishes({ jurisdiction, max_price: max, node }: WishFields): Wishes | undefined {
-  if (jurisdiction == null && max == null && node == null) return undefined
+export function toWishes(fields: WishFields): Wishes | undefined {
+  const { jurisdiction, max_price: max, node, receipt_privacy: privacy } = fields
+  const isSalted = privacy === 'salted'
+  if (jurisdiction == null && max == null && node == null && !isSalted) return undefined
   const wishes: Wishes = {}
   if (jurisdiction != null) wishes.jurisdiction = toJurisdiction(jurisdiction)
   if (max != null) wishes.maxPrice = toPrice(max)
   if (node?.only != null) wishes.only = checked(node.only, 'node.only')
   if (node?.not != null) wishes.not = checked(node.not, 'node.not')
+  if (isSalted) wishes.receiptPrivacy = 'salted'
   return wishes
 }
 

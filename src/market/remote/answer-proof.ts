@@ -61,7 +61,7 @@ export class AnswerProof {
     this.#verify = verify
     this.#live = live
     this.#commissioned = commissioned
-    this.#hash = new AnswerHash(work)
+    this.#hash = new AnswerHash(work, commissioned.salt)
   }
 
   /** Undefined for a provider that signs no such thing. */

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import type { Random } from '../../base/random.ts'
 import type { Identity } from '../../identity/identity.ts'
 import type { Signed, WireJob } from '../../wire/generate.ts'
@@ -42,14 +42,17 @@ export interface WrittenJob {
 export class JobWriter {
   readonly #components: JobWriterComponents
   readonly #options: JobWriterOptions
+  /** Of bytes, a new one would be made for each job, which costs more than the hash. */
+  readonly #secret: KeyObject
 
   constructor(components: JobWriterComponents, options: JobWriterOptions) {
     this.#components = components
     this.#options = options
+    this.#secret = createSecretKey(components.secret)
   }
 
   write(job: Job): WrittenJob {
-    const { identity, random, secret } = this.#components
+    const { identity, random } = this.#components
     const { network, publish } = this.#options
     const { bytes: body, fields } = packBody(job.work, random.bytes(32))
     const common = {
@@ -59,8 +62,7 @@ export class JobWriter {
       verification: 'none',
       jurisdiction: job.wishes?.jurisdiction ?? '',
       publish,
-      receiptPrivacy: 'plain',
-      cacheScope: createHmac('sha256', secret).update(job.cacheScope).digest(),
+      receiptPrivacy: job.wishes?.receiptPrivacy ?? 'plain',
       provisional: false,
       drafters: [],
       resumeBytes: 0,
@@ -71,6 +73,7 @@ export class JobWriter {
       const firstTokenMs = inRange(terms.firstTokenMs)
       const cover: WireJob = {
         ...common,
+        cacheScope: createHmac('sha256', this.#secret).update(job.cacheScope).digest(),
         jobId: attemptId(job, attempt),
         provider,
         model,

@@ -18,6 +18,8 @@ export interface Commissioned {
   coordinator: Uint8Array
   promptRoot: Uint8Array
   model: string
+  /** Of a salted receipt. */
+  salt: Uint8Array | undefined
 }
 
 /** What this peer has of the answer. */
@@ -75,13 +77,14 @@ function entryOf(
   const read = sealed && attempt(() => readBody(sealed.entry))
   if (read?.kind !== 'execution') return undefined
   const { body } = read
-  const { coordinator, promptRoot, model } = commissioned
+  const { coordinator, promptRoot, model, salt } = commissioned
   const { input, cached, output } = body.tokens
   const fits =
     isSame(body.receipt, receipt) &&
     sameBytes(body.coordinator, coordinator) &&
     sameBytes(body.open.promptRoot, promptRoot) &&
     body.model === model &&
+    body.privacy === (salt === undefined ? 'plain' : 'salted') &&
     input === usage.inputTokens &&
     cached === usage.cachedTokens &&
     output === usage.outputTokens &&
