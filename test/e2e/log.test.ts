@@ -1,0 +1,142 @@
+import { cpSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ask, type PeerProcess, type Ready, startPeer, temporaryFolder } from './peer-process.ts'
+
+interface Head {
+  author: string
+  epoch: string
+  size: number
+  root: string
+}
+
+const within = (timeout: number) => ({ timeout, interval: 50 })
+const gateway = ['--no-demo', '--roles', 'coordinator']
+
+async function headsOf({ ready }: PeerProcess, author: Ready): Promise<Head[]> {
+  const { data } = (await (await ask(ready, '/v8/log/heads')).json()) as { data: Head[] }
+  return data
+    .filter((head) => head.author === author.peerId)
+    .map(({ author, epoch, size, root }) => ({ author, epoch, size, root }))
+}
+
+/** What a peer signed of its own log. */
+const ownHeads = (peer: PeerProcess) => headsOf(peer, peer.ready)
+
+/** Both show the same of this author, and something. */
+async function untilAlike(viewer: PeerProcess, author: PeerProcess, ms = 10_000): Promise<void> {
+  const viewed = async () => [await headsOf(viewer, author.ready), await ownHeads(author)]
+  await expect
+    .poll(async () => {
+      const [there, own] = await viewed()
+      return own?.length !== 0 && JSON.stringify(there) === JSON.stringify(own)
+    }, within(ms))
+    .toBe(true)
+}
+
+describe('what was done', () => {
+  const folders = [temporaryFolder(), temporaryFolder()] as const
+  const [home, copy] = folders.map(({ path }) => path) as [string, string]
+  const started: PeerProcess[] = []
+  let provider: PeerProcess
+  let coordinator: PeerProcess
+  let archive: PeerProcess
+
+  const start = async (args: string[], dataDir?: string) => {
+    const [door] = started[0]?.ready.addrs ?? []
+    const joined = door === undefined ? [] : ['--bootstrap', door]
+    const peer = await startPeer({
+      args: ['--network', 'log', ...joined, ...args],
+      ...(dataDir === undefined ? {} : { dataDir }),
+    })
+    started.push(peer)
+    return peer
+  }
+
+  const chat = (peer: PeerProcess) =>
+    ask(peer.ready, '/v1/chat/completions', {
+      model: 'pinaivu-demo',
+      temperature: 0,
+      max_tokens: 8,
+      messages: [{ role: 'user', content: 'What is a peer?' }],
+    })
+
+  /** The CID of the first receipt that it is given. */
+  async function served(peer: PeerProcess): Promise<string> {
+    const signal = AbortSignal.timeout(20_000)
+    for (;;) {
+      const answer = await chat(peer)
+      const body = (await answer.json()) as { receipt: { cid: string } }
+      if (answer.status === 200) return body.receipt.cid
+      await sleep(50, undefined, { signal })
+    }
+  }
+
+  beforeAll(async () => {
+    archive = await start(['--no-demo', '--roles', 'archive'])
+    ;[coordinator, provider] = await Promise.all([start(gateway), start([], home)])
+  })
+  afterAll(async () => {
+    await Promise.all(started.map((peer) => peer.stop()))
+    for (const folder of folders) folder.remove()
+  })
+
+  it('is in the logs of both sides and in the archive, and can be found by anybody', async () => {
+    const cid = await served(coordinator)
+    await untilAlike(archive, provider)
+    await untilAlike(archive, coordinator)
+    await untilAlike(coordinator, provider)
+    const stranger = await start(gateway)
+    const found = async () => {
+      const answer = await ask(stranger.ready, `/v8/receipts/${cid}`)
+      return answer.status === 200 ? await answer.json() : undefined
+    }
+    await expect.poll(found, { timeout: 15_000, interval: 500 }).toMatchObject({
+      cid,
+      verified: true,
+      node: provider.ready.peerId,
+      proof: { entries: [{ head: expect.any(String) }] },
+    })
+    expect(await headsOf(stranger, archive.ready)).toEqual([])
+  })
+
+  it('is shown again once a peer that was restarted was told what others know', async () => {
+    const before = await ownHeads(provider)
+    await provider.stop()
+    cpSync(home, copy, { recursive: true })
+    provider = await start([], home)
+    await expect.poll(() => ownHeads(provider), within(10_000)).toEqual(before)
+    await served(coordinator)
+    await untilAlike(archive, provider)
+    const [head] = await ownHeads(provider)
+    expect(head?.epoch).toBe(before[0]?.epoch)
+    expect(head?.size).toBeGreaterThan(before[0]?.size ?? 0)
+  })
+
+  it('goes on in another epoch when a peer comes back as it was before', async () => {
+    const [known] = await ownHeads(provider)
+    await provider.kill()
+    provider = await start([], copy)
+    await served(coordinator)
+    const begun = async () =>
+      (await ownHeads(provider)).filter(({ epoch }) => epoch !== known?.epoch)
+    await expect.poll(begun, within(20_000)).toHaveLength(1)
+    const heads = () => headsOf(archive, provider.ready)
+    await expect.poll(heads, within(10_000)).toContainEqual((await begun())[0])
+    expect(await heads()).toContainEqual(known)
+    expect(archive.log()).not.toContain('barred')
+  })
+
+  it('is nowhere where nothing is to be published', async () => {
+    const silent = await start([...gateway, '--publish', 'none'])
+    const before = await ownHeads(provider)
+    const cid = await served(silent)
+    expect(await ownHeads(silent)).toEqual([])
+    expect(await ownHeads(provider)).toEqual(before)
+    const asked = [archive, coordinator, provider].map(({ ready }) =>
+      ask(ready, `/v8/receipts/${cid}`),
+    )
+    for (const answer of await Promise.all(asked)) expect(answer.status).toBe(404)
+    expect(await headsOf(archive, silent.ready)).toEqual([])
+  })
+})
