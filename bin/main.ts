@@ -7,6 +7,7 @@ import { keysCreate, keysList } from './keys.ts'
 import { models } from './models.ts'
 import { peers } from './peers.ts'
 import { receiptsGet, receiptsList, receiptsVerify } from './receipts.ts'
+import { receiptsExport } from './receipts-export.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
 import { testnet } from './testnet.ts'
@@ -23,6 +24,7 @@ const commands: readonly Command[] = [
   receiptsList,
   receiptsGet,
   receiptsVerify,
+  receiptsExport,
   testnet,
 ]
 

@@ -1,8 +1,6 @@
-import { readFile, stat } from 'node:fs/promises'
-import { messageOf, PeerError } from '../src/index.ts'
-import { type ReceiptReport, type VerifyOptions, verifyReceipt } from '../src/sdk/index.ts'
-import { type Command, type Input, numberOf } from './command.ts'
-import { CommandError, exitCodes, type Io, print, tableWidthOf, UsageError } from './io.ts'
+import { type Command, numberOf } from './command.ts'
+import { CommandError, exitCodes, print, tableWidthOf } from './io.ts'
+import { fetchReceipt, isAddress, operandOf, readText, verify } from './receipt-source.ts'
 import {
   receiptLines,
   receiptRow,
@@ -13,26 +11,24 @@ import {
 import { requirePeer } from './running-peer.ts'
 import { safeJson } from './text.ts'
 
-const path = '/v8/receipts'
-
 export const receiptsGet: Command = {
   name: 'receipts get',
-  operands: 'CID',
+  operands: 'CID|REQUEST',
   operandsMax: 1,
   summary: 'Show a receipt, found here or at other peers, and check it on this machine.',
   options: [],
   details: [
     'CID is any spelling of the receipt’s (ryv1:sha256:…, bafkrei…), or that of an entry of a log ' +
-      '(bafyrei…). The exit code is 1 where the receipt is not found or does not hold. With --json ' +
+      '(bafyrei…). REQUEST is the id of a request that was made through the running peer (req_…). ' +
+      'The exit code is 1 where the receipt is not found or does not hold. With --json ' +
       'it comes out as a file for "receipts verify".',
   ],
   examples: [
     ['pinaivu-peer receipts get ryv1:sha256:9eeb…600a', 'What it says, and what of it holds'],
-    ['pinaivu-peer receipts get bafkrei… --json > receipt.json', 'To keep, or to hand on'],
+    ['pinaivu-peer receipts get req_01j9z4… --json', 'All of it, of an own request'],
   ],
   async run(input, io) {
-    const cid = operandOf(input, 'CID')
-    const receipt = await fetchReceipt(cid, input, io)
+    const { receipt, cid } = await fetchReceipt(operandOf(input, 'CID or REQUEST'), input, io)
     const shown = receiptRow(receipt) as ShownReceipt
     // The peer says so too, but its word is not needed.
     const report = verify(receipt, { cid })
@@ -71,7 +67,7 @@ export const receiptsList: Command = {
       if (typeof value === 'string') query.set(name, value)
     }
     const { client } = await requirePeer(input.dataDir, io.signal)
-    const asked = `${path}/recent${query.size === 0 ? '' : `?${query}`}`
+    const asked = `/v8/receipts/recent${query.size === 0 ? '' : `?${query}`}`
     const answer = await client.json('GET', asked, { signal: io.signal, open: true })
     const { data } = (answer ?? {}) as { data?: unknown }
     if (!Array.isArray(data)) throw new CommandError('The peer answered with no list of receipts.')
@@ -97,7 +93,8 @@ export const receiptsVerify: Command = {
     },
   ],
   details: [
-    'FILE is what "receipts get --json" printed or /v8/receipts/CID answered, or the proof in it. ' +
+    'FILE is what "receipts export" wrote, "receipts get --json" printed or /v8/receipts/CID ' +
+      'answered. ' +
       'What is given by its CID is asked of the running peer, and checked here. ' +
       'The exit code is 0 when all that can be checked holds, and 1 when something does not.',
   ],
@@ -111,10 +108,9 @@ export const receiptsVerify: Command = {
   async run(input, io) {
     const { nonce, answer } = input.values
     const operand = operandOf(input, 'CID or FILE')
-    const isCid = /^(ryv1:sha256:|baf[ky]rei)/.test(operand)
-    const receipt = isCid ? await fetchReceipt(operand, input, io) : await readText(operand)
-    const cid = isCid ? operand : input.values.cid
-    const report = verify(receipt, {
+    const fetched = isAddress(operand) ? await fetchReceipt(operand, input, io) : undefined
+    const cid = fetched?.cid ?? input.values.cid
+    const report = verify(fetched?.receipt ?? (await readText(operand)), {
       ...(typeof cid === 'string' && { cid }),
       ...(typeof nonce === 'string' && { nonce }),
       ...(typeof answer === 'string' && { answer: await readText(answer) }),
@@ -122,38 +118,4 @@ export const receiptsVerify: Command = {
     print(io.stdout, ...(input.json ? [safeJson(report)] : reportLines(report, io)))
     return report.holds ? exitCodes.done : exitCodes.failed
   },
-}
-
-async function fetchReceipt(cid: string, { dataDir }: Input, { signal }: Io): Promise<unknown> {
-  const { client } = await requirePeer(dataDir, signal)
-  return client.json('GET', `${path}/${encodeURIComponent(cid)}`, { signal, open: true })
-}
-
-function operandOf({ operands }: Input, what: string): string {
-  const [operand] = operands
-  if (operand !== undefined) return operand
-  throw new UsageError(`Say which: ${what} is missing.`)
-}
-
-/** Bytes of a receipt, or of an answer. */
-const FILE_BYTES_MAX = 16 * 1024 * 1024
-
-async function readText(file: string): Promise<string> {
-  try {
-    const { size } = await stat(file)
-    if (size > FILE_BYTES_MAX) throw new Error('it is too large')
-    return await readFile(file, 'utf8')
-  } catch (cause) {
-    throw new CommandError(`Cannot read ${file}: ${messageOf(cause)}.`, { cause })
-  }
-}
-
-/** What cannot be read is not proved: the exit code is the same. */
-function verify(receipt: unknown, options: VerifyOptions): ReceiptReport {
-  try {
-    return verifyReceipt(receipt, options)
-  } catch (cause) {
-    if (!(cause instanceof PeerError) || cause.code !== 'malformed') throw cause
-    throw new CommandError(`This is no receipt that can be checked: ${cause.message}`, { cause })
-  }
 }

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { receiptJson, receiptLiteJson } from '../../src/api/receipts/receipt-json.ts'
@@ -23,6 +23,10 @@ beforeAll(async () => {
 })
 
 const at = (cid: string) => `GET /v8/receipts/${encodeURIComponent(cid)}`
+/** With a key: what was not published, too. */
+const own = (id: string) => `GET /v1/receipts/${encodeURIComponent(id)}`
+const missing = { error: { message: 'No peer that could be asked has this receipt.' } }
+const request = 'req_01jd0000000000000000000000'
 
 function fileOf(value: unknown): string {
   const path = join(temporaryFolder(), 'receipt.json')
@@ -81,9 +85,9 @@ describe('receipts get', () => {
   })
 
   it('fails where there is none, or what is no receipt', async () => {
-    const missing = { error: { message: 'No peer that could be asked has this receipt.' } }
     const { dataDir } = await fakePeer({
       [at(final.cid)]: json(missing, 404),
+      [own(final.cid)]: json(missing, 404),
       [at(open.cid)]: json({ hello: 'world' }),
     })
     const io = stage()
@@ -92,6 +96,21 @@ describe('receipts get', () => {
     expect(await io.run('receipts', 'get', open.cid, '--data-dir', dataDir)).toBe(1)
     expect(io.stderr.text).toContain('no receipt')
     expect(await io.run('receipts', 'get', '--data-dir', dataDir)).toBe(2)
+  })
+
+  it('shows one of an own request, and one that was not published', async () => {
+    const { dataDir, asked } = await fakePeer({
+      [own(request)]: json({ object: 'routing_receipt', ryv1_cid: final.cid }),
+      [own('req_2')]: json({ object: 'routing_receipt', ryv1_cid: null, parts: [] }),
+      [at(final.cid)]: json(missing, 404),
+      [own(final.cid)]: json({ ...final, proof: null }),
+    })
+    const io = stage()
+    expect(await io.run('receipts', 'get', request, '--data-dir', dataDir)).toBe(0)
+    expect(io.stdout.text).toContain(final.cid)
+    expect(asked.at(-1)?.authorization).toBe('Bearer sk-pnv-owner')
+    expect(await io.run('receipts', 'get', 'req_2', '--data-dir', dataDir)).toBe(1)
+    expect(io.stderr.text).toContain('names no receipt')
   })
 
   it('cannot make a mess of a terminal', async () => {
@@ -206,5 +225,72 @@ describe('receipts verify', () => {
     expect(await io.run('receipts', 'verify', '/nowhere/receipt.json', ...nowhere)).toBe(1)
     expect(io.stderr.text).toContain('Cannot read')
     expect(await io.run('receipts', 'verify', ...nowhere)).toBe(2)
+  })
+})
+
+describe('receipts export', () => {
+  const exported = (...args: string[]) => ['receipts', 'export', ...args]
+
+  it('writes a file that proves itself, with nothing but the file', async () => {
+    const { dataDir } = await fakePeer({ [at(final.cid)]: json(final) })
+    const file = join(temporaryFolder(), 'proof.json')
+    const io = stage()
+    expect(await io.run(...exported(final.cid, file), '--data-dir', dataDir)).toBe(0)
+    expect(io.stdout.text).toContain(`Written to ${file}.`)
+    expect(io.stdout.text).toContain('All of it holds.')
+    const proof = JSON.parse(readFileSync(file, 'utf8'))
+    expect(proof).toEqual(final.proof)
+    expect(proof.entries).toHaveLength(2)
+    expect(await stage().run('receipts', 'verify', file, '--cid', final.cid, ...nowhere)).toBe(0)
+  })
+
+  it('writes over no file but when told to', async () => {
+    const { dataDir } = await fakePeer({ [at(final.cid)]: json(final) })
+    const file = fileOf('precious')
+    const io = stage()
+    expect(await io.run(...exported(final.cid, file), '--data-dir', dataDir)).toBe(1)
+    expect(io.stderr.text).toContain('--force')
+    expect(readFileSync(file, 'utf8')).toBe('precious')
+    const forced = [...exported(final.cid, file), '--force', '--json', '--data-dir', dataDir]
+    expect(await io.run(...forced)).toBe(0)
+    expect(JSON.parse(io.stdout.text)).toMatchObject({
+      file,
+      report: { holds: true, cid: final.cid },
+    })
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(final.proof)
+  })
+
+  it('is the output for a pipe, and what came of an open receipt', async () => {
+    const over = { ...open, final_cid: final.cid }
+    const { dataDir } = await fakePeer({
+      [own(request)]: json({ ryv1_cid: open.cid }),
+      [at(open.cid)]: json(over),
+      [at(final.cid)]: json(final),
+    })
+    const io = stage()
+    expect(await io.run(...exported(request, '-'), '--data-dir', dataDir)).toBe(0)
+    expect(JSON.parse(io.stdout.text)).toEqual(final.proof)
+  })
+
+  it('writes nothing that does not hold, is another, or is not done', async () => {
+    const proof = final.proof as { receipt: object }
+    const forged = { ...proof, receipt: { ...proof.receipt, metering_units: 1 } }
+    const { dataDir } = await fakePeer({
+      [at(final.cid)]: json({ ...final, proof: forged }),
+      [at(other.cid)]: json(final),
+      [at(open.cid)]: json({ ...open, final_cid: null }),
+    })
+    for (const [cid, says] of [
+      [final.cid, 'does not hold'],
+      [other.cid, 'does not hold'],
+      [open.cid, 'still open'],
+    ] as const) {
+      const io = stage()
+      const file = join(temporaryFolder(), 'proof.json')
+      expect(await io.run(...exported(cid, file), '--data-dir', dataDir)).toBe(1)
+      expect(io.stderr.text).toContain(says)
+      expect(existsSync(file)).toBe(false)
+    }
+    expect(await stage().run(...exported(), '--data-dir', dataDir)).toBe(2)
   })
 })
