@@ -60,13 +60,15 @@ export function checkSignatureOf(
   throw badSignature(record)
 }
 
+const utf8 = new TextEncoder()
+
 /** The bytes that the signature covers. */
 export function signedBytes(
   record: SignedRecord,
   network: string,
   payload: Uint8Array,
 ): Uint8Array {
-  const prefix = new TextEncoder().encode(`PNV1|${record}|${network}|`)
+  const prefix = utf8.encode(`PNV1|${record}|${network}|`)
   const all = new Uint8Array(prefix.length + payload.length)
   all.set(prefix)
   all.set(payload, prefix.length)
