@@ -116,6 +116,8 @@ describe('what is no receipt', () => {
     ['another object', { object: 'list' }],
     ['a receipt with no fields', { object: 'receipt' }],
     ['an open one with no fields', { object: 'receipt', status: 'open' }],
+    ['one with a member twice', '{"object":"receipt","object":"receipt"}'],
+    ['one that JSON has not', { object: 'receipt', at: 7n }],
     ['one without end', `"${' '.repeat(4 * 1024 * 1024)}"`],
   ])('is refused: %s', (_name, value) => {
     expect(refusalOf(() => verifyReceipt(value))?.code).toBe('malformed')

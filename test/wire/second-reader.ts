@@ -10,6 +10,8 @@ export interface DoubtfulCase {
 }
 
 export const hasPython = spawnSync('python3', ['--version']).status === 0
+if (!hasPython)
+  console.warn('There is no python3 on this machine: the second reader was not asked.')
 
 /** The reader of protocols/reader, as one process that is asked again and again. */
 export class SecondReader {
