@@ -20,7 +20,7 @@ export type LossReason = 'connection lost' | 'silent' | 'suspected' | 'crowded o
 
 export interface RosterComponents {
   directory: MemoryDirectory
-  network: Pick<Network, 'isConnected' | 'disconnect'>
+  network: Pick<Network, 'isConnected' | 'disconnect' | 'link'>
   clock: Clock
   logger: Logger
   metrics: Metrics
@@ -32,6 +32,10 @@ export interface RosterComponents {
 export class Roster {
   readonly #components: RosterComponents
   readonly #sequences = new Sequences()
+  /** Listed peer → where it is. */
+  readonly #nets = new Map<string, string>()
+  /** Listed peers that others had to make room for. */
+  readonly #guests = new Set<string>()
   readonly #size
   readonly #removals
 
@@ -67,7 +71,9 @@ export class Roster {
       directory.put({ ...known, ...fresh, advert: verdict === 'same' ? known.advert : advert })
       return
     }
-    this.#makeRoom(advert)
+    const net = network.link(peerId)?.net ?? 'unknown'
+    this.#makeRoom(advert, net)
+    this.#nets.set(peerId, net)
     directory.put({ peerId, advert, status: undefined, rttMs: undefined, ...fresh })
     this.#size.set(directory.size)
     const { models, region, version } = advert
@@ -106,22 +112,26 @@ export class Roster {
     return Math.min(EVIDENCE_MS_MAX, Math.max(EVIDENCE_MS_MIN, advert.ttlS * 1000))
   }
 
-  #makeRoom(newcomer: Advert): void {
+  #makeRoom(advert: Advert, net: string): void {
     const { directory, stays } = this.#components
     if (directory.size < ENTRIES_MAX) return
-    const leaves = whoMakesRoom(directory, newcomer, stays)
-    if (leaves === undefined) {
+    const room = { directory, nets: this.#nets, guests: this.#guests, stays }
+    const made = whoMakesRoom(room, { advert, net })
+    if (made === undefined) {
       throw new PeerError('directory_full', `${ENTRIES_MAX} peers are listed.`, {
         action: 'ignore',
       })
     }
-    this.lose(leaves, 'crowded out')
+    this.lose(made.leaves, 'crowded out')
+    if (made.isGuest) this.#guests.add(advert.peerId)
   }
 
   #remove(peerId: string, reason: string): DirectoryEntry | undefined {
     const { directory } = this.#components
     const entry = directory.remove(peerId)
     if (entry === undefined) return undefined
+    this.#nets.delete(peerId)
+    this.#guests.delete(peerId)
     this.#size.set(directory.size)
     this.#removals.add(1, { reason })
     return entry

@@ -131,7 +131,7 @@ describe('sequences', () => {
 
   test('who is listed is not removed by an old departure, though its sequence was forgotten', () => {
     const directory = new MemoryDirectory()
-    const network = { isConnected: () => true, disconnect: async () => {} }
+    const network = { isConnected: () => true, disconnect: async () => {}, link: () => undefined }
     const parts = { clock: new FakeClock(), logger: silentLogger, metrics: noMetrics }
     const roster = new Roster({ ...parts, directory, network, stays: () => false })
     roster.admit(entry('healthy', ['m'], 7).advert)
@@ -153,22 +153,64 @@ describe('sequences', () => {
 
 describe('a full directory', () => {
   const nobody = () => false
+  const all = (directory: MemoryDirectory, net: (peerId: string) => string) =>
+    new Map(directory.all().map(({ peerId }) => [peerId, net(peerId)]))
+  const room = (
+    directory: MemoryDirectory,
+    newcomer: DirectoryEntry,
+    {
+      net = (_: string): string => 'here',
+      stays = nobody as (peerId: string) => boolean,
+      guests = [''],
+    } = {},
+  ) =>
+    whoMakesRoom(
+      { directory, nets: all(directory, net), guests: new Set(guests.filter(Boolean)), stays },
+      { advert: newcomer.advert, net: net(newcomer.peerId) },
+    )
 
   test('keeps who is in it from newcomers with nothing new', () => {
     const directory = directoryOf(entry('a', ['m']), entry('b', ['m']), entry('c', []))
-    expect(whoMakesRoom(directory, entry('x', ['m']).advert, nobody)).toBeUndefined()
-    expect(whoMakesRoom(directory, entry('x', []).advert, nobody)).toBeUndefined()
+    expect(room(directory, entry('x', ['m']))).toBeUndefined()
+    expect(room(directory, entry('x', []))).toBeUndefined()
   })
 
   test('takes one with a new model, and loses no model by it', () => {
     const directory = directoryOf(entry('a', ['m', 'n']), entry('b', ['m']), entry('c', ['n']))
-    const room = (stays: (peerId: string) => boolean) =>
-      whoMakesRoom(directory, entry('x', ['o']).advert, stays)
-    expect(room(nobody)).toBe('a')
-    expect(room((peerId) => peerId === 'a')).toBe('b')
-    expect(room(() => true)).toBeUndefined()
+    const leaves = (stays: (peerId: string) => boolean) =>
+      room(directory, entry('x', ['o']), { stays })?.leaves
+    expect(leaves(nobody)).toBe('a')
+    expect(leaves((peerId) => peerId === 'a')).toBe('b')
+    expect(leaves(() => true)).toBeUndefined()
     directory.remove('a')
-    expect(room(nobody)).toBeUndefined()
+    expect(leaves(nobody)).toBeUndefined()
+  })
+
+  test('gives only so many places to models that nobody else has, and those in turn', () => {
+    const many = Array.from({ length: 64 }, (_, n) => `guest ${n}`)
+    const directory = directoryOf(
+      ...['a', 'b', 'c'].map((peerId) => entry(peerId, ['m'])),
+      ...many.map((peerId) => entry(peerId, [peerId])),
+    )
+    const leaves = (guests: string[], stays: (peerId: string) => boolean) =>
+      room(directory, entry('x', ['new']), { guests, stays })
+    expect(leaves(many.slice(1), nobody)).toEqual({ leaves: 'a', isGuest: true })
+    expect(leaves(many, nobody)).toEqual({ leaves: 'guest 0', isGuest: true })
+    expect(leaves(many, (peerId) => peerId === 'guest 0')?.leaves).toBe('guest 1')
+    expect(room(directory, entry('x', ['m']), { guests: many })).toBeUndefined()
+  })
+
+  test('has room for those from where there are few, at the cost of where there are most', () => {
+    const directory = directoryOf(
+      ...['1a', '1b', '1c', '2a', '2b'].map((peerId) => entry(peerId, [peerId])),
+    )
+    const net = (peerId: string) => peerId.slice(0, 1)
+    const leaves = (newcomer: string, stays = nobody as (peerId: string) => boolean) =>
+      room(directory, entry(newcomer, ['1a']), { net, stays })?.leaves
+    expect(leaves('3x')).toBe('1c')
+    expect(leaves('3x', (peerId) => peerId === '1c')).toBe('1b')
+    expect(leaves('2x')).toBeUndefined()
+    expect(leaves('1x')).toBeUndefined()
   })
 })
 

@@ -87,6 +87,8 @@ export interface PeerSettings {
   disk?: Disk
   rejoin?: boolean
   number?: number
+  /** Where it is in the internet. */
+  ip4?: string
 }
 
 /** A whole peer as far as discovery goes. */
@@ -124,10 +126,11 @@ export class Stage {
   /** Built and started. */
   async peer(settings: PeerSettings = {}): Promise<StagePeer> {
     const { models = [], disk = new Disk(), rejoin = false, number = ++this.#made } = settings
+    const ip4 = settings.ip4 === undefined ? {} : { ip4: settings.ip4 }
     const identity = this.identity(number)
     const { peerId } = identity
     const records = { [ADVERT_RECORD]: advertRecordCheck({ network: NETWORK, verify }) }
-    const network = this.hub.network(peerId, { records })
+    const network = this.hub.network(peerId, { records, ...ip4 })
     const { logger, lines } = recorder()
     const peer: Omit<StagePeer, 'discovery'> = {
       peerId,
@@ -183,7 +186,7 @@ export class Stage {
   /** A peer of the test's own making: it says what it is told to say. */
   async puppet(settings: PuppetSettings = {}): Promise<Puppet> {
     const identity = this.identity(settings.number)
-    const puppet = new Puppet(this.hub, identity, settings.serve ?? {})
+    const puppet = new Puppet(this.hub, identity, settings)
     await puppet.network.start({ signal: AbortSignal.timeout(5_000) })
     return puppet
   }
@@ -191,6 +194,8 @@ export class Stage {
 
 export interface PuppetSettings {
   number?: number
+  /** Where it is in the internet. */
+  ip4?: string
   /** What it does with streams of other protocols. */
   serve?: Record<string, StreamHandler>
 }
@@ -205,10 +210,10 @@ export class Puppet {
   /** The departures of others that it was told of. */
   readonly told: Uint8Array[] = []
 
-  constructor(hub: MemoryHub, identity: Identity, serve: Record<string, StreamHandler>) {
+  constructor(hub: MemoryHub, identity: Identity, { serve = {}, ip4 }: PuppetSettings) {
     this.identity = identity
     this.peerId = identity.peerId
-    this.network = hub.network(identity.peerId)
+    this.network = hub.network(identity.peerId, ip4 === undefined ? {} : { ip4 })
     const limits = { streamsMax: 100, opensPerSecond: 1000 }
     for (const [name, handler] of Object.entries(serve)) this.network.handle(name, handler, limits)
     this.network.handle(
