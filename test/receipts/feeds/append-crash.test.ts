@@ -1,7 +1,4 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
-import { expect, it, onTestFinished } from 'vitest'
+import { expect, it } from 'vitest'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { seededRandom, systemRandom } from '../../../src/base/random.ts'
 import { type EntryAt, FeedStore } from '../../../src/receipts/feeds/feed-store.ts'
@@ -14,35 +11,11 @@ import { leafHash, Peaks } from '../../../src/wire/merkle.ts'
 import { rounds } from '../../campaign.ts'
 import { allRows } from '../../storage/rows.ts'
 import { tempDir } from '../../storage/temp-dir.ts'
+import { killed, LIFE_MS_MAX } from './killed.ts'
 import { gather, verifying } from './stage.ts'
-
-const script = fileURLToPath(new URL('./append-child.ts', import.meta.url))
-
-/** The longest a child lives; most are killed during their first commits. */
-const LIFE_MS_MAX = 200
 
 /** Then a new folder: each round reads all that is in it. */
 const ROUNDS_OF_A_FOLDER = 20
-
-/** Runs the child on this folder, kills it at some moment, and returns what it had printed. */
-async function killed(dir: string, from: number, afterMs: number): Promise<string[]> {
-  const child = spawn(process.execPath, [script, dir, String(from)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const exited = once(child, 'close')
-  onTestFinished(async () => {
-    child.kill('SIGKILL')
-    await exited
-  })
-  let text = ''
-  child.stdout.setEncoding('utf8').on('data', (more: string) => {
-    // Its life begins with its first line: starting takes longer on a busy machine.
-    if (text === '') setTimeout(() => child.kill('SIGKILL'), afterMs)
-    text += more
-  })
-  expect((await exited)[1]).toBe('SIGKILL')
-  return text.split('\n').slice(0, -1)
-}
 
 const numbersOf = (lines: readonly string[], word: string): number[] =>
   lines.filter((line) => line.startsWith(word)).map((line) => Number(line.split(' ')[1]))
@@ -95,7 +68,7 @@ it('a peer that is killed while it appends has no torn log, and lost nothing it 
       acknowledged = []
       next = 0
     }
-    const lines = await killed(dir, next, random.below(LIFE_MS_MAX))
+    const lines = await killed('append-child.ts', [dir, String(next)], random.below(LIFE_MS_MAX))
     acknowledged.push(...numbersOf(lines, 'done'))
     const { logs, settled } = await readAll(dir)
     // An entry and the rows that came with it are there together.

@@ -146,6 +146,52 @@ describe('what does not hold', () => {
   })
 })
 
+describe('the limits', () => {
+  const full = { code: 'log_full', action: 'ignore' }
+  const oneOf = (who: typeof provider, epoch: number, bytes = 0) =>
+    new ExampleLog(who, filled(epoch, 8)).append(note(1, bytes)).batch(0, 1)
+
+  /** The same disk after a restart, with other limits. */
+  async function restarted() {
+    const backend = new MemoryBackend()
+    const { intake, store } = await follower({ backend })
+    await intake.ingest(await oneOf(provider, 1, 1000))
+    await intake.ingest(await oneOf(provider, 2))
+    await store.close()
+    return (limits: NonNullable<Parameters<typeof stage>[0]>['intake']) =>
+      follower({ backend, intake: limits })
+  }
+
+  it('for feeds count those from before a restart', async () => {
+    const { intake } = await (await restarted())({ feedsMax: 3 })
+    await intake.ingest(await oneOf(coordinator, 3))
+    await expect(intake.ingest(await oneOf(coordinator, 4))).rejects.toMatchObject(full)
+  })
+
+  it('for epochs of an author count those from before a restart', async () => {
+    const { intake } = await (await restarted())({ epochsMax: 2 })
+    await expect(intake.ingest(await oneOf(provider, 3))).rejects.toMatchObject(full)
+    await intake.ingest(await oneOf(coordinator, 3))
+  })
+
+  it('for bytes count those from before a restart', async () => {
+    const { intake } = await (await restarted())({ bytesMax: 2000 })
+    await expect(intake.ingest(await oneOf(provider, 3, 1000))).rejects.toMatchObject(full)
+    await intake.ingest(await oneOf(provider, 3))
+  })
+
+  it('for authors that are barred count those from before a restart', async () => {
+    const backend = new MemoryBackend()
+    const { intake, store } = await follower({ backend })
+    await intake.bars.add(headsEquivocation(providersLog(9).head(), providersLog(9, 3).head()))
+    await store.close()
+    const again = await follower({ backend, who: provider, intake: { barredMax: 1 } })
+    const stranger = (n: number) => new ExampleLog(coordinator).append(note(n)).head()
+    const more = headsEquivocation(stranger(1), stranger(2))
+    await expect(again.intake.bars.add(more)).rejects.toMatchObject(full)
+  })
+})
+
 describe('an author of two histories', () => {
   it('is barred when two of its heads have one size, and the proof is kept', async () => {
     const backend = new MemoryBackend()
