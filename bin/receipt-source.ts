@@ -53,6 +53,9 @@ export function operandOf({ operands }: Input, what: string): string {
   throw new UsageError(`Say which: ${what} is missing.`)
 }
 
+/** What is no UTF-8 is refused, as by all readers of receipts. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 /** Bytes of a receipt, or of an answer. */
 const FILE_BYTES_MAX = 16 * 1024 * 1024
 
@@ -60,7 +63,7 @@ export async function readText(file: string): Promise<string> {
   try {
     const { size } = await stat(file)
     if (size > FILE_BYTES_MAX) throw new Error('it is too large')
-    return await readFile(file, 'utf8')
+    return utf8.decode(await readFile(file))
   } catch (cause) {
     throw new CommandError(`Cannot read ${file}: ${messageOf(cause)}.`, { cause })
   }

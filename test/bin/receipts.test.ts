@@ -220,6 +220,14 @@ describe('receipts verify', () => {
     expect(io.stderr.text).toContain('no receipt that can be checked')
   })
 
+  it('fails on a file that is not UTF-8', async () => {
+    const file = fileOf('')
+    writeFileSync(file, Buffer.concat([Buffer.from('{"a":"'), Buffer.of(0xff), Buffer.from('"}')]))
+    const io = stage()
+    expect(await io.run('receipts', 'verify', file, ...nowhere)).toBe(1)
+    expect(io.stderr.text).toContain('utf-8')
+  })
+
   it('fails on a file that is not there', async () => {
     const io = stage()
     expect(await io.run('receipts', 'verify', '/nowhere/receipt.json', ...nowhere)).toBe(1)
