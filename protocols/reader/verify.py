@@ -1,19 +1,17 @@
-"""Verifies receipts and their proofs from a file, offline: says what is proved and what is not.
+"""Verifies a receipt from a file, offline: says what is proved and what is not.
 
     python3 verify.py FILE [--network NAME]        - for FILE reads standard input
 
-FILE has a proof, or a receipt as peers show it, which has its proof in it; or many of them, each on
-a line of its own. Exit code 0: all of it holds. 1: something does not, or is none. 2: there was
-nothing to read.
+FILE has a proof, as "pinaivu-peer receipts export" writes it, or a receipt as peers show it, which
+has its proof in it. Exit code 0: all of it holds. 1: it does not, or is none. 2: there was nothing
+to read.
 """
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
-from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 sys.dont_write_bytecode = True  # leaves nothing behind in a folder of specifications
 
@@ -157,65 +155,27 @@ def _time(at_ms: int) -> str:
         return f"{at_ms} ms"  # later than Python's calendar goes
 
 
-def _verify_one(content: bytes, network: str | None) -> int:
-    try:
-        proof = verify(content, network)
-    except Refused as refused:
-        print(f"It proves nothing: {_shown(str(refused))}")
-        return 1
-    print("\n".join(in_words(proof)))
-    return 0
-
-
-def _verify_lines(lines: Iterable[bytes], network: str | None) -> int:
-    """A line for each: whoever wants to know more asks about that one alone."""
-    count, good = 0, 0
-    for count, content in enumerate(lines, start=1):
-        try:
-            proof = verify(content, network)
-        except Refused as refused:
-            print(f"{count}: proves nothing: {_shown(str(refused))}")
-            continue
-        good += 1
-        receipt = proof if isinstance(proof, Receipt) else proof.receipt
-        print(f"{count}: holds: {receipt.ryv1_cid}, {receipt.form}, job {receipt.job_id}")
-    print(f"{good} of {count} hold.")
-    return 0 if good == count else 1
-
-
-def _lines_of(file: BinaryIO) -> Iterator[bytes]:
-    """One that is too long comes in pieces, and none of them is JSON."""
-    while line := file.readline(MAX_FILE_BYTES + 1):
-        if line.strip():
-            yield line
-
-
-def _verify_file(file: BinaryIO, network: str | None) -> int:
-    lines = _lines_of(file)
-    first = next(lines, b"")
-    try:
-        read_file(first)
-    except Refused:  # only a part of what there is
-        return _verify_one(first + file.read(MAX_FILE_BYTES + 1), network)
-    second = next(lines, None)
-    if second is None:
-        return _verify_one(first, network)
-    return _verify_lines(chain([first, second], lines), network)
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Verifies receipts and their proofs, offline.")
+    parser = argparse.ArgumentParser(description="Verifies a receipt and its proof, offline.")
     parser.add_argument("file", help="the file; - for standard input")
     parser.add_argument("--network", help="refuse a proof of another network")
     options = parser.parse_args()
     try:
         if options.file == "-":
-            return _verify_file(sys.stdin.buffer, options.network)
-        with open(options.file, "rb") as file:
-            return _verify_file(file, options.network)
+            content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+        else:
+            with open(options.file, "rb") as file:
+                content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         print(f"{options.file}: {error.strerror}", file=sys.stderr)
         return 2
+    try:
+        proof = verify(content, options.network)
+    except Refused as refused:
+        print(f"It proves nothing: {_shown(str(refused))}")
+        return 1
+    print("\n".join(in_words(proof)))
+    return 0
 
 
 if __name__ == "__main__":
