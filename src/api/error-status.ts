@@ -106,6 +106,8 @@ export const errorStatus: Readonly<Record<string, ErrorStatus>> = {
   engine_failed: { status: 500, type: 'server_error', retry: true },
   model_failed: { status: 503, type: 'server_error', retry: false },
   overloaded: unavailable,
+  storage_failed: { status: 503, type: 'server_error', retry: false },
+  storage_closed: unavailable,
   shutting_down: unavailable,
   log_full: { status: 507, type: 'server_error', retry: false },
   no_nodes_available: nobody,

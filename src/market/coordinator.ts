@@ -251,7 +251,10 @@ export class Coordinator implements Market, Service {
   }
 
   async #request(job: Job, signal: AbortSignal): Promise<Request> {
-    const beganAt = this.#components.clock.elapsed()
+    const { clock, store } = this.#components
+    // What can't come into the log would be done in vain.
+    if (store.failure !== undefined) throw store.failure
+    const beganAt = clock.elapsed()
     const { firstByteMs, totalMs } = this.#options
     const firstTokenBy = beganAt + firstByteMs - MARGIN_MS
     const times = { beganAt, firstTokenBy, doneBy: beganAt + totalMs }

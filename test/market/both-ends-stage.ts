@@ -4,13 +4,32 @@ import { scheduled } from '../../src/engines/scheduler.ts'
 import { identityFromSeed } from '../../src/identity/identity.ts'
 import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import { Provider } from '../../src/market/serve/provider.ts'
+import type { Backend } from '../../src/storage/backend.ts'
+import { MemoryBackend } from '../../src/storage/memory-backend.ts'
+import type { Price } from '../../src/wire/job.ts'
 import { ScriptedEngine } from '../api/scripted-engine.ts'
 import { proofStage } from '../receipts/stage.ts'
-import { modelId, NETWORK, signal, stage } from './coordinator-stage.ts'
+import { modelId, NETWORK, type StageOptions, signal, stage } from './coordinator-stage.ts'
+
+export interface BothEndsOptions {
+  slots?: number
+  price?: Price
+  /** Of the coordinator. */
+  own?: StageOptions
+  theirBackend?: Backend
+  /** The provider’s. */
+  publish?: 'receipts' | 'none'
+}
 
 /** A coordinator, and a provider as a peer has it, with a scripted engine. */
-export async function bothEnds({ slots = 4, price = { input: 0, output: 0 } } = {}) {
-  const all = await stage()
+export async function bothEnds({
+  slots = 4,
+  price = { input: 0, output: 0 },
+  own = {},
+  theirBackend = new MemoryBackend(),
+  publish = 'receipts',
+}: BothEndsOptions = {}) {
+  const all = await stage(own)
   const { clock, hub, list } = all
   const engine = new ScriptedEngine()
   const identity = identityFromSeed(new Uint8Array(32).fill(50))
@@ -19,7 +38,9 @@ export async function bothEnds({ slots = 4, price = { input: 0, output: 0 } } = 
   // Other names than this side's own models have.
   const theirs = (name: string) => modelId(`their ${name}`)
   const status = () => engine.status().map((model) => ({ ...model, id: theirs(model.name) }))
-  const theirProof = await proofStage({ clock, identity, network: NETWORK })
+  const theirProof = await proofStage({
+    ...{ clock, identity, network: NETWORK, backend: theirBackend },
+  })
   const provider = new Provider(
     {
       ...theirProof,
@@ -31,12 +52,21 @@ export async function bothEnds({ slots = 4, price = { input: 0, output: 0 } } = 
       logger: silentLogger,
       metrics: noMetrics,
     },
-    { network: NETWORK, price, region: 'DE', drainMs: 1_000 },
+    { network: NETWORK, price, region: 'DE', publish, drainMs: 1_000 },
   )
   await provider.start()
   await network.start({ signal })
   const models = { chat: theirs('test-chat'), embed: theirs('test-embed') }
   list(network, { region: 'DE', model: { name: 'theirs', id: models.chat, slots, price } })
   const { peerId } = identity
-  return { ...all, peerId, theirEngine: engine, theirProof, provider, models, theirs: network }
+  return {
+    ...all,
+    peerId,
+    theirIdentity: identity,
+    theirEngine: engine,
+    theirProof,
+    provider,
+    models,
+    theirs: network,
+  }
 }

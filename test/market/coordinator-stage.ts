@@ -10,6 +10,7 @@ import { Coordinator, type CoordinatorOptions } from '../../src/market/coordinat
 import { MemoryDirectory } from '../../src/network/discovery/memory-directory.ts'
 import { WorkRecord } from '../../src/receipts/issue.ts'
 import { LiveReceipts } from '../../src/receipts/live.ts'
+import type { Backend } from '../../src/storage/backend.ts'
 import type { Advert, AdvertModel } from '../../src/wire/advert.ts'
 import type { Chunk, Done, Routed } from '../../src/wire/chunk.ts'
 import type { FromProvider } from '../../src/wire/generate.ts'
@@ -23,7 +24,7 @@ import { ScriptedEngine } from '../api/scripted-engine.ts'
 import { FakeClock, settled } from '../base/fake-clock.ts'
 import { memoryHub } from '../network/memory-hub.ts'
 import type { MemoryNetwork } from '../network/memory-network.ts'
-import { proofStage } from '../receipts/stage.ts'
+import { type ProofStage, proofStage } from '../receipts/stage.ts'
 import { Line } from './provider-line.ts'
 
 export const NETWORK = 'test'
@@ -136,7 +137,14 @@ export class ScriptedProvider {
   }
 }
 
-export async function stage(options: Partial<CoordinatorOptions> & { remote?: false } = {}) {
+export interface StageOptions extends Partial<CoordinatorOptions> {
+  remote?: false
+  backend?: Backend
+  log?: ProofStage['log']
+}
+
+export async function stage(options: StageOptions = {}) {
+  const { backend, log } = options
   const clock = new FakeClock()
   const hub = memoryHub({ clock })
   const engine = new ScriptedEngine()
@@ -171,7 +179,11 @@ export async function stage(options: Partial<CoordinatorOptions> & { remote?: fa
     },
     onChange: directory.onChange.bind(directory),
   }
-  const proof = await proofStage({ clock, identity, network: NETWORK })
+  const proof = await proofStage({
+    ...{ clock, identity, network: NETWORK },
+    ...(backend && { backend }),
+    ...(log && { log }),
+  })
   const coordinator = new Coordinator(
     {
       ...proof,

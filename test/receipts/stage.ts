@@ -9,6 +9,7 @@ import { HeldEntries } from '../../src/receipts/held.ts'
 import { LiveReceipts } from '../../src/receipts/live.ts'
 import { ReceiptLookup } from '../../src/receipts/lookup.ts'
 import { RequestIndex } from '../../src/receipts/requests.ts'
+import type { Backend } from '../../src/storage/backend.ts'
 import { MemoryBackend } from '../../src/storage/memory-backend.ts'
 import { openStoreOn } from '../../src/storage/store.ts'
 import { type Body, decodeEntry, readBody } from '../../src/wire/entry.ts'
@@ -17,11 +18,20 @@ export interface ProofStage {
   clock: Clock
   identity: Identity
   network: string
+  /** Where another one stood: this is that peer after a restart. */
+  backend?: Backend
+  log?: ConstructorParameters<typeof OwnFeed>[1]
 }
 
 /** What a peer has for its receipts, in memory. */
-export async function proofStage({ clock, identity, network }: ProofStage) {
-  const store = await openStoreOn(new MemoryBackend(), { logger: silentLogger })
+export async function proofStage({
+  clock,
+  identity,
+  network,
+  backend = new MemoryBackend(),
+  log: options = {},
+}: ProofStage) {
+  const store = await openStoreOn(backend, { logger: silentLogger })
   const verify = createVerifyNative()
   const feeds = new FeedStore({ store })
   const { publicKey } = identity
@@ -29,10 +39,8 @@ export async function proofStage({ clock, identity, network }: ProofStage) {
   const random = seededRandom(1)
   // As the system's clock has it, and a test's need not.
   const whole = { ...systemClock, now: () => Math.floor(clock.now()) }
-  const log = new OwnFeed({
-    ...{ feeds, store, publicKey, signing, verify, clock: whole, random },
-    logger: silentLogger,
-  })
+  const parts = { feeds, store, publicKey, signing, verify, clock: whole, random }
+  const log = new OwnFeed({ ...parts, logger: silentLogger }, options)
   await log.start()
   const live = new LiveReceipts({ clock })
   const held = new HeldEntries({ store, clock })

@@ -9,6 +9,7 @@ import type { FrameStream, Network } from '../../network/network.ts'
 import type { OwnFeed } from '../../receipts/feeds/own-feed.ts'
 import { WorkRecord } from '../../receipts/issue.ts'
 import type { LiveReceipts } from '../../receipts/live.ts'
+import type { Store } from '../../storage/store.ts'
 import type { Generate } from '../../wire/chunk.ts'
 import type { SealedEntry } from '../../wire/entry.ts'
 import type { WireJob } from '../../wire/generate.ts'
@@ -31,6 +32,7 @@ export interface ProviderComponents {
   network: Network
   engine: Pick<Engine, 'status' | 'generate'>
   identity: Pick<Identity, 'peerId' | 'publicKey' | 'sign'>
+  store: Pick<Store, 'failure'>
   log: Pick<OwnFeed, 'append'>
   live: LiveReceipts
   verify: Verify
@@ -123,8 +125,10 @@ export class Provider implements Service {
 
   /** Throws what the job is refused with. */
   async #answer(stream: FrameStream): Promise<Served> {
-    const { clock, engine, log } = this.#components
+    const { clock, engine, log, store } = this.#components
     const { price } = this.#options
+    // What can't come into the log would be done in vain.
+    if (store.failure !== undefined) throw store.failure
     const incoming = new Incoming(stream, clock)
     const wire = await this.#open(stream, incoming)
     const arrivedAt = clock.elapsed()

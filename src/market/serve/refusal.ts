@@ -22,7 +22,7 @@ export function draining(): Refusal {
 
 /** What a coordinator is told of an error; nothing of what is only this machine's business. */
 export function faultOf(error: unknown): Fault {
-  if (!(error instanceof PeerError)) {
+  if (!(error instanceof PeerError) || error.code.startsWith('storage_')) {
     const message = 'Something went wrong at the provider, which has noted what.'
     return { code: 'internal_error', message, param: '', retryAfterMs: 0 }
   }
