@@ -2,12 +2,7 @@ import type { Clock } from '../../../base/clock.ts'
 import { within } from '../../../base/deadline.ts'
 import { DeadlineError, PeerError } from '../../../base/errors.ts'
 import type { FrameStream } from '../../../network/network.ts'
-import {
-  decodeSyncRequest,
-  encodeSyncAnswer,
-  type SyncAnswer,
-  type SyncRequest,
-} from '../../../wire/sync.ts'
+import { decodeSyncRequest, encodeSyncAnswer, type SyncRequest } from '../../../wire/sync.ts'
 import type { Answers, Question } from './answers.ts'
 import type { Follower, Followers } from './followers.ts'
 import type { ServeLimits } from './limits.ts'
@@ -46,13 +41,18 @@ export class Conversation {
 
   /** Until whoever asks ends its part, or asks nothing for long. Throws what it is at fault for. */
   async run(): Promise<void> {
+    const { metrics } = this.#components
+    const { questionBytes } = this.#limits
     for (;;) {
       const frame = await this.#nextQuestion()
       if (frame === undefined) return
       const question = decodeSyncRequest(frame)
-      this.#charge(question)
-      if (question?.type === 'follow') return await this.#follow(question)
-      await this.#end(question === undefined ? '' : await this.#answer(question))
+      metrics.questions.add(1, { question: question?.type ?? 'unknown' })
+      if (!(await this.#pay(partsOf(question) * questionBytes, this.#signal))) this.#end('busy')
+      else if (question === undefined) this.#end('')
+      else if (question.type === 'follow') return await this.#follow(question)
+      else this.#end(await this.#answer(question))
+      await this.#writable(this.#signal)
     }
   }
 
@@ -70,9 +70,8 @@ export class Conversation {
   /** Resolves to the word for its end. */
   async #answer(question: Question | Claim): Promise<string> {
     const { answers, clock } = this.#components
-    const { answerBytesMax, answerMs, turnMs } = this.#limits
+    const { answerBytesMax, answerMs } = this.#limits
     const endsAt = clock.elapsed() + answerMs
-    if (!(await this.#turn(this.#signal, turnMs))) return 'busy'
     if (question.type === 'equivocation') return await answers.hear(question)
     const answer = answers.to(question)
     try {
@@ -81,8 +80,11 @@ export class Conversation {
         if (done) return value
         const isTooMuch = bytes >= answerBytesMax || clock.elapsed() >= endsAt
         if (bytes > 0 && isTooMuch) return 'too_much'
-        if (!(await this.#turn(this.#signal, turnMs))) return 'busy'
-        bytes += await this.#write(value, this.#signal)
+        const frame = encodeSyncAnswer(value)
+        if (!(await this.#pay(frame.length, this.#signal))) return 'busy'
+        this.#write(frame)
+        bytes += frame.length
+        await this.#writable(this.#signal)
       }
     } finally {
       await answer.return('')
@@ -92,16 +94,13 @@ export class Conversation {
   async #follow({ ranges }: Follow): Promise<void> {
     const { followers, metrics } = this.#components
     const follower = followers.follow(ranges)
-    if (follower === undefined) {
-      await this.#end('busy')
-      return
-    }
+    if (follower === undefined) return this.#end('busy')
     metrics.followed.set(followers.followed)
     const over = new AbortController()
     const signal = AbortSignal.any([this.#signal, over.signal])
     const listening = this.#listen(over, signal)
     try {
-      await this.#end(await this.#push(follower, signal))
+      this.#end(await this.#push(follower, signal))
     } catch (error) {
       if (over.signal.reason !== LEFT) throw error
     } finally {
@@ -118,8 +117,10 @@ export class Conversation {
     for (;;) {
       const { value, done } = await answers.next()
       if (done) return value
-      await this.#turn(signal, Number.POSITIVE_INFINITY)
-      await this.#write(value, signal)
+      const frame = encodeSyncAnswer(value)
+      while (!(await this.#pay(frame.length, signal)));
+      this.#write(frame)
+      await this.#writable(signal)
     }
   }
 
@@ -133,40 +134,33 @@ export class Conversation {
     }
   }
 
-  /** What was asked costs something, even if there is nothing to say. */
-  #charge(question: SyncRequest | undefined): void {
-    this.#components.metrics.questions.add(1, { question: question?.type ?? 'unknown' })
-    for (const pace of this.#components.paces) {
-      pace.take(partsOf(question) * this.#limits.questionBytes)
-    }
-  }
-
-  /** Resolves when it may go on; to false where that would be too late. */
-  async #turn(signal: AbortSignal, ms: number): Promise<boolean> {
+  /**
+   * Resolves when it is this peer's turn to have so many bytes, or what costs as much; to false, in
+   * the end, where there are too many before it.
+   */
+  async #pay(bytes: number, signal: AbortSignal): Promise<boolean> {
     const { clock, paces } = this.#components
-    const endsAt = clock.elapsed() + ms
-    for (;;) {
-      const waitMs = Math.max(...paces.map((pace) => pace.waitMs))
-      if (waitMs === 0) return true
-      if (clock.elapsed() + waitMs > endsAt) return false
-      await clock.sleep(waitMs, signal)
-    }
+    const { turnMs } = this.#limits
+    const waitMs = Math.max(...paces.map((pace) => pace.waitMs))
+    const isSoon = waitMs <= turnMs
+    if (isSoon) for (const pace of paces) pace.take(bytes)
+    if (waitMs > 0) await clock.sleep(Math.min(waitMs, turnMs), signal)
+    return isSoon
   }
 
-  async #end(reason: string): Promise<void> {
-    await this.#write({ type: 'end', reason }, this.#signal)
+  #end(reason: string): void {
+    this.#write(encodeSyncAnswer({ type: 'end', reason }))
   }
 
-  /** Resolves to its bytes, once more may be written. */
-  async #write(answer: SyncAnswer, signal: AbortSignal): Promise<number> {
-    const { clock, metrics, paces } = this.#components
-    const frame = encodeSyncAnswer(answer)
-    for (const pace of paces) pace.take(frame.length)
-    metrics.sentBytes.add(frame.length)
+  #write(frame: Uint8Array): void {
+    this.#components.metrics.sentBytes.add(frame.length)
     this.#stream.write(frame)
+  }
+
+  async #writable(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#components
     const waiting = { ms: this.#limits.stallMs, what: 'Taking an answer about logs', signal }
     await within(clock, waiting, (ending) => this.#stream.writable({ signal: ending }))
-    return frame.length
   }
 }
 

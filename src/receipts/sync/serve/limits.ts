@@ -9,8 +9,8 @@ export const syncStreams: HandlerLimits = { streamsMax: 8, opensPerSecond: 32 }
 export const defaultServe = {
   /** Of all peers: each may hold back 256 KiB that its reader does not take. */
   streamsMax: 256,
-  /** Logs that are followed, by all streams; some 300 bytes each. */
-  followedMax: 32_768,
+  /** Logs that are followed, by all streams; some 1 KB each. */
+  followedMax: 16_384,
   /** Of one answer; then whoever asks has to ask again. */
   answerBytesMax: 32 * MIB,
   answerMs: 60_000,
@@ -21,9 +21,9 @@ export const defaultServe = {
   /** What is sent to one peer, and to all. */
   perPeer: { perSecond: 8 * MIB, burst: 16 * MIB },
   inAll: { perSecond: 32 * MIB, burst: 64 * MIB },
-  /** What a question costs besides its answer, for each log, author or CID in it: so many bytes. */
+  /** What a question costs, for each log, author or CID in it: as sending so many bytes. */
   questionBytes: 4 * KIB,
-  /** Whoever would have to wait longer for its turn is told `busy`: it may ask somebody else. */
+  /** Whoever had to wait so long for its turn is told `busy`: it may ask somebody else. */
   turnMs: 5_000,
 }
 

@@ -6,7 +6,7 @@ export interface Rate {
   burst: number
 }
 
-/** Lets so much through in a second: what is too much now is waited for before the next. */
+/** So much in a second: each takes what it will need, and waits for what was taken before it. */
 export class Pace {
   readonly #clock: Clock
   readonly #rate: Rate
@@ -25,7 +25,7 @@ export class Pace {
     this.#left -= amount
   }
 
-  /** How long until the next may go. */
+  /** How long until what was taken has been let through. */
   get waitMs(): number {
     this.#refill()
     return Math.max(0, Math.ceil((-this.#left / this.#rate.perSecond) * 1000))
