@@ -7,6 +7,9 @@ import { FRAME_BYTES_MAX } from '../../src/wire/protocols.ts'
 const SEEN_MAX = 4096
 const CHECKS_MAX = 64
 
+/** Of all, so that a peer that was restarted does not say the same again. */
+let saidSoFar = 0
+
 interface Said {
   /** The same wherever it is heard. */
   id: string
@@ -29,7 +32,6 @@ export class MemoryGossip {
   readonly #seen = new LruMap<string, true>(SEEN_MAX)
   #stopped = new AbortController()
   #checking = 0
-  #said = 0
 
   constructor(components: MemoryGossipComponents) {
     this.#components = components
@@ -40,7 +42,7 @@ export class MemoryGossip {
       throw new PeerError('bad_frame', `A message has 1 to ${FRAME_BYTES_MAX} bytes.`)
     }
     const { peerId } = this.#components
-    const id = `${peerId} ${++this.#said}`
+    const id = `${peerId} ${++saidSoFar}`
     this.#pass({ id, topic, message: { from: peerId, data: data.slice() } }, peerId)
   }
 
