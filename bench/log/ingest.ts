@@ -1,8 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createVerifyLater } from '../../src/identity/verify-native.ts'
-import { batchesOf, diskStage, job, peer } from '../../test/receipts/feeds/disk-stage.ts'
+import {
+  batchesOf,
+  diskStage,
+  job,
+  peer,
+  verifyLater,
+} from '../../test/receipts/feeds/disk-stage.ts'
 import { verify } from '../../test/receipts/feeds/stage.ts'
 
 /** As many as go into one batch: 48 KiB. */
@@ -110,8 +115,6 @@ const assertHolds = (holds: boolean): void => {
 function verifyOnOneThread(): void {
   for (const { key, signature } of signatures) assertHolds(verify(key, message, signature))
 }
-
-const verifyLater = createVerifyLater()
 
 async function verifyOnAllThreads(): Promise<void> {
   const all = signatures.map(({ key, signature }) => verifyLater(key, message, signature))

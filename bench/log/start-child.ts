@@ -1,7 +1,7 @@
 // Opens the logs in the folder given as first argument, asks some things, and prints what it took.
 import { createHash } from 'node:crypto'
-import { HeadIndex } from '../../src/receipts/sync/head-index.ts'
-import { diskStage, peer } from '../../test/receipts/feeds/disk-stage.ts'
+import { peer } from '../../test/receipts/feeds/disk-stage.ts'
+import { closed, indexedStage } from '../../test/receipts/sync/disk-pair.ts'
 import { memoryOf } from '../peer.ts'
 import { quantile } from '../statistics.ts'
 import type { Started } from './start.ts'
@@ -10,11 +10,9 @@ const ASKED = 2000
 const [dir = ''] = process.argv.slice(2)
 
 const begin = performance.now()
-const { feeds, intake, own, store } = await diskStage(dir, { who: peer(0) })
-await own.confirm([])
+const stage = await indexedStage(dir, peer(0))
+const { feeds, own } = stage
 await feeds.head(own.feed)
-const index = new HeadIndex({ feeds, bars: intake.bars })
-await index.start({ signal: AbortSignal.timeout(60_000) })
 const startMs = performance.now() - begin
 const begun = await memoryOf(process.pid)
 
@@ -49,6 +47,5 @@ const started: Started = {
   proofMs: [quantile(proofs, 0.5), quantile(proofs, 0.99)],
   findMs: [quantile(finds, 0.5), quantile(finds, 0.99)],
 }
-await index.stop()
-await store.close()
+await closed(stage)
 process.stdout.write(JSON.stringify(started))

@@ -10,13 +10,13 @@ import { leafHash, Peaks } from '../../../src/wire/merkle.ts'
 import { signOpenReceipt, signReceipt } from '../../../src/wire/receipt.ts'
 import type { Sign } from '../../../src/wire/signed.ts'
 import { execution, filled, network } from '../../wire/log-examples.ts'
-import { type Stage, type StageOptions, stage } from './stage.ts'
+import { author, type Stage, type StageOptions, stage } from './stage.ts'
 
 /** A peer's logs in a folder, by the clock on the wall. */
 export const diskStage = async (dir: string, options: StageOptions = {}): Promise<Stage> =>
   stage({ clock: systemClock, verifyLater, ...options, backend: await openLevel(dir) })
 
-const verifyLater = createVerifyLater()
+export const verifyLater = createVerifyLater()
 
 export function peer(n: number): Identity {
   const seed = new Uint8Array(32).fill(1)
@@ -43,6 +43,8 @@ export function job(
 
 const example = execution()
 
+const EPOCH = filled(1, 8)
+
 /** What a peer says that did these jobs: batches as they go over the wire, each under its head. */
 export function batchesOf(
   who: Identity,
@@ -57,7 +59,7 @@ export function batchesOf(
     const first = before.size + from
     const part = entries.slice(from, from + perBatch)
     for (const { cid } of part) peaks.append(leafHash(cid.bytes))
-    const log = { author: who.publicKey, epoch: filled(1, 8) }
+    const log = author(who, EPOCH)
     const head = signHead(
       { ...log, size: peaks.size, root: peaks.root(), at: 1 },
       { network, sign },
@@ -65,4 +67,13 @@ export function batchesOf(
     batches.push({ head, first, entries: part.map(({ bytes }) => bytes), path: [], peaks: [] })
   }
   return batches
+}
+
+/** So many more jobs in the log of a peer as it is here, and what that peer says of them. */
+export async function grown({ feeds }: Pick<Stage, 'feeds'>, who: Identity, count: number) {
+  const feed = author(who, EPOCH)
+  const { size = 0 } = (await feeds.tables.feeds.get(feed)) ?? {}
+  const entries = Array.from({ length: count }, (_, n) => job(who, `job_${size + n}.1`))
+  const before = new Peaks(size, size === 0 ? [] : await feeds.peaksAt(feed, size))
+  return { entries, batches: batchesOf(who, entries, count, before) }
 }
