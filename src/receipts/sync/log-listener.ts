@@ -66,7 +66,7 @@ export class LogListener {
       this.#askAuthor(author, taken)
     }
     // What is missing or wrong here need not be elsewhere: the author signed it, and sent it.
-    return taken.type === 'own' || taken.type === 'barred' ? 'ignore' : 'keep'
+    return unseen.has(taken.type) ? 'ignore' : 'keep'
   }
 
   /** It has what lies between. Where it does not answer, the rounds find others that do. */
@@ -95,6 +95,9 @@ export class LogListener {
     })
   }
 }
+
+/** What was not looked at, or can't be, is not passed on. */
+const unseen: ReadonlySet<Taken['type']> = new Set(['own', 'barred', 'newer'])
 
 const notByAuthor = () =>
   new PeerError('not_by_author', 'Entries are published by their author alone.', {

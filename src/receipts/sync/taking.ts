@@ -21,6 +21,8 @@ export type Taken =
   | { type: 'barred'; feed: FeedId }
   /** Of this peer's own log. */
   | { type: 'own'; feed: FeedId }
+  /** It has an entry of a newer version: nobody's fault, and other logs are none the worse. */
+  | { type: 'newer'; feed: FeedId }
   /** There is no room for it here. */
   | { type: 'full'; feed: FeedId }
 
@@ -46,6 +48,8 @@ export async function take(intake: Pick<Intake, 'ingest'>, batch: Batch): Promis
         return { type: 'barred', feed }
       case 'own_log':
         return { type: 'own', feed }
+      case 'unsupported_value':
+        return { type: 'newer', feed }
       case 'log_full':
         return { type: 'full', feed }
       default:
