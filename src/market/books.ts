@@ -36,6 +36,7 @@ export interface BooksComponents {
 export interface BooksOptions {
   /** The network's name. */
   network: string
+  /** Of own work. */
   publish: 'receipts' | 'none'
 }
 
@@ -48,7 +49,7 @@ export interface Work {
 
 /** What another peer did, and what was found of it. */
 export interface RemoteWork extends Work, Ended {
-  commissioned: Pick<Commissioned, 'jobId' | 'nodePk'>
+  commissioned: Pick<Commissioned, 'jobId' | 'nodePk' | 'isPublic'>
   /** What it asks, per 1,000 tokens. */
   price: Price
 }
@@ -79,7 +80,8 @@ export class Books {
     }
     // Its own tokenizer counted.
     const routing = this.#routing(work, { parts: [part], count: 'verified', verdict: 'ok' })
-    await this.#append(work, [execution, routing], store.batch())
+    const publish = this.#options.publish === 'receipts'
+    await this.#append(work, [execution, routing], { publish, rows: store.batch() })
     return shown(receipt, work, isWhole(work.done) ? 'final' : 'partial')
   }
 
@@ -102,7 +104,7 @@ export class Books {
     })
     if (execution !== undefined) await held.put(rows, execution)
     try {
-      await this.#append(work, [routing], rows)
+      await this.#append(work, [routing], { publish: work.commissioned.isPublic, rows })
     } catch (error) {
       if (amount > 0) owed.forget(peerIdOf(parts[0]?.node as Uint8Array))
       throw error
@@ -202,14 +204,18 @@ export class Books {
   }
 
   /** The routing entry is the last of them. */
-  async #append({ request }: Work, entries: SealedEntry[], rows: Batch): Promise<void> {
+  async #append(
+    { request }: Work,
+    entries: SealedEntry[],
+    { publish, rows }: { publish: boolean; rows: Batch },
+  ): Promise<void> {
     const { log, requests } = this.#components
     const { origin } = request.job
     const cid = entries.at(-1)?.cid
     if (origin !== undefined && cid !== undefined) {
       requests.put(rows, origin.requestId, { account: origin.account, cid })
     }
-    await log.append(entries, { publish: this.#options.publish === 'receipts', rows })
+    await log.append(entries, { publish, rows })
   }
 }
 

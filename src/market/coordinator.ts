@@ -113,7 +113,7 @@ export class Coordinator implements Market, Service {
     this.#dispatcher = new Dispatcher({ directory, watch, clock, random }, { peerId, firstByteMs })
     const isGood = (id: string, modelId: string) => this.#dispatcher.providers.isGood(id, modelId)
     this.#models = new ModelList({ engine, directory, clock, isGood }, { peerId, price, pins })
-    this.#writer = new JobWriter(components, { network: options.network, publish })
+    this.#writer = new JobWriter(components, options)
     const owed = new Owed(components)
     this.#books = new Books({ ...components, owed }, { network: options.network, publish })
     this.#activity = new Activity({ clock })
@@ -123,7 +123,7 @@ export class Coordinator implements Market, Service {
       dispatcher: this.#dispatcher,
       suspect: (id) => discovery?.suspect(id),
       parting: (parting) => this.#part(parting),
-      books: this.#books,
+      ...{ books: this.#books, publish },
       identity,
       verify: components.verify,
       live: components.live,
@@ -269,7 +269,7 @@ export class Coordinator implements Market, Service {
     const { engine, identity, clock, logger, discovery } = this.#components
     const { model, modelId, wishes } = request
     const { peerId } = identity
-    const { region } = this.#options
+    const { region, publish } = this.#options
     if (model.local === undefined) return undefined
     const reason = unwanted({ peerId, region, price: undefined }, wishes)
     if (reason !== undefined) {
@@ -283,7 +283,16 @@ export class Coordinator implements Market, Service {
     const issue = this.#components
     const parting = (each: Promise<void>) => this.#part(each)
     return new LocalEffort(
-      { engine, issue, books: this.#books, parting, clock, logger, metrics: this.#metrics },
+      {
+        engine,
+        issue,
+        books: this.#books,
+        publish,
+        parting,
+        clock,
+        logger,
+        metrics: this.#metrics,
+      },
       request,
       work,
     )

@@ -17,6 +17,7 @@ export interface LocalComponents {
   /** Signs the work. */
   issue: IssueComponents
   books: Pick<Books, 'local'>
+  publish: 'receipts' | 'none'
   /** Told of what goes on although its reader may be gone. */
   parting(parting: Promise<void>): void
   clock: Clock
@@ -58,7 +59,7 @@ export class LocalEffort implements Effort {
   }
 
   async chunks(options: { signal: AbortSignal }): Promise<AsyncIterable<Chunk>> {
-    const { engine, issue } = this.#components
+    const { engine, issue, publish } = this.#components
     const { job, written, salt } = this.#request
     const { name, id = declaredModelId(name, this.node.id) } = this.model
     const generate: Generate = (...all) => engine.generate(...all)
@@ -71,6 +72,7 @@ export class LocalEffort implements Effort {
       price: { input: 0, output: 0 },
       region: this.node.country,
       nonce: salt,
+      isPublic: publish === 'receipts',
     })
     const chunks = issued(generate, record)({ ...job, model: name }, options)
     return this.#booked(chunks, record)

@@ -28,6 +28,7 @@ export interface RemoteEffortComponents {
   suspect(peerId: string): void
   /** Told of what goes on after an answer's end. */
   parting(parting: Promise<void>): void
+  publish: 'receipts' | 'none'
   books: Pick<Books, 'remote'>
   identity: Pick<Identity, 'publicKey'>
   verify: RemoteComponents['verify']
@@ -46,6 +47,8 @@ export class RemoteEffort implements Effort {
   readonly #components: RemoteEffortComponents
   readonly #request: Request
   readonly #assignment: Assignment
+  /** Whether others may hear of it. */
+  readonly #isPublic: boolean
   #accepted = false
   #ended = false
 
@@ -57,12 +60,14 @@ export class RemoteEffort implements Effort {
     this.#components = components
     this.#request = request
     this.#assignment = assignment
+    this.#isPublic = components.publish === 'receipts' && !assignment.engagement.isHidden
   }
 
   chunks(options: { signal: AbortSignal }): Promise<AsyncIterable<Chunk>> {
     const { dispatcher, clock, parting, identity } = this.#components
     const { entry, model, engagement, firstTokenBy } = this.#assignment
-    const { job, attempts, wishes, written, doneBy } = this.#request
+    const { job, attempts, wishes, written, doneBy, salt } = this.#request
+    const isPublic = this.#isPublic
     const now = clock.elapsed()
     const { peerId } = entry
     // What it advertises is what was promised to the client, unless that allows more.
@@ -73,7 +78,7 @@ export class RemoteEffort implements Effort {
       attempt: attempts,
       firstTokenMs: firstTokenBy - now,
       totalMs: doneBy - now,
-      maxPrice,
+      ...{ maxPrice, isPublic },
     })
     const commissioned = {
       jobId: attemptId(job, attempts),
@@ -81,7 +86,7 @@ export class RemoteEffort implements Effort {
       coordinator: identity.publicKey,
       promptRoot: written.promptRoot,
       model: model.id,
-      salt: this.#request.salt,
+      ...{ salt, isPublic },
     }
     const attempt: Attempt = {
       peerId,
@@ -141,6 +146,10 @@ export class RemoteEffort implements Effort {
       throw error
     }
     const loss = this.#checked(error)
+    if (loss.code === 'publishes_none' && this.#isPublic) {
+      this.#hide()
+      return
+    }
     this.#account(loss)
     const request = this.#request
     request.lastError = loss
@@ -152,6 +161,15 @@ export class RemoteEffort implements Effort {
     if (loss.loss !== 'busy') request.tried.add(this.node.id)
     if (this.#isRefusal(loss) && this.#ms() <= AT_ONCE_MS) request.refusedAtOnce++
     if (loss.loss === 'declined') this.#declined(loss)
+  }
+
+  /** It is asked again at once, and nobody is to hear of it. */
+  #hide(): void {
+    const request = this.#request
+    this.#assignment.engagement.hidden()
+    request.report.attempted(this.node.id, 'unwilling: publishes_none', this.#ms())
+    request.refusedAtOnce++
+    this.#end('unwilling')
   }
 
   /** Told once enough agree: a single liar would have every request fail. */

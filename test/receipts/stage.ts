@@ -4,6 +4,7 @@ import { seededRandom } from '../../src/base/random.ts'
 import type { Identity } from '../../src/identity/identity.ts'
 import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import { FeedStore } from '../../src/receipts/feeds/feed-store.ts'
+import type { OwnName } from '../../src/receipts/feeds/own-epoch.ts'
 import { OwnFeed } from '../../src/receipts/feeds/own-feed.ts'
 import { HeldEntries } from '../../src/receipts/held.ts'
 import { LiveReceipts } from '../../src/receipts/live.ts'
@@ -49,10 +50,13 @@ export async function proofStage({
   return {
     ...{ store, verify, feeds, log, live, held, requests, receipts },
 
-    /** What the own log says, from its beginning. */
-    async bodies(): Promise<Body[]> {
+    /** What the own log says, from its beginning; `private`: the one that nobody else sees. */
+    async bodies(name: OwnName = 'public'): Promise<Body[]> {
       const bodies: Body[] = []
-      for await (const { bytes } of feeds.entries(log.feed, 0, Number.MAX_SAFE_INTEGER)) {
+      const own = await feeds.tables.own.get(name)
+      if (own === undefined) return bodies
+      const feed = { author: publicKey, epoch: own.epoch }
+      for await (const { bytes } of feeds.entries(feed, 0, Number.MAX_SAFE_INTEGER)) {
         const body = readBody(decodeEntry(bytes).entry)
         if (body !== undefined) bodies.push(body)
       }

@@ -16,6 +16,9 @@ const BUSY_MS_MIN = 250
 /** A provider that says "ask in an hour" is asked again sooner: it may be wrong, and others wait. */
 const BUSY_MS_MAX = 10_000
 
+/** A provider that published nothing may have changed its mind since. */
+const HIDDEN_MS = 3_600_000
+
 /** What this peer knows of a provider with one model from having worked with it. */
 class Pair {
   readonly measurement = new Measurement()
@@ -37,6 +40,8 @@ class Account {
   open = 0
   /** Jobs that this peer may have open there. */
   allowance = FIRST_ALLOWANCE
+  /** Until then nothing of its work is to be published. */
+  hiddenUntil = 0
   #opens = OPENS_PER_SECOND
   #countedAt = 0
 
@@ -126,6 +131,17 @@ export class Engagement {
   /** It has finished jobs of this model, and not too long ago. */
   get isProven(): boolean {
     return this.#pair.measurement.at(this.#clock.elapsed()) !== undefined
+  }
+
+  /** Nothing of what it does is to be published. */
+  get isHidden(): boolean {
+    return this.#clock.elapsed() < this.#account.hiddenUntil
+  }
+
+  /** It takes the job only if nothing of it is published. */
+  hidden(): void {
+    this.#account.hiddenUntil = this.#clock.elapsed() + HIDDEN_MS
+    this.left()
   }
 
   /** It took the job, and says how many of them this peer may have open. */

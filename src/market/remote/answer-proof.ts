@@ -67,10 +67,10 @@ export class AnswerProof {
   /** Undefined for a provider that signs no such thing. */
   accepted({ inputTokens, openSignature }: FrameOf<'accept'>): OpenReceipt | undefined {
     if (openSignature.length === 0) return undefined
-    const { jobId, nodePk, promptRoot } = this.#commissioned
+    const { jobId, nodePk, promptRoot, isPublic } = this.#commissioned
     const open = { jobId, nodePk, promptRoot, inputTokens, signature: openSignature }
     if (!openReceiptHolds(open, this.#verify)) throw misbehaved('its open receipt does not hold')
-    this.#live.opened(open)
+    this.#live.opened(open, { isPublic })
     return open
   }
 

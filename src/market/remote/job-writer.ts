@@ -16,8 +16,6 @@ export interface JobWriterComponents {
 
 export interface JobWriterOptions {
   network: string
-  /** `none`: nothing of these jobs is to be published, by either side. */
-  publish: 'receipts' | 'none'
 }
 
 /** What differs from attempt to attempt. */
@@ -28,6 +26,8 @@ export interface AttemptTerms {
   firstTokenMs: number
   totalMs: number
   maxPrice: Price
+  /** False: this provider publishes nothing, so this peer does not either. */
+  isPublic: boolean
 }
 
 /** A job's bytes, the same for each provider that is asked, and its signed cover for each. */
@@ -53,7 +53,7 @@ export class JobWriter {
 
   write(job: Job): WrittenJob {
     const { identity, random } = this.#components
-    const { network, publish } = this.#options
+    const { network } = this.#options
     const { bytes: body, fields } = packBody(job.work, random.bytes(32))
     const common = {
       ...fields,
@@ -61,7 +61,6 @@ export class JobWriter {
       sampler: '',
       verification: 'none',
       jurisdiction: job.wishes?.jurisdiction ?? '',
-      publish,
       receiptPrivacy: job.wishes?.receiptPrivacy ?? 'plain',
       provisional: false,
       drafters: [],
@@ -69,7 +68,7 @@ export class JobWriter {
       resumeHash: new Uint8Array(),
     } satisfies Partial<WireJob>
     const sign = (terms: AttemptTerms): Signed => {
-      const { provider, model, attempt, maxPrice } = terms
+      const { provider, model, attempt, maxPrice, isPublic } = terms
       const firstTokenMs = inRange(terms.firstTokenMs)
       const cover: WireJob = {
         ...common,
@@ -82,6 +81,7 @@ export class JobWriter {
         firstTokenMs,
         totalMs: inRange(terms.totalMs),
         maxPrice,
+        publish: isPublic ? 'receipts' : 'none',
       }
       return signJob(cover, { network, sign: (message) => identity.sign(message) })
     }

@@ -53,6 +53,7 @@ const declinedCodes: ReadonlySet<string> = new Set([
 const unwillingCodes: ReadonlySet<string> = new Set([
   'price_too_low',
   'wrong_region',
+  'publishes_none',
   'unsupported',
   'unsupported_kind',
   'unsupported_value',

@@ -20,6 +20,8 @@ export interface Commissioned {
   model: string
   /** Of a salted receipt. */
   salt: Uint8Array | undefined
+  /** Others than the two parties may hear of it. */
+  isPublic: boolean
 }
 
 /** What this peer has of the answer. */

@@ -44,8 +44,6 @@ export interface ProviderComponents {
 export interface ProviderOptions extends Terms {
   /** The network's name: signatures of another one count for nothing here. */
   network: string
-  /** `none`: nothing of any job; else the coordinator says. */
-  publish?: 'receipts' | 'none'
   /** How long running jobs may go on once a stop has begun. */
   drainMs: number
   admission?: Partial<AdmissionLimits>

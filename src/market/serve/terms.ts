@@ -10,12 +10,14 @@ export interface Terms {
   price: Price
   /** The country that this peer says it is in; undefined: it does not say. */
   region: string | undefined
+  /** `none`: neither side shows anybody what it did. */
+  publish?: 'receipts' | 'none'
 }
 
 const kindsServed: ReadonlySet<string> = new Set(['chat', 'completion', 'embedding'])
 
 /** Throws why this peer will not do the job, as far as the job alone tells. */
-export function checkTerms(job: WireJob, { price, region }: Terms): void {
+export function checkTerms(job: WireJob, { price, region, publish }: Terms): void {
   if (!kindsServed.has(job.kind)) {
     throw new Refusal('unsupported_kind', 'This peer does no jobs of this kind.')
   }
@@ -25,6 +27,10 @@ export function checkTerms(job: WireJob, { price, region }: Terms): void {
   }
   if (job.jurisdiction !== '' && !liesWithin(region, job.jurisdiction)) {
     throw new Refusal('wrong_region', `This peer does not say that it is in ${job.jurisdiction}.`)
+  }
+  // The coordinator would publish its part, and can't know that it must not.
+  if (publish === 'none' && job.publish === 'receipts') {
+    throw new Refusal('publishes_none', 'Nothing of what this peer does is to be published.')
   }
   const { maxPrice } = job
   if (maxPrice && (price.input > maxPrice.input || price.output > maxPrice.output)) {
