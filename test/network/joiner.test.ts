@@ -18,7 +18,7 @@ async function joined(
   const dials: string[] = []
   const clock: Clock = {
     now: () => 0,
-    elapsed: () => 0,
+    elapsed: () => waits.reduce((sum, ms) => sum + ms, 0),
     after: () => () => {},
     async sleep(ms, signal) {
       waits.push(ms)
@@ -32,7 +32,7 @@ async function joined(
       clock,
       logger,
       metrics: noMetrics,
-      peers: () => world.peers,
+      dialled: () => world.peers,
       isConnected: (peerId) => world.connected.includes(peerId),
       async dial({ peerId }) {
         dials.push(peerId)
@@ -63,6 +63,14 @@ test('it rests once joined, and does not dial those it is connected to', async (
 test('with peers enough it dials nobody', async () => {
   const { dials } = await joined(2, { connected: [], peers: 4 }, () => true)
   expect(dials).toEqual([])
+})
+
+test('with any number of peers it looks for its own after ten minutes without', async () => {
+  const around = { connected: [], peers: 300 }
+  expect((await joined(120, around, () => true)).dials).toEqual([])
+  const { dials } = await joined(300, around, () => true)
+  expect(dials).toEqual(['a', 'b'])
+  expect((await joined(300, { connected: ['b'], peers: 300 }, () => true)).dials).toEqual([])
 })
 
 test('one that comes back is told of, and the waiting starts anew', async () => {

@@ -1,15 +1,23 @@
 import { jsonValue, textKey } from '../../storage/codec.ts'
 import type { TableCodec } from '../../storage/table.ts'
+import { netOf } from '../net-of.ts'
 import type { KnownPeer } from './peer-cache.ts'
 
 /** How known peers are kept in the database, by peer id. */
 export const knownPeerRows: TableCodec<string, KnownPeer> = {
   key: textKey,
   value: jsonValue((value) => {
-    const { addresses, lastHeardAt } = value as Partial<KnownPeer>
+    const { addresses, lastHeardAt, since, net } = value as Partial<KnownPeer>
     const texts = Array.isArray(addresses) && addresses.every((text) => typeof text === 'string')
     if (!texts || !Number.isSafeInteger(lastHeardAt)) throw new TypeError('not a known peer')
-    return value as KnownPeer
+    // Earlier rows have neither.
+    const first = addresses?.[0] ?? ''
+    return {
+      addresses: addresses ?? [],
+      lastHeardAt: Number(lastHeardAt),
+      since: Number.isSafeInteger(since) ? Number(since) : Number(lastHeardAt),
+      net: typeof net === 'string' ? net : (netOf(first) ?? 'unknown'),
+    }
   }),
 }
 

@@ -1,9 +1,11 @@
 import type { Clock } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { Metrics } from '../../base/metrics.ts'
 import type { Random } from '../../base/random.ts'
 import type { Network } from '../network.ts'
 import type { AdvertExchange } from './advert-exchange.ts'
+import { ANCHORS, anchorsAmong, whoIsForgotten } from './anchors.ts'
 import type { DirectoryEntry } from './directory.ts'
 import { draw } from './draw.ts'
 import type { MemoryDirectory } from './memory-directory.ts'
@@ -16,8 +18,10 @@ const PEERS_MAX = 128
 const WRITE_EVERY_MS = 2_000
 /** For the order in which they are tried again, minutes are exact enough. */
 const HEARD_EXACT_MS = 600_000
-/** With so many connections the others are found through them. */
+/** With so many connections of its own making a peer finds the others through them. */
 const JOINED_AT = 8
+/** One that was meant to be an anchor and did not answer; others may be in its place by then. */
+const FAILED_MS = 60_000
 const DIALS_AT_ONCE = 4
 /** After the first round. Most that do not answer have gone for good, and none of them need wait. */
 const DIALS_PER_ROUND = 8
@@ -30,6 +34,10 @@ export interface KnownPeer {
   addresses: string[]
   /** Milliseconds since the epoch. */
   lastHeardAt: number
+  /** The same, of the first time. */
+  since: number
+  /** The part of the internet where it was. */
+  net: string
 }
 
 /** Where known peers outlive the process. */
@@ -41,16 +49,18 @@ export interface KnownPeerStore {
 
 export interface PeerCacheComponents {
   store: KnownPeerStore
-  network: Pick<Network, 'connected' | 'isConnected'>
+  network: Pick<Network, 'connected' | 'isConnected' | 'link' | 'keep'>
   directory: MemoryDirectory
   exchange: Pick<AdvertExchange, 'ask'>
   clock: Clock
   random: Random
   logger: Logger
+  metrics: Metrics
 }
 
 /**
- * The peers that were heard of lately: neither a restart nor a cut depends on those it began with.
+ * The peers that were heard of lately: neither a restart nor a cut depends on those it began with. To
+ * a few of them it holds on, so that strangers, however many they are, never are its only company.
  */
 export class PeerCache {
   readonly #components: PeerCacheComponents
@@ -59,10 +69,18 @@ export class PeerCache {
   readonly #dirty = new Set<string>()
   readonly #writing: Rounds
   readonly #joining: Rounds
+  readonly #anchors = new Set<string>()
+  /** Peer → when it may be tried again. */
+  readonly #failed = new Map<string, number>()
+  readonly #gauge
   #pauseMs = ROUND_MS_MIN
 
   constructor(components: PeerCacheComponents) {
     this.#components = components
+    this.#gauge = components.metrics.gauge(
+      'pinaivu_directory_anchors',
+      'Peers known for long, each in its own part of the internet, that this one is connected to.',
+    )
     this.#writing = new Rounds(components.clock, async () => {
       this.#noteListed()
       await this.#write()
@@ -87,7 +105,7 @@ export class PeerCache {
     } catch (error) {
       logger.warn('known peers cannot be read', { error: messageOf(error) })
     }
-    this.#forgetOldest()
+    this.#forget()
   }
 
   /** Writes what changes, now and then. */
@@ -96,11 +114,12 @@ export class PeerCache {
   }
 
   /**
-   * Asks those who were there last, a few at a time, until there is company enough, and again when
+   * Asks those to hold on to first, and then those who were there last, a few at a time, until there is company enough, and again when
    * there is not: all peers to join through may be gone for good, and a cut ends every connection.
    */
   async rejoin(signal: AbortSignal): Promise<void> {
     const latest = [...this.#known].toSorted(([, a], [, b]) => b.lastHeardAt - a.lastHeardAt)
+    await this.#anchor(signal)
     await this.#ask(latest, signal)
     this.#joining.soon(ROUND_MS_MIN)
     await this.#joining.run(signal)
@@ -114,6 +133,7 @@ export class PeerCache {
 
   async #join(signal: AbortSignal): Promise<number> {
     const { network, random } = this.#components
+    await this.#anchor(signal)
     const away = [...this.#known].filter(([peerId]) => !network.isConnected(peerId))
     await this.#ask(draw(away, DIALS_PER_ROUND, random), signal)
     const pauseMs = this.#pauseMs
@@ -121,13 +141,63 @@ export class PeerCache {
     return pauseMs
   }
 
+  /** Connects to the anchors; in the place of one that does not answer comes the next. */
+  async #anchor(signal: AbortSignal): Promise<void> {
+    const { network, clock, exchange } = this.#components
+    const now = clock.elapsed()
+    for (const [peerId, until] of this.#failed) if (until <= now) this.#failed.delete(peerId)
+    for (let tries = 0; tries <= ANCHORS && !signal.aborted; tries++) {
+      const wanted = this.#wantedAnchors()
+      const missing = wanted.filter((peerId) => !network.isConnected(peerId))
+      if (missing.length === 0) break
+      await Promise.all(
+        missing.map(async (peerId) => {
+          const addresses = this.#known.get(peerId)?.addresses ?? []
+          await exchange.ask(peerId, { addresses, signal }).catch(() => {
+            if (network.isConnected(peerId)) return
+            this.#failed.set(peerId, clock.elapsed() + FAILED_MS)
+          })
+        }),
+      )
+    }
+    this.#holdOn(this.#wantedAnchors().filter((peerId) => network.isConnected(peerId)))
+  }
+
+  #wantedAnchors(): string[] {
+    const { clock } = this.#components
+    const isOut = (peerId: string) => this.#failed.has(peerId)
+    return anchorsAmong(this.#known, { now: clock.now(), isOut })
+  }
+
+  #holdOn(anchors: readonly string[]): void {
+    const { network } = this.#components
+    for (const peerId of this.#anchors) {
+      if (anchors.includes(peerId)) continue
+      this.#anchors.delete(peerId)
+      network.keep(peerId, false)
+    }
+    for (const peerId of anchors) {
+      if (this.#anchors.has(peerId)) continue
+      this.#anchors.add(peerId)
+      network.keep(peerId, true)
+    }
+    this.#gauge.set(this.#anchors.size)
+  }
+
+  /** Of those that came by themselves there may be any number. */
+  #hasCompany(): boolean {
+    const { network } = this.#components
+    const dialled = network.connected().filter((peerId) => network.link(peerId)?.dialled)
+    return dialled.length >= JOINED_AT
+  }
+
   async #ask(peers: readonly [peerId: string, known: KnownPeer][], signal: AbortSignal) {
-    const { network, exchange } = this.#components
+    const { exchange } = this.#components
     const turns = new Turns(DIALS_AT_ONCE)
     await Promise.all(
       peers.map(([peerId, { addresses }]) =>
         turns.take(signal, async () => {
-          if (signal.aborted || network.connected().length >= JOINED_AT) return
+          if (signal.aborted || this.#hasCompany()) return
           await exchange.ask(peerId, { addresses, signal }).catch(() => {})
         }),
       ),
@@ -146,20 +216,22 @@ export class PeerCache {
   }
 
   #note({ peerId, advert, heardAt }: DirectoryEntry): void {
-    const { clock } = this.#components
+    const { clock, network } = this.#components
     const lastHeardAt = clock.now() - Math.round(clock.elapsed() - heardAt)
-    this.#known.set(peerId, { addresses: advert.addresses, lastHeardAt })
+    const before = this.#known.get(peerId)
+    const since = before?.since ?? lastHeardAt
+    const net = network.link(peerId)?.net ?? before?.net ?? 'unknown'
+    this.#known.set(peerId, { addresses: advert.addresses, lastHeardAt, since, net })
     this.#dirty.add(peerId)
-    this.#forgetOldest()
+    this.#forget()
   }
 
-  #forgetOldest(): void {
+  #forget(): void {
     while (this.#known.size > PEERS_MAX) {
-      const [oldest] = [...this.#known].reduce((a, b) =>
-        a[1].lastHeardAt <= b[1].lastHeardAt ? a : b,
-      )
-      this.#known.delete(oldest)
-      this.#dirty.add(oldest)
+      const forgotten = whoIsForgotten(this.#known, this.#components.clock.now())
+      if (forgotten === undefined) return
+      this.#known.delete(forgotten)
+      this.#dirty.add(forgotten)
     }
   }
 

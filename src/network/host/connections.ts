@@ -56,6 +56,11 @@ export class Connections {
     return this.#welcomed.size
   }
 
+  /** Of them, those that this peer has dialled. */
+  get dialled(): number {
+    return this.peers().filter((peerId) => this.link(peerId)?.dialled).length
+  }
+
   peers(): string[] {
     return [...this.#welcomed.keys()]
   }

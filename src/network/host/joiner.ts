@@ -4,8 +4,13 @@ import type { Logger } from '../../base/logger.ts'
 import type { Metrics } from '../../base/metrics.ts'
 import type { Door } from './addresses.ts'
 
-/** Below this many peers the way in is tried again: one or two can vanish together. */
+/** With fewer the way in is tried again: one or two can vanish together. */
 const PEERS_MIN = 4
+/**
+ * And whenever none of the doors was connected for so long: all peers that this one was led to since
+ * may be those of one operator, who is not the one that its owner has named.
+ */
+const LOOK_BACK_MS = 10 * 60_000
 /** How often it is looked at while there is nothing to do. */
 const IDLE_MS = 5_000
 const BACKOFF_FIRST_MS = 1_000
@@ -16,8 +21,8 @@ export interface JoinerComponents {
   /** Resolves once that peer is connected and one of this network. */
   dial(door: Door, signal: AbortSignal): Promise<void>
   isConnected(peerId: string): boolean
-  /** How many peers are connected. */
-  peers(): number
+  /** Connected peers that this one has dialled: those that came by themselves may surround it. */
+  dialled(): number
   clock: Clock
   logger: Logger
   metrics: Metrics
@@ -32,11 +37,14 @@ export async function keepJoined(
   const { clock, logger } = components
   const dial = dialer(components, signal)
   let failures = 0
+  let throughAt = clock.elapsed()
   try {
     while (!signal.aborted) {
       const missing = doors.filter((door) => !components.isConnected(door.peerId))
+      if (missing.length < doors.length) throughAt = clock.elapsed()
+      const isLong = clock.elapsed() - throughAt >= LOOK_BACK_MS
       let waitMs = IDLE_MS
-      if (components.peers() < PEERS_MIN && missing.length > 0) {
+      if ((components.dialled() < PEERS_MIN || isLong) && missing.length > 0) {
         const joined = await Promise.all(missing.map(dial))
         failures = joined.includes(true) ? 0 : failures + 1
         if (failures > 0) waitMs = backoffMs(failures)

@@ -148,7 +148,7 @@ export class Session {
           signal,
         ),
       isConnected: (peerId: string) => this.connections.has(peerId),
-      peers: () => this.connections.count,
+      dialled: () => this.connections.dialled,
     }
     this.#joining = keepJoined(joiner, doors, this.#stopped.signal)
   }

@@ -59,10 +59,13 @@ describe('known peers', () => {
       store.table('known-peers', knownPeerRows),
       store.table('own-sequence', sequenceRows),
     ]
-    const known = { addresses: ['/ip4/10.0.0.1/tcp/1'], lastHeardAt: 5 }
+    const earlier = { addresses: ['/ip4/10.0.0.1/tcp/1'], lastHeardAt: 5 }
+    const known = { ...earlier, since: 2, net: '10.9.9' }
     await peers.put('a', known)
     await sequences.put('me', 7)
     expect(await allRows(peers)).toEqual([['a', known]])
+    const bytes = new TextEncoder().encode(JSON.stringify(earlier))
+    expect(knownPeerRows.value.decode(bytes)).toEqual({ ...earlier, since: 5, net: '10.0.0' })
     expect(await sequences.get('me')).toBe(7)
     for (const bad of [{}, { addresses: [1], lastHeardAt: 5 }, { addresses: [] }, null]) {
       const bytes = new TextEncoder().encode(JSON.stringify(bad))
