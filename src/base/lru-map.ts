@@ -2,6 +2,11 @@
 export class LruMap<K, V> {
   readonly #limit: number
   readonly #map = new Map<K, V>()
+  /**
+   * Stands before the oldest of all, for what it passed was deleted, and what comes goes to the end.
+   * A new one would walk over all that was deleted since the map made room last.
+   */
+  readonly #oldest = this.#map.keys()
 
   constructor(limit: number) {
     this.#limit = limit
@@ -22,11 +27,7 @@ export class LruMap<K, V> {
   set(key: K, value: V): void {
     this.#map.delete(key)
     this.#map.set(key, value)
-    if (this.#map.size <= this.#limit) return
-    for (const oldest of this.#map.keys()) {
-      this.#map.delete(oldest)
-      return
-    }
+    if (this.#map.size > this.#limit) this.#map.delete(this.#oldest.next().value as K)
   }
 
   delete(key: K): boolean {
