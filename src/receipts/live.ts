@@ -16,29 +16,34 @@ export interface Live {
   open?: OpenReceipt
   receipt?: Receipt
   /** Others than the two parties may see it. */
-  isPublic?: boolean
+  isPublic: boolean
   /** Once it is known. */
   finalCid?: string
 }
 
+/** What is known of a job at one node, for all that was signed of it. */
+type About = Partial<Pick<Live, 'isPublic' | 'finalCid'>>
+
+type Signed = Pick<Live, 'at' | 'open' | 'receipt'>
+
 /** Open receipts and segments, by their digests. The oldest make room. */
 export class LiveReceipts {
   readonly #clock: Clock
-  readonly #opens: LruMap<string, Live>
-  readonly #segments: LruMap<string, Live>
-  /** Final CIDs by job and node. */
-  readonly #finals: LruMap<string, string>
+  readonly #opens: LruMap<string, Signed>
+  readonly #segments: LruMap<string, Signed>
+  readonly #jobs: LruMap<string, About>
 
   constructor({ clock }: { clock: Clock }, options: Partial<typeof defaultLive> = {}) {
     const { opensMax, segmentsMax } = { ...defaultLive, ...options }
     this.#clock = clock
     this.#opens = new LruMap(opensMax)
     this.#segments = new LruMap(segmentsMax)
-    this.#finals = new LruMap(opensMax)
+    this.#jobs = new LruMap(opensMax)
   }
 
   opened(open: OpenReceipt, { isPublic = false } = {}): void {
-    this.#opens.set(bytesToHex(openDigest(open)), { at: this.#clock.now(), open, isPublic })
+    this.#opens.set(bytesToHex(openDigest(open)), { at: this.#clock.now(), open })
+    this.#know(open, { isPublic })
   }
 
   /** A segment's job id is that of its job, `#`, and where it ends. */
@@ -48,7 +53,7 @@ export class LiveReceipts {
 
   /** `of`: where another than its node says how the job ended. */
   finished(receipt: Receipt, of: Pick<Receipt, 'jobId' | 'nodePk'> = receipt): void {
-    this.#finals.set(nameOf(of), ryv1Cid(receiptDigest(receipt)))
+    this.#know(of, { finalCid: ryv1Cid(receiptDigest(receipt)) })
   }
 
   get(digest: Uint8Array): Live | undefined {
@@ -56,8 +61,12 @@ export class LiveReceipts {
     const live = this.#opens.get(name) ?? this.#segments.get(name)
     const signed = live?.open ?? live?.receipt
     if (live === undefined || signed === undefined) return undefined
-    const finalCid = this.#finals.get(nameOf(signed))
-    return finalCid === undefined ? live : { ...live, finalCid }
+    return { ...live, isPublic: false, ...this.#jobs.get(nameOf(signed)) }
+  }
+
+  #know(of: Pick<Receipt, 'jobId' | 'nodePk'>, about: About): void {
+    const name = nameOf(of)
+    this.#jobs.set(name, { ...this.#jobs.get(name), ...about })
   }
 }
 

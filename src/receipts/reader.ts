@@ -80,7 +80,7 @@ export class ReceiptReader {
     const found = await this.#entryWith(digest)
     if (found !== undefined) return await this.#view(found, digest)
     const now = this.#components.live.get(digest)
-    if (now === undefined) return undefined
+    if (now === undefined || !(now.isPublic || this.#withPrivate)) return undefined
     // A segment is found by what it is a segment of.
     const { finalCid } = now
     const whole =

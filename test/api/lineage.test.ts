@@ -123,7 +123,7 @@ it('joins the parts of an answer that several made, and says what is missing', a
 it('of work that goes on, is its beginning', async () => {
   const { live, lineage } = await start([], [])
   const open = openReceiptOf(execution('job_1.1'))
-  live.opened(open)
+  live.opened(open, { isPublic: true })
   const begun = await lineage(ryv1Cid(openDigest(open)))
   expect(begun).toMatchObject({ verified: true, proof: null, missing: [], request: null })
   expect(begun.steps).toMatchObject([{ step: 'open', signed: true, from: [] }])

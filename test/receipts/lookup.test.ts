@@ -120,6 +120,12 @@ describe('what was not published', () => {
 it('a segment is found as long as it is remembered, with what it became part of', async () => {
   const { receipts, live, keep } = await stage()
   live.segment(segment)
+  live.opened(openReceiptOf(work))
+  // Not of work that is not published.
+  expect(await receipts.find(cids.segment)).toBeUndefined()
+  expect(await receipts.find(cids.open)).toBeUndefined()
+  live.opened(openReceiptOf(work), { isPublic: true })
+  expect(await receipts.find(cids.open)).toMatchObject({ status: 'open' })
   expect(await receipts.find(cids.segment)).toMatchObject({ status: 'segment' })
   expect(await receipts.find(cids.segment)).not.toHaveProperty('execution')
   live.finished(work.receipt)
