@@ -32,7 +32,7 @@ const BUCKETS = 256
 const SIZE_BYTES = 8
 
 /**
- * The heads of all logs that may be shown, in memory: some 200 bytes for each. Kept up with every
+ * The heads of all logs that may be shown, in memory: some 160 bytes for each. Kept up with every
  * change, so that comparing with another peer reads nothing from the disk. Logs of authors that are
  * barred are not in it: peers that know the same of them have the same digest again.
  */

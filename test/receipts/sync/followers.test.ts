@@ -180,13 +180,13 @@ describe('following ends', () => {
     expect(peerHere.sync.status()).toEqual({ streams: 0, followed: 0 })
   })
 
-  test('without a fault when something else is asked behind it', async () => {
+  test('with a fault when something is asked behind it', async () => {
     const peerHere = await serving()
     const follower = await following(peerHere, ownRange(peerHere))
     follower.write({ type: 'authors', authors: [] })
-    await expect(follower.read()).rejects.toThrow()
+    await expect(follower.read()).rejects.toMatchObject({ code: 'stream_reset' })
     expect(peerHere.sync.status()).toEqual({ streams: 0, followed: 0 })
-    expect(peerHere.hub.faults).toEqual([])
+    expect(peerHere.hub.faults).toMatchObject([{ action: 'penalise', reason: 'malformed' }])
   })
 
   test('before it has begun where too much is followed', async () => {

@@ -2,6 +2,7 @@ import type { Clock } from '../../../base/clock.ts'
 import { within } from '../../../base/deadline.ts'
 import { DeadlineError, PeerError } from '../../../base/errors.ts'
 import type { FrameStream } from '../../../network/network.ts'
+import { malformed } from '../../../wire/malformed.ts'
 import { decodeSyncRequest, encodeSyncAnswer, type SyncRequest } from '../../../wire/sync.ts'
 import type { Answers, Question } from './answers.ts'
 import type { Follower, Followers } from './followers.ts'
@@ -70,7 +71,7 @@ export class Conversation {
   /** Resolves to the word for its end. */
   async #answer(question: Question | Claim): Promise<string> {
     const { answers, clock } = this.#components
-    const { answerBytesMax, answerMs } = this.#limits
+    const { answerBytesMax, answerMs, readBytes } = this.#limits
     const endsAt = clock.elapsed() + answerMs
     if (question.type === 'equivocation') return await answers.hear(question)
     const answer = answers.to(question)
@@ -81,7 +82,7 @@ export class Conversation {
         const isTooMuch = bytes >= answerBytesMax || clock.elapsed() >= endsAt
         if (bytes > 0 && isTooMuch) return 'too_much'
         const frame = encodeSyncAnswer(value)
-        if (!(await this.#pay(frame.length, this.#signal))) return 'busy'
+        if (!(await this.#pay(readBytes + frame.length, this.#signal))) return 'busy'
         this.#write(frame)
         bytes += frame.length
         await this.#writable(this.#signal)
@@ -167,8 +168,7 @@ export class Conversation {
 /** Whoever followed has ended its part. */
 const LEFT = new PeerError('left', 'The other side follows no more.')
 
-const followed = () =>
-  new PeerError('not_answered', 'Nothing is answered behind a follow, which has no end.')
+const followed = () => malformed('SyncRequest', 'comes behind a follow, which is the last')
 
 function partsOf(question: SyncRequest | undefined): number {
   switch (question?.type) {

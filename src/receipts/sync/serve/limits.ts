@@ -20,9 +20,11 @@ export const defaultServe = {
   stallMs: 20_000,
   /** What is sent to one peer, and to all. */
   perPeer: { perSecond: 8 * MIB, burst: 16 * MIB },
-  inAll: { perSecond: 32 * MIB, burst: 64 * MIB },
+  inAll: { perSecond: 16 * MIB, burst: 64 * MIB },
   /** What a question costs, for each log, author or CID in it: as sending so many bytes. */
   questionBytes: 4 * KIB,
+  /** What each frame of its answer costs besides its own bytes: a third of a millisecond. */
+  readBytes: 12 * KIB,
   /** Whoever had to wait so long for its turn is told `busy`: it may ask somebody else. */
   turnMs: 5_000,
 }
