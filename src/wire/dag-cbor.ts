@@ -1,3 +1,4 @@
+import { ByteBuffer } from './byte-buffer.ts'
 import { CID_BYTES, Cid, readCid } from './cid.ts'
 import { malformed } from './malformed.ts'
 
@@ -46,10 +47,6 @@ const utf8Reader = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** Up to here a loop is faster than the encoder's overhead. */
 const SHORT = 32
 
-/** Most records are smaller; a buffer that grew beyond `KEPT_BYTES_MAX` is not kept. */
-const FIRST_BYTES = 1024
-const KEPT_BYTES_MAX = 128 * 1024
-
 /** Shorter keys first, then by their characters: the order that DAG-CBOR asks for. */
 export const byKey = (a: string, b: string): number =>
   a.length - b.length || (a === b ? 0 : a < b ? -1 : 1)
@@ -87,21 +84,7 @@ export function encodeDagCbor(value: Cbor): Uint8Array<ArrayBuffer> {
   return writer.finish()
 }
 
-class CborWriter {
-  #bytes = new Uint8Array(FIRST_BYTES)
-  #at = 0
-
-  /** Forgets what a failed value left behind. */
-  reset(): void {
-    this.#at = 0
-  }
-
-  finish(): Uint8Array<ArrayBuffer> {
-    const written = this.#bytes.slice(0, this.#at)
-    if (this.#bytes.length > KEPT_BYTES_MAX) this.#bytes = new Uint8Array(FIRST_BYTES)
-    return written
-  }
-
+class CborWriter extends ByteBuffer {
   value(value: Cbor): void {
     if (typeof value === 'string') this.#text(value)
     else if (typeof value === 'number') this.#number(value)
@@ -130,19 +113,17 @@ class CborWriter {
 
   #content(major: number, value: Uint8Array): void {
     this.#head(major, value.length)
-    this.#room(value.length)
-    this.#bytes.set(value, this.#at)
-    this.#at += value.length
+    this.append(value)
   }
 
   /** Identity's zero byte stands before a CID that is bytes. */
   #cid(cid: Cid): void {
     this.#head(TAG, CID_TAG)
     this.#head(BYTES, CID_BYTES + 1)
-    this.#room(CID_BYTES + 1)
-    this.#bytes[this.#at] = 0
-    this.#bytes.set(cid.bytes, this.#at + 1)
-    this.#at += CID_BYTES + 1
+    this.room(CID_BYTES + 1)
+    this.memory[this.at] = 0
+    this.memory.set(cid.bytes, this.at + 1)
+    this.at += CID_BYTES + 1
   }
 
   #list(values: readonly Cbor[]): void {
@@ -162,28 +143,17 @@ class CborWriter {
 
   /** False, with nothing written, for a text with other characters. */
   #ascii(value: string): boolean {
-    const start = this.#at
-    const { length } = value
-    this.#head(TEXT, length)
-    this.#room(length)
-    const bytes = this.#bytes
-    const first = this.#at
-    for (let at = 0; at < length; at++) {
-      const code = value.charCodeAt(at)
-      if (code > 127) {
-        this.#at = start
-        return false
-      }
-      bytes[first + at] = code
-    }
-    this.#at = first + length
-    return true
+    const start = this.at
+    this.#head(TEXT, value.length)
+    if (this.ascii(value)) return true
+    this.at = start
+    return false
   }
 
   #head(major: number, argument: number): void {
-    this.#room(9)
+    this.room(9)
     const type = major << 5
-    if (argument < 24) this.#bytes[this.#at++] = type | argument
+    if (argument < 24) this.memory[this.at++] = type | argument
     else if (argument < 2 ** 8) this.#big(type | 24, argument, 1)
     else if (argument < 2 ** 16) this.#big(type | 25, argument, 2)
     else if (argument < 2 ** 32) this.#big(type | 26, argument, 4)
@@ -191,21 +161,13 @@ class CborWriter {
   }
 
   #big(first: number, argument: number, length: number): void {
-    this.#bytes[this.#at] = first
+    this.memory[this.at] = first
     let rest = argument
-    for (let at = this.#at + length; at > this.#at; at--) {
-      this.#bytes[at] = rest % 256
+    for (let at = this.at + length; at > this.at; at--) {
+      this.memory[at] = rest % 256
       rest = Math.floor(rest / 256)
     }
-    this.#at += length + 1
-  }
-
-  #room(bytes: number): void {
-    const needed = this.#at + bytes
-    if (needed <= this.#bytes.length) return
-    const larger = new Uint8Array(Math.max(needed, this.#bytes.length * 2))
-    larger.set(this.#bytes.subarray(0, this.#at))
-    this.#bytes = larger
+    this.at += length + 1
   }
 }
 
