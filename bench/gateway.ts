@@ -9,13 +9,14 @@ const connectionCounts = [10, 100]
 const WARM_UP_SECONDS = 3
 /** In the row with keys: as many as a peer with a thousand users has. */
 const KEYS = 1000
+const RECEIPTS = 'with receipts'
 
 /** One way to ask, and who is asked that way. */
 interface Discipline {
   title: string
   body: string
   /** Of our servers; the baselines run in every discipline. */
-  server: 'plain' | 'keys'
+  server: 'plain' | 'keys' | 'receipts'
 }
 
 const ask = (model: string, more = {}) => JSON.stringify({ model, ...question, ...more })
@@ -24,6 +25,7 @@ const disciplines: readonly Discipline[] = [
   { title: 'plain, token by token', body: ask('pieces'), server: 'plain' },
   { title: 'streamed, 20 tokens', body: ask('pieces', { stream: true }), server: 'plain' },
   { title: 'keys and limits', body: ask('whole'), server: 'keys' },
+  { title: RECEIPTS, body: ask('whole'), server: 'receipts' },
 ]
 
 interface Row {
@@ -60,7 +62,8 @@ export async function run(args: readonly string[]): Promise<void> {
       proxy: await start(Server.start('./bare-proxy.ts', [upstream.url])),
       instant: await start(Server.start('./bare-proxy.ts')),
       plain: await start(Server.start('./our-server.ts', [], profile)),
-      keys: await start(Server.start('./our-server.ts', [String(KEYS)])),
+      keys: await start(Server.start('./our-server.ts', ['--keys', String(KEYS)])),
+      receipts: await start(Server.start('./our-server.ts', ['--receipts'], profile)),
     })
     const rows = await contest.run(Number(values.rounds), Number(values.seconds))
     keep({
@@ -68,7 +71,10 @@ export async function run(args: readonly string[]): Promise<void> {
       about,
       machine,
       settings: { rounds: values.rounds, seconds: values.seconds, warmUpSeconds: WARM_UP_SECONDS },
-      tables: connectionCounts.map((connections) => table(rows, connections)),
+      tables: [
+        ...connectionCounts.map((connections) => table(rows, connections)),
+        receiptsTable(rows),
+      ],
       raw: rows,
     })
   } finally {
@@ -82,9 +88,11 @@ const about =
   'process; `instant` answers by itself, which no gateway can beat. Ratios: ours to the ' +
   "baseline's; the last columns are ours to `instant`'s. A peer checks the key, counts metrics " +
   'and keeps its limits in every row; the row `keys and limits` asks with the key of an account ' +
-  `among ${KEYS} instead of the owner's. Medians of all rounds, in turn.`
+  `among ${KEYS} instead of the owner's. Only in the row \`${RECEIPTS}\` does the peer sign its ` +
+  'work and wait for the disk, three signatures and two log entries for each answer. Medians of ' +
+  'all rounds, in turn.'
 
-type ServerName = 'proxy' | 'instant' | 'plain' | 'keys'
+type ServerName = 'proxy' | 'instant' | 'plain' | 'keys' | 'receipts'
 
 class Contest {
   readonly #loader: Loader
@@ -99,6 +107,8 @@ class Contest {
     const rows: Row[] = []
     for (const discipline of disciplines) {
       const names: ServerName[] = ['proxy', discipline.server, 'instant']
+      // What receipts add is told from the same rounds.
+      if (discipline.title === RECEIPTS) names.push('plain')
       for (const connections of connectionCounts) {
         for (const name of names) await this.#load(name, discipline, connections, WARM_UP_SECONDS)
         for (let round = 0; round < rounds; round++) {
@@ -121,6 +131,42 @@ class Contest {
 
 const figures = ['requestsPerSecond', 'p50', 'p99', 'cpuMicroseconds'] as const
 
+type Figure = (typeof figures)[number]
+
+const medianOf = (rows: readonly Row[], figure: Figure, which: Partial<Row>): number =>
+  median(
+    rows
+      .filter((row) =>
+        Object.entries(which).every(([key, value]) => row[key as keyof Row] === value),
+      )
+      .map((row) => row.measured[figure]),
+  )
+
+/** What a receipt costs: a peer that signs and one that does not, in turn. */
+function receiptsTable(rows: readonly Row[]): Table {
+  return {
+    title: 'What receipts cost',
+    columns: [
+      ...['connections', 'CPU ms a receipt', 'requests/s ratio'],
+      ...['with: requests/s', 'CPU µs', 'without: requests/s', 'CPU µs'],
+    ],
+    rows: connectionCounts.map((connections): Cell[] => {
+      const of = (server: string, figure: Figure) =>
+        medianOf(rows, figure, { discipline: RECEIPTS, connections, server })
+      const added = of('ours', 'cpuMicroseconds') - of('plain', 'cpuMicroseconds')
+      return [
+        connections,
+        rounded(added / 1000),
+        rounded(of('ours', 'requestsPerSecond') / of('plain', 'requestsPerSecond')),
+        ...['ours', 'plain'].flatMap((server) => [
+          rounded(of(server, 'requestsPerSecond')),
+          rounded(of(server, 'cpuMicroseconds')),
+        ]),
+      ]
+    }),
+  }
+}
+
 function table(rows: readonly Row[], connections: number): Table {
   return {
     title: `${connections} connections`,
@@ -132,14 +178,9 @@ function table(rows: readonly Row[], connections: number): Table {
       ...['instant requests/s', 'ratio', 'CPU ratio'],
     ],
     rows: disciplines.map(({ title }): Cell[] => {
-      const of = (server: string, figure: (typeof figures)[number]) =>
-        median(
-          rows
-            .filter((row) => row.discipline === title && row.connections === connections)
-            .filter((row) => row.server === server)
-            .map((row) => row.measured[figure]),
-        )
-      const ratio = (figure: (typeof figures)[number], other: string) =>
+      const of = (server: string, figure: Figure) =>
+        medianOf(rows, figure, { discipline: title, connections, server })
+      const ratio = (figure: Figure, other: string) =>
         rounded(of('ours', figure) / of(other, figure))
       return [
         title,

@@ -1,15 +1,25 @@
 /**
- * A whole peer, with an engine that answers at once in place of models. With a number: it knows so
- * many keys, and the one to ask with is not its owner's but one among them.
+ * A whole peer, with an engine that answers at once in place of models.
+ *
+ * `--receipts`: the engine says that it took on the job, as all engines do, so the peer signs what
+ * was done and keeps it in its log. Without, it signs and writes nothing: what lies around.
+ * `--keys N`: the peer knows so many, and the one to ask with is not its owner's but one of them.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { createPeer, type ModelStatus, type PeerComponents, readConfig } from '../../src/index.ts'
 import { answerPieces } from './answers.ts'
 import { announce } from './serve.ts'
 
-const keyCount = Number(process.argv[2] ?? 1)
+const { values } = parseArgs({
+  options: {
+    receipts: { type: 'boolean', default: false },
+    keys: { type: 'string', default: '1' },
+  },
+})
+const keyCount = Number(values.keys)
 /** Keys made at the same time. */
 const KEYS_AT_ONCE = 100
 
@@ -35,7 +45,7 @@ const engine: PeerComponents['engine'] = {
   onChange: () => () => {},
   onLoad: () => () => {},
   async *generate(job) {
-    yield { type: 'accepted', inputTokens: 32 }
+    if (values.receipts) yield { type: 'accepted', inputTokens: 32 }
     const pieces = job.model === 'whole' ? [answerPieces.join('')] : answerPieces
     for (const [index, text] of pieces.entries()) {
       yield { type: 'tokens', choice: 0, index, ids: [index], text }
