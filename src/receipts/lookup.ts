@@ -3,7 +3,7 @@ import { decodeEntry, tryToReadBody } from '../wire/entry.ts'
 import type { RoutingPart } from '../wire/routing.ts'
 import type { Verify } from '../wire/signed.ts'
 import type { Place } from './feeds/feed-id.ts'
-import type { FeedStore } from './feeds/feed-store.ts'
+import type { FeedStore, NewEntries } from './feeds/feed-store.ts'
 import type { ArrivalKey } from './feeds/keys.ts'
 import type { HeldEntries } from './held.ts'
 import type { LiveReceipts } from './live.ts'
@@ -34,6 +34,8 @@ export class ReceiptLookup implements Receipts, AccountReceipts {
   /** What anybody may see. */
   readonly shown: ReceiptReader
   readonly #all: ReceiptReader
+  readonly #listeners = new Set<(view: ReceiptView) => void>()
+  #endListening: (() => void) | undefined
 
   constructor(components: LookupComponents, { network }: { network: string }) {
     const { verify, ...rest } = components
@@ -80,15 +82,27 @@ export class ReceiptLookup implements Receipts, AccountReceipts {
   }
 
   onReceipt(listener: (view: ReceiptView) => void): () => void {
-    return this.#components.feeds.onEntries(({ feed, first, entries }) => {
-      for (const [at] of entries.entries()) {
-        this.#listed({ feed, index: first + at }).then(
-          (view) => view && listener(view),
-          // An entry that cannot be read is none for a listener either.
-          () => {},
-        )
-      }
-    })
+    this.#listeners.add(listener)
+    this.#endListening ??= this.#components.feeds.onEntries((arrived) => this.#tell(arrived))
+    return () => {
+      this.#listeners.delete(listener)
+      if (this.#listeners.size > 0) return
+      this.#endListening?.()
+      this.#endListening = undefined
+    }
+  }
+
+  /** Each is looked up once, however many listen. */
+  #tell({ feed, first, entries }: NewEntries): void {
+    for (const [at] of entries.entries()) {
+      this.#listed({ feed, index: first + at }).then(
+        (view) => {
+          for (const listener of this.#listeners) if (view !== undefined) listener(view)
+        },
+        // An entry that cannot be read is none for a listener either.
+        () => {},
+      )
+    }
   }
 
   /** Each job once: by its execution, or by the routing entry where only that is here. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { Place } from '../../src/receipts/feeds/feed-id.ts'
 import { lookupLimits, ReceiptLookup } from '../../src/receipts/lookup.ts'
 import { requestHash } from '../../src/receipts/requests.ts'
 import type { ReceiptView } from '../../src/receipts/view.ts'
@@ -181,4 +182,39 @@ it('lists end where a log holds nothing but what is no receipt', async () => {
   const lookup = new ReceiptLookup({ feeds: endless, live, held, requests, verify }, { network })
   expect(await lookup.recent({ limit: 10 })).toEqual([])
   expect(rows).toBe(lookupLimits.scannedMax)
+})
+
+const note = encodeEntry({ kind: 'note', at: 1, body: {} })
+
+it('tells all that listen of each public one, and looks it up once', async () => {
+  const { feeds, live, held, requests, verify, log } = await stage()
+  let reads = 0
+  const counted = Object.assign(Object.create(feeds), {
+    onEntries: feeds.onEntries.bind(feeds),
+    entry: (place: Place) => {
+      reads++
+      return feeds.entry(place)
+    },
+    find: feeds.find.bind(feeds),
+    prove: feeds.prove.bind(feeds),
+  })
+  const lookup = new ReceiptLookup({ feeds: counted, live, held, requests, verify }, { network })
+  const heard: string[][] = [[], [], []]
+  const told = heard.map((list) => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const stop = lookup.onReceipt(({ cid }) => {
+      list.push(cid)
+      resolve()
+    })
+    return { promise, stop }
+  })
+  await log.append([executionEntry(1, execution('job_9.1'))], { publish: false })
+  await log.append([done], { publish: true })
+  await Promise.all(told.map(({ promise }) => promise))
+  expect(heard).toEqual([[cids.final], [cids.final], [cids.final]])
+  // To see what it is, and what it says.
+  expect(reads).toBe(2)
+  for (const { stop } of told) stop()
+  await log.append([note], { publish: true })
+  expect(reads).toBe(2)
 })
