@@ -14,7 +14,7 @@ import type { Price } from '../wire/job.ts'
 import { declaredModelId } from '../wire/model-id.ts'
 import { peerIdOf, publicKeyOf } from '../wire/peer-id.ts'
 import { type Receipt, receiptDigest, signReceipt } from '../wire/receipt.ts'
-import { ATTEMPTS_MAX, type Routing, type RoutingPart, signRouting } from '../wire/routing.ts'
+import { ATTEMPTS_MAX, type Routing, type RoutingPart, signRoutingLater } from '../wire/routing.ts'
 import type { Effort } from './effort.ts'
 import type { Owed } from './owed.ts'
 import { quote } from './quote.ts'
@@ -23,7 +23,7 @@ import type { Commissioned } from './remote/verdict.ts'
 import type { Request } from './request.ts'
 
 export interface BooksComponents {
-  identity: Pick<Identity, 'peerId' | 'publicKey' | 'sign'>
+  identity: Pick<Identity, 'peerId' | 'publicKey' | 'sign' | 'signLater'>
   log: Pick<OwnFeed, 'append'>
   live: LiveReceipts
   held: HeldEntries
@@ -79,7 +79,7 @@ export class Books {
       owedTotal: 0,
     }
     // Its own tokenizer counted.
-    const routing = this.#routing(work, { parts: [part], count: 'verified', verdict: 'ok' })
+    const routing = await this.#routing(work, { parts: [part], count: 'verified', verdict: 'ok' })
     const publish = this.#options.publish === 'receipts'
     await this.#append(work, [execution, routing], { publish, rows: store.batch() })
     return shown(receipt, work, isWhole(work.done) ? 'final' : 'partial')
@@ -94,7 +94,7 @@ export class Books {
     const whole = dispute === undefined ? undefined : this.#whole(work)
     const parts = receipt === undefined ? [] : [await this.#part(work, receipt, rows)]
     const amount = parts.reduce((sum, part) => sum + part.amount, 0)
-    const routing = this.#routing(work, {
+    const routing = await this.#routing(work, {
       parts,
       amount,
       count: 'bounded',
@@ -149,21 +149,21 @@ export class Books {
     return signReceipt(fields, (message) => identity.sign(message))
   }
 
-  #routing(
+  async #routing(
     { request, effort, done }: Work,
     said: Pick<Routing, 'parts' | 'count' | 'verdict' | 'dispute' | 'whole'> & { amount?: number },
-  ): SealedEntry {
+  ): Promise<SealedEntry> {
     const { identity } = this.#components
     const { job, wishes, written, report } = request
     const { country } = effort.node
     const { name, id } = effort.model
     const signing = {
       network: this.#options.network,
-      sign: (message: Uint8Array) => identity.sign(message),
+      sign: (message: Uint8Array) => identity.signLater(message),
     }
     const { jurisdiction } = wishes
     const times = this.#times(request, effort)
-    const body = signRouting(
+    const body = await signRoutingLater(
       {
         amount: 0,
         ...said,

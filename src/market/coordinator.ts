@@ -41,7 +41,7 @@ export interface CoordinatorComponents {
   /** Undefined: this peer asks no other one. */
   discovery: Pick<Discovery, 'directory' | 'lookUp' | 'suspect' | 'watch' | 'onChange'> | undefined
   network: RemoteComponents['network']
-  identity: Pick<Identity, 'peerId' | 'publicKey' | 'sign'>
+  identity: Pick<Identity, 'peerId' | 'publicKey' | 'sign' | 'signLater'>
   verify: Verify
   store: Store
   log: Pick<OwnFeed, 'append'>

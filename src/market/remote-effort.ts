@@ -12,7 +12,7 @@ import { mayExceed } from './quote.ts'
 import { misbehaved } from './remote/answer-check.ts'
 import { AnswerTimes } from './remote/answer-times.ts'
 import { attemptId } from './remote/job-writer.ts'
-import { isSure, lost, ProviderError } from './remote/provider-error.ts'
+import { isSure, isUnheard, lost, ProviderError } from './remote/provider-error.ts'
 import { remote } from './remote/remote.ts'
 import type { Attempt, RemoteComponents } from './remote/remote-run.ts'
 import type { Request } from './request.ts'
@@ -66,7 +66,7 @@ export class RemoteEffort implements Effort {
   chunks(options: { signal: AbortSignal }): Promise<AsyncIterable<Chunk>> {
     const { dispatcher, clock, parting, identity } = this.#components
     const { entry, model, engagement, firstTokenBy } = this.#assignment
-    const { job, attempts, wishes, written, doneBy, salt } = this.#request
+    const { job, attempts, wishes, written, doneBy, salt, askedAgain } = this.#request
     const isPublic = this.#isPublic
     const now = clock.elapsed()
     const { peerId } = entry
@@ -91,6 +91,8 @@ export class RemoteEffort implements Effort {
     const attempt: Attempt = {
       peerId,
       addresses: entry.advert.addresses,
+      // Others may still get through, on the connection that there is.
+      isAfresh: askedAgain === peerId && engagement.isAlone,
       job: cover,
       body: written.body,
       maxPrice,
@@ -159,6 +161,7 @@ export class RemoteEffort implements Effort {
     }
     request.report.attempted(this.node.id, outcomeOf(loss), this.#ms())
     if (loss.loss !== 'busy') request.tried.add(this.node.id)
+    if (isUnheard(loss)) request.unheard = this.node.id
     if (this.#isRefusal(loss) && this.#ms() <= AT_ONCE_MS) request.refusedAtOnce++
     if (loss.loss === 'declined') this.#declined(loss)
   }
@@ -205,7 +208,7 @@ export class RemoteEffort implements Effort {
     else if (loss === 'declined') engagement.left()
     else if (loss === 'unwilling') engagement.unwilling()
     else engagement.failed(isSure(error))
-    if (loss === 'unreachable' || loss === 'silent' || loss === 'broken') suspect(peerId)
+    if (isUnheard(error)) suspect(peerId)
     if (loss !== 'declined') dispatcher.lost(this.#request, peerId)
     this.#end(loss)
     const { id: job } = this.#request.job

@@ -37,6 +37,10 @@ export class Request {
   readonly report = new RouteReport()
   /** Peers that were tried and need not be again. */
   readonly tried = new Set<string>()
+  /** Of those, the last that was not heard of: that may be the cable's fault. */
+  unheard: string | undefined
+  /** Who is asked for the second time, nobody else being left. */
+  askedAgain: string | undefined
   /** Contexts of this length and below were too small. */
   contextTooSmall = 0
   attempts = 0

@@ -13,7 +13,8 @@ function admissionOf(limits: ConstructorParameters<typeof Admission>[1] = {}) {
   const clock = new FakeClock()
   const admission = new Admission({ clock }, limits)
   let jobs = 0
-  return { clock, admission, enter: (peer = 'a') => admission.enter(peer, `job_${++jobs}`) }
+  const enter = (peer = 'a', work = `work ${jobs}`) => admission.enter(peer, `job_${++jobs}`, work)
+  return { clock, admission, enter }
 }
 
 describe('the allowance of a coordinator', () => {
@@ -61,6 +62,35 @@ describe('the allowance of a coordinator', () => {
     expect(enter().allowance).toBe(1)
   })
 
+  it('has the place of what was cut off for the same work again, once', async () => {
+    const { clock, enter } = admissionOf()
+    enter('a', 'cut').leave('unacknowledged')
+    expect(() => enter('a', 'another')).toThrow()
+    expect(() => enter('b', 'cut').leave('unacknowledged')).not.toThrow()
+    const again = enter('a', 'cut')
+    expect(() => enter('a', 'cut')).toThrow()
+    again.leave('unacknowledged')
+    expect(() => enter('a', 'cut')).toThrow()
+    await clock.advance(UNACKNOWLEDGED_MS)
+    enter('a', 'cut').leave('unacknowledged')
+    enter('a', 'cut').leave('acknowledged')
+    expect(enter('a').allowance).toBe(2)
+  })
+
+  it('has no more places than it has when all that was cut off comes again', () => {
+    const { enter } = admissionOf()
+    for (let job = 0; job < 3; job++) enter().leave('acknowledged')
+    const works = ['x', 'y', 'z']
+    for (const place of works.map((work) => enter('a', work))) place.leave('unacknowledged')
+    const first = enter('a', 'x')
+    expect(() => enter('a', 'y')).toThrow()
+    first.leave('acknowledged')
+    const rest = [enter('a', 'y'), enter('a', 'z')]
+    expect(() => enter('a')).toThrow()
+    for (const place of rest) place.leave('acknowledged')
+    expect(enter('a').allowance).toBe(4)
+  })
+
   it('is never passed, and no place is lost, whatever comes', async () => {
     const settlement = fc.constantFrom<Settlement>(
       'acknowledged',
@@ -101,10 +131,10 @@ describe('the allowance of a coordinator', () => {
 describe('admission', () => {
   it('takes no job id twice from one coordinator, and tells whose fault that is', () => {
     const { admission } = admissionOf()
-    admission.enter('a', 'job_1').leave('acknowledged')
-    const again = () => admission.enter('a', 'job_1')
+    admission.enter('a', 'job_1', 'work').leave('acknowledged')
+    const again = () => admission.enter('a', 'job_1', 'work')
     expect(again).toThrow(expect.objectContaining({ code: 'replayed', action: 'penalise' }))
-    expect(admission.enter('b', 'job_1').allowance).toBe(1)
+    expect(admission.enter('b', 'job_1', 'work').allowance).toBe(1)
   })
 
   it('bounds open jobs, and the bytes of their bodies in all and of one coordinator', () => {

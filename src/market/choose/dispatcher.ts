@@ -73,6 +73,7 @@ export class Dispatcher {
       const { againAt, excluded } = choice
       // For a second opinion of a request that is at fault, nobody waits.
       const enough = isWorn(request) || request.provenDeclines > 0
+      if (againAt === undefined && !enough && isAskedAgain(request)) continue
       if (againAt === undefined || enough) throw noProvider(request, excluded)
       const until = Math.min(againAt, request.firstTokenBy)
       await this.#lobby.wait(request.modelId, until - now, signal)
@@ -158,6 +159,14 @@ export class Dispatcher {
     if (others.length === 0 || random.below(EXPLORED_OF) > 0) return ranked[0]
     return others[random.below(others.length)]
   }
+}
+
+/** Once for a request, and only where nobody else is left. */
+function isAskedAgain(request: Request): boolean {
+  const { unheard, askedAgain, tried } = request
+  if (unheard === undefined || askedAgain !== undefined) return false
+  request.askedAgain = unheard
+  return tried.delete(unheard)
 }
 
 function isWorn({ attempts, refusedAtOnce }: Request): boolean {

@@ -133,6 +133,11 @@ export class Engagement {
     return this.#pair.measurement.at(this.#clock.elapsed()) !== undefined
   }
 
+  /** No other job of this peer is open there. */
+  get isAlone(): boolean {
+    return this.#account.open <= 1
+  }
+
   /** Nothing of what it does is to be published. */
   get isHidden(): boolean {
     return this.#clock.elapsed() < this.#account.hiddenUntil

@@ -79,10 +79,13 @@ const outCodes: ReadonlySet<string> = new Set([
   'model_failed',
 ])
 
+/** It is gone, or what is between it and this peer is bad. */
+export const isUnheard = ({ loss }: ProviderError): boolean =>
+  loss === 'unreachable' || loss === 'silent' || loss === 'broken'
+
 /** The provider is at fault and not this one job: the next one should go elsewhere. */
-export function isSure({ loss, code }: ProviderError): boolean {
-  const silent = loss === 'unreachable' || loss === 'silent' || loss === 'broken'
-  return silent || loss === 'misbehaved' || outCodes.has(code)
+export function isSure(error: ProviderError): boolean {
+  return isUnheard(error) || error.loss === 'misbehaved' || outCodes.has(error.code)
 }
 
 /** A loss that the provider did not announce itself. */

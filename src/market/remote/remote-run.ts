@@ -22,7 +22,7 @@ export const SILENCE_MS = 3_000
 export const CANCEL_MS = 1_000
 
 export interface RemoteComponents extends ProofComponents {
-  network: Pick<Network, 'isConnected' | 'connect' | 'open' | 'fault'>
+  network: Pick<Network, 'isConnected' | 'connect' | 'disconnect' | 'open' | 'fault'>
   clock: Clock
 }
 
@@ -30,6 +30,8 @@ export interface RemoteComponents extends ProofComponents {
 export interface Attempt extends Expected {
   peerId: string
   addresses: readonly string[]
+  /** The connection that there is may hang: it is made anew. */
+  isAfresh: boolean
   job: Signed
   body: Uint8Array
   /** What the job says that it may cost, per 1,000 tokens. */

@@ -30,13 +30,16 @@ async function* only(chunk: Chunk): AsyncGenerator<Chunk> {
 /** Undefined after an abort. */
 async function openStream(
   { network, clock }: RemoteComponents,
-  { peerId, addresses, firstTokenBy }: Attempt,
+  { peerId, addresses, firstTokenBy, isAfresh }: Attempt,
   signal: AbortSignal,
 ): Promise<FrameStream | undefined> {
   if (signal.aborted) return undefined
-  const ms = Math.max(0, Math.min(OPEN_MS, firstTokenBy - clock.elapsed()))
+  // A connection that hangs takes a second to close.
+  const openMs = isAfresh ? 2 * OPEN_MS : OPEN_MS
+  const ms = Math.max(0, Math.min(openMs, firstTokenBy - clock.elapsed()))
   try {
     return await within(clock, { ms, what: 'Reaching the provider', signal }, async (ending) => {
+      if (isAfresh) await network.disconnect(peerId)
       if (!network.isConnected(peerId)) await network.connect(peerId, addresses, { signal: ending })
       return await network.open(peerId, protocols.generate, { signal: ending })
     })

@@ -53,8 +53,8 @@ export class Admission {
     return this.#coordinators.size
   }
 
-  /** Throws the refusal; what it returns must be left. */
-  enter(peerId: string, jobId: string): Admitted {
+  /** Throws the refusal; what it returns must be left. `work`: the same for each try of a job. */
+  enter(peerId: string, jobId: string, work: string): Admitted {
     const now = this.#clock.elapsed()
     const coordinator = this.#recall(peerId, now)
     const { allowance, seen } = coordinator
@@ -66,7 +66,8 @@ export class Admission {
       throw overloaded('You have sent too many jobs lately.', SEEN_RETRY_AFTER_MS)
     }
     if (this.#open >= this.#limits.openMax) throw overloaded('Too many jobs are open here.')
-    if (!allowance.enter(now)) throw notAllowed(allowance.size)
+    const place = allowance.enter(now, work)
+    if (place === undefined) throw notAllowed(allowance.size)
     seen.add(jobId)
     this.#seen++
     this.#open++
@@ -78,7 +79,7 @@ export class Admission {
         this.#open--
         this.#bodyBytes -= held
         coordinator.bodyBytes -= held
-        allowance.leave(settlement, this.#clock.elapsed())
+        allowance.leave(settlement, this.#clock.elapsed(), place.work)
       },
     })
   }

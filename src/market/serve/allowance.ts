@@ -16,8 +16,8 @@ export type Settlement = 'acknowledged' | 'disputed' | 'unacknowledged' | 'nothi
 export class Allowance {
   #size = ALLOWANCE_MIN
   #running = 0
-  /** When each job that was never acknowledged stops counting; in order. */
-  readonly #unacknowledged: number[] = []
+  /** Jobs that were never acknowledged: until when each counts, and what it was; in order. */
+  readonly #unacknowledged: { until: number; work: string | undefined }[] = []
 
   get size(): number {
     return this.#size
@@ -27,20 +27,28 @@ export class Allowance {
     return this.#running
   }
 
-  /** Takes a place, if there is one. */
-  enter(now: number): boolean {
-    while ((this.#unacknowledged[0] ?? now + 1) <= now) this.#unacknowledged.shift()
-    if (this.#running + this.#unacknowledged.length >= this.#size) return false
+  /**
+   * Takes a place, if there is one: perhaps that of the same work, which was cut off and is asked
+   * for again. Returns what `leave` is to be told: nothing for the latter, which gets no third try.
+   */
+  enter(now: number, work: string): { work: string | undefined } | undefined {
+    while ((this.#unacknowledged[0]?.until ?? now + 1) <= now) this.#unacknowledged.shift()
+    const cut = this.#unacknowledged.findIndex((each) => each.work === work)
+    const taken = this.#running + (cut < 0 ? this.#unacknowledged.length : 0)
+    if (taken >= this.#size) return undefined
+    if (cut >= 0) this.#unacknowledged.splice(cut, 1)
     this.#running++
-    return true
+    return { work: cut < 0 ? work : undefined }
   }
 
-  leave(settlement: Settlement, now: number): void {
+  leave(settlement: Settlement, now: number, work?: string): void {
     this.#running--
     if (settlement === 'acknowledged') this.#size = Math.min(ALLOWANCE_MAX, this.#size + 1)
     if (settlement === 'disputed' || settlement === 'unacknowledged') {
       this.#size = Math.max(ALLOWANCE_MIN, Math.floor(this.#size / 2))
     }
-    if (settlement === 'unacknowledged') this.#unacknowledged.push(now + UNACKNOWLEDGED_MS)
+    if (settlement === 'unacknowledged') {
+      this.#unacknowledged.push({ until: now + UNACKNOWLEDGED_MS, work })
+    }
   }
 }

@@ -131,7 +131,9 @@ export class Provider implements Service {
     const wire = await this.#open(stream, incoming)
     const arrivedAt = clock.elapsed()
     const model = modelNamed(engine.status(), wire.model)
-    const admitted = this.#admission.enter(stream.peerId, wire.jobId)
+    // Each try of a request has the nonce of the first, and with it this root.
+    const work = Buffer.from(wire.promptRoot).toString('hex')
+    const admitted = this.#admission.enter(stream.peerId, wire.jobId, work)
     let settlement: Settlement = 'nothing-owed'
     try {
       this.#metrics.open.set(this.#admission.open)
