@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MemoryBackend } from '../../../src/storage/memory-backend.ts'
 import { Cid } from '../../../src/wire/cid.ts'
@@ -5,7 +6,7 @@ import { encodeEntry, executionEntry } from '../../../src/wire/entry.ts'
 import { headsEquivocation } from '../../../src/wire/equivocation.ts'
 import { openReceiptOf, segmentReceiptsOf } from '../../../src/wire/execution.ts'
 import { readHead } from '../../../src/wire/head.ts'
-import type { Batch } from '../../../src/wire/log-batch.ts'
+import { type Batch, grow, openBatch } from '../../../src/wire/log-batch.ts'
 import { openDigest, receiptDigest, signOpenReceipt } from '../../../src/wire/receipt.ts'
 import { checkOpen, getRequest, openFound, type SyncAnswer } from '../../../src/wire/sync.ts'
 import { FeedsDigest } from '../../../src/wire/sync-digest.ts'
@@ -186,6 +187,42 @@ describe('ranges', () => {
     await intake.prune(rangeOf(peer(1)), 700)
     const none = await one.ask({ type: 'ranges', ranges: [rangeOf(peer(1))] })
     expect(kindsOf(none)).toEqual(['end pruned'])
+  })
+
+  test('bring exactly what is there of them, whatever is asked', async () => {
+    const sizes = fc.array(fc.integer({ min: 0, max: 20_000 }), { minLength: 1, maxLength: 24 })
+    const index = fc.nat(30)
+    const wanted = fc.record({ from: index, more: index, peaks: fc.boolean() })
+    await fc.assert(
+      fc.asyncProperty(
+        sizes,
+        index,
+        fc.array(wanted, { maxLength: 6 }),
+        async (all, cut, asked) => {
+          const { asker, intake } = await serving()
+          const entries = all.map((bytes, n) => note(n, bytes))
+          await given({ intake }, new ExampleLog(peer(1)).append(...entries), { step: 2 })
+          const start = Math.min(cut, all.length)
+          await intake.prune(rangeOf(peer(1)), start)
+          const one = await asker()
+          for (const { from, more, peaks } of asked) {
+            const to = more === 0 ? 0 : from + more
+            const end = Math.min(to === 0 ? all.length : to, all.length)
+            const answers = await one.ask({
+              type: 'ranges',
+              ranges: [rangeOf(peer(1), { from, to, peaks })],
+            })
+            const batches = batchesOf(answers)
+            const expected = entries.slice(Math.max(from, start), end).map(({ bytes }) => bytes)
+            expect(batches.flatMap((batch) => batch.entries)).toEqual(expected)
+            const isCut = from < start && from < end
+            expect(answers.at(-1)).toEqual({ type: 'end', reason: isCut ? 'pruned' : '' })
+            const [first] = batches
+            if (first !== undefined && (peaks || isCut)) grow(openBatch(first, verifying))
+          }
+        },
+      ),
+    )
   })
 
   test('of an author that is not believed are answered by why, once', async () => {

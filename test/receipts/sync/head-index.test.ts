@@ -6,7 +6,6 @@ import { headsEquivocation } from '../../../src/wire/equivocation.ts'
 import { readHead } from '../../../src/wire/head.ts'
 import type { PlaceMark } from '../../../src/wire/sync.ts'
 import { FeedsDigest } from '../../../src/wire/sync-digest.ts'
-import { rounds } from '../../campaign.ts'
 import { ExampleLog, filled } from '../../wire/log-examples.ts'
 import { note, notes, type Stage, type StageOptions, stage } from '../feeds/stage.ts'
 import { given, logOf, peer, server } from './serve-stage.ts'
@@ -84,7 +83,6 @@ describe('the index of heads', () => {
           expect(all(peerNow.index)).toHaveLength(peerNow.index.size)
         }
       }),
-      { numRuns: rounds(25, 1_000) },
     )
   })
 

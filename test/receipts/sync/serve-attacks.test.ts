@@ -7,7 +7,6 @@ import { FRAME_BYTES_MAX } from '../../../src/wire/protocols.ts'
 import { encodeSyncRequest, getRequest, type Range } from '../../../src/wire/sync.ts'
 import { FeedsDigest } from '../../../src/wire/sync-digest.ts'
 import { settled } from '../../base/fake-clock.ts'
-import { rounds } from '../../campaign.ts'
 import { ExampleLog, filled } from '../../wire/log-examples.ts'
 import { note, stage } from '../feeds/stage.ts'
 import { given, kindsOf, logOf, peer, rangeOf, server, serving } from './serve-stage.ts'
@@ -90,7 +89,6 @@ describe('a question that is none', () => {
         await clock.advance(1_000)
         expect(sync.status().streams).toBe(0)
       }),
-      { numRuns: rounds(100, 5_000) },
     )
   })
 
