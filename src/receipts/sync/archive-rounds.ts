@@ -23,7 +23,7 @@ const AT_ONCE = 4
 /** Then others get their turn. */
 const ASK_MS = 60_000
 /** Where there is more to fetch. */
-const AGAIN_MS = 200
+const AGAIN_MS = 1_000
 const RETRY_FIRST_MS = 2_000
 const RETRY_MAX_MS = 600_000
 const REMEMBERED_MAX = 4_096

@@ -1,4 +1,6 @@
+import type { Clock } from '../../base/clock.ts'
 import { PeerError } from '../../base/errors.ts'
+import { LruMap } from '../../base/lru-map.ts'
 import { readHead } from '../../wire/head.ts'
 import { sameBytes } from '../../wire/octets.ts'
 import { RANGES_MAX, type Range } from '../../wire/sync.ts'
@@ -13,8 +15,9 @@ import { type Taken, take } from './taking.ts'
 /** From one peer in one go, 64 KiB each: others get their turn, and the next round goes on. */
 const BATCHES_MAX = 512
 
-/** An author may have more logs than are taken; after so many of them, it is the disk that is full. */
-const FULL_MAX = 16
+/** A log for which there was no room is not asked for again so soon; a place may get free. */
+const REFUSED_MS = 600_000
+const REFUSED_MAX = 16_384
 
 /** A log of which another peer says that it has more. */
 export interface Wanted {
@@ -27,12 +30,15 @@ export interface PullerComponents {
   feeds: FeedStore
   intake: Pick<Intake, 'ingest' | 'bars'>
   mender: Mender
+  clock: Clock
 }
 
 /** Fetches what is missing from whoever has it: each log from one peer at a time. */
 export class Puller {
   readonly #components: PullerComponents
   readonly #underWay = new Set<string>()
+  /** When they may be asked for again. */
+  readonly #refused = new LruMap<string, number>(REFUSED_MAX)
 
   constructor(components: PullerComponents) {
     this.#components = components
@@ -43,15 +49,18 @@ export class Puller {
    * what the peer is at fault for: also when it does not have what it said it has.
    */
   async pull(client: SyncClient, wanted: readonly Wanted[]): Promise<boolean> {
-    const free = wanted.filter(({ feed }) => !this.#underWay.has(feedName(feed)))
+    const now = this.#components.clock.elapsed()
+    const welcome = wanted.filter(({ feed }) => (this.#refused.get(feedName(feed)) ?? 0) <= now)
+    const free = welcome.filter(({ feed }) => !this.#underWay.has(feedName(feed)))
     for (const { feed } of free) this.#underWay.add(feedName(feed))
     try {
       let left = BATCHES_MAX
       for (let at = 0; at < free.length && left > 0; at += RANGES_MAX) {
         const pull = new Pull(this.#components, await this.#asked(free.slice(at, at + RANGES_MAX)))
         left = await pull.run(client, left)
+        for (const name of pull.refused) this.#refused.set(name, now + REFUSED_MS)
       }
-      return left === 0 || free.length < wanted.length
+      return left === 0 || free.length < welcome.length
     } finally {
       for (const { feed } of free) this.#underWay.delete(feedName(feed))
     }
@@ -82,7 +91,8 @@ class Pull {
   /** Logs that come as they should not, or not to be taken: what more comes of them is not looked at. */
   readonly #odd = new Set<string>()
   readonly #toMend: Taken[] = []
-  #full = 0
+  /** Logs for which there is no room. */
+  readonly refused: string[] = []
 
   constructor(components: PullerComponents, asked: readonly Asked[]) {
     this.#components = components
@@ -104,7 +114,6 @@ class Pull {
       left -= 1
       // Whoever has so much need not be asked whether it has all of it.
       if (left === 0) return 0
-      if (this.#full === FULL_MAX) return left
     }
     for (const taken of this.#toMend) await this.#components.mender.mend(client, taken)
     const isNothing = left === batchesMax
@@ -128,7 +137,7 @@ class Pull {
     if (this.#odd.has(name)) return
     const taken = await take(this.#components.intake, piece.batch)
     if (taken.type === 'taken') return
-    if (taken.type === 'full') this.#full += 1
+    if (taken.type === 'full') this.refused.push(name)
     this.#odd.add(name)
     this.#toMend.push(taken)
   }

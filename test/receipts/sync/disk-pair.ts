@@ -63,7 +63,7 @@ export async function diskPair({ server, client }: PairOptions) {
       }
       const { publicKey } = client.who
       const mender = new Mender({ ...here, verifying })
-      const puller = new Puller({ ...here, mender })
+      const puller = new Puller({ ...here, mender, clock: systemClock })
       const reconciler = new Reconciler({ ...here, log: here.own, publicKey, mender, puller })
       await asking(
         { network, clock: systemClock, verifying },

@@ -155,11 +155,13 @@ export class LogPeers {
         return sizes
       },
 
-      /** Everything that it shows, to compare. */
+      /** All that it shows of authors that it believes, to compare. */
       async heads(): Promise<string[]> {
         const heads: string[] = []
-        for await (const { head } of feeds.feeds())
+        for await (const { feed, head } of feeds.feeds()) {
+          if ((await feeds.tables.barred.get(feed.author)) !== undefined) continue
           heads.push(Buffer.from(head.payload).toString('hex'))
+        }
         return heads
       },
 
@@ -180,6 +182,11 @@ export class LogPeers {
     await network.start({ signal: never })
     this.#known.add(network, listed)
     return network
+  }
+
+  /** No directory has it any more. */
+  forget({ peerId }: { peerId: string }): void {
+    this.#known.entries.delete(peerId)
   }
 
   async connect(near: { network: MemoryNetwork } | MemoryNetwork, far: LogPeer): Promise<void> {

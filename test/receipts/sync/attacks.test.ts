@@ -1,0 +1,392 @@
+import { describe, expect, it } from 'vitest'
+import type { Identity } from '../../../src/identity/identity.ts'
+import { headsEquivocation } from '../../../src/wire/equivocation.ts'
+import { protocols, topics } from '../../../src/wire/protocols.ts'
+import { encodeLogMessage, encodeSyncRequest, type SyncAnswer } from '../../../src/wire/sync.ts'
+import { ExampleLog, filled } from '../../wire/log-examples.ts'
+import { note, notes } from '../feeds/stage.ts'
+import { identityOf, type LogPeer, LogPeers } from './peers-stage.ts'
+import { batchOf, end, LogTeller, placeOf, scripted } from './scripted.ts'
+
+const [alice, bob, carol, dora, mallory] = [1, 2, 3, 4, 5].map(identityOf) as [
+  Identity,
+  Identity,
+  Identity,
+  Identity,
+  Identity,
+]
+const never = new AbortController().signal
+
+const logOf = (who: Identity, size: number, fork = size) =>
+  new ExampleLog(who).append(...notes(fork), ...notes(size - fork, 1_000_000))
+
+/** An archive, and somebody who answers it as the test likes. */
+async function under(answer: Parameters<typeof scripted>[0]) {
+  const peers = new LogPeers()
+  const archive = await peers.peer(alice, { archive: true })
+  const hostile = await peers.hostile(mallory, scripted(answer))
+  await peers.connect(hostile, archive)
+  return { peers, archive, hostile }
+}
+
+/** Whatever happened before, it still learns what an honest peer has. */
+async function stillLearns(peers: LogPeers, archive: LogPeer): Promise<void> {
+  const honest = await peers.peer(dora)
+  await honest.write(3)
+  await peers.connect(honest, archive)
+  await peers.until(async () => (await archive.shows(dora))[0] === 3, 15_000)
+}
+
+describe('an archive is not misled by one that', () => {
+  it('says that it has what it has not', async () => {
+    const log = logOf(bob, 5)
+    const { peers, archive } = await under(({ type }) =>
+      type === 'digest' ? [{ type: 'places', places: [placeOf(log)] }, end()] : [end()],
+    )
+    await peers.clock.advance(100)
+    expect(peers.faultsOf(mallory)).toEqual(['not_supplied'])
+    await stillLearns(peers, archive)
+  })
+
+  it('says without end which logs it has', async () => {
+    const places = Array.from({ length: 512 }, (_, n) => ({
+      ...placeOf(logOf(bob, 1)),
+      epoch: Uint8Array.of(n >> 8, n, 0, 0, 0, 0, 0, 0),
+    }))
+    const { peers, archive } = await under(function* () {
+      for (;;) yield { type: 'places', places } as SyncAnswer
+    })
+    await peers.clock.advance(1_000)
+    expect(peers.faultsOf(mallory)).toEqual(['sync_endless'])
+    await stillLearns(peers, archive)
+  })
+
+  it('shows half of what it says it has', async () => {
+    const log = logOf(bob, 6)
+    const { peers, archive } = await under(async (request) => {
+      if (request.type === 'digest') return [{ type: 'places', places: [placeOf(log)] }, end()]
+      if (request.type !== 'ranges') return [end()]
+      return [{ type: 'batch', batch: await batchOf(log, { from: 0, to: 3 }) }, end()]
+    })
+    await peers.clock.advance(100)
+    expect(peers.faultsOf(mallory)).toEqual(['not_supplied'])
+    const honest = await peers.hostile(
+      carol,
+      scripted((request) => teller.tell(request)),
+    )
+    const teller = new LogTeller(log)
+    await peers.connect(honest, archive)
+    await peers.until(async () => (await archive.shows(bob))[0] === 6)
+    // What is there already is not asked for again.
+    const ranges = teller.asked.flatMap((each) => (each.type === 'ranges' ? each.ranges : []))
+    expect(ranges).toMatchObject([{ from: 3 }])
+    expect(peers.faultsOf(carol)).toEqual([])
+  })
+
+  it.each<[string, () => Promise<SyncAnswer>]>([
+    [
+      'another log',
+      async () => ({ type: 'batch', batch: await batchOf(logOf(carol, 3), { from: 0 }) }),
+    ],
+    [
+      'a later part',
+      async () => ({ type: 'batch', batch: await batchOf(logOf(bob, 5), { from: 2 }) }),
+    ],
+    ['places', async () => ({ type: 'places', places: [] })],
+    [
+      'nothing of it',
+      async () => ({
+        type: 'batch',
+        batch: { ...(await batchOf(logOf(bob, 5), { from: 0 })), entries: [], path: [] },
+      }),
+    ],
+  ])('answers with %s', async (_what, answer) => {
+    const { peers, archive } = await under(async (request) =>
+      request.type === 'digest'
+        ? [{ type: 'places', places: [placeOf(logOf(bob, 5))] }, end()]
+        : [await answer(), end()],
+    )
+    await peers.clock.advance(100)
+    expect(peers.faultsOf(mallory)).toEqual(['not_asked'])
+    expect(await archive.heads()).toEqual([])
+    await stillLearns(peers, archive)
+  })
+
+  it('puts other entries under a head', async () => {
+    const log = logOf(bob, 5)
+    const { peers, archive } = await under(async (request) => {
+      if (request.type === 'digest') return [{ type: 'places', places: [placeOf(log)] }, end()]
+      if (request.type !== 'ranges') return [end()]
+      const batch = await batchOf(log, { from: 0 })
+      batch.entries[2] = note(999).bytes
+      return [{ type: 'batch', batch }, end()]
+    })
+    await peers.clock.advance(100)
+    expect(peers.faultsOf(mallory)).toEqual(['bad_log'])
+    expect(await archive.heads()).toEqual([])
+  })
+
+  it('puts other entries behind those that are there', async () => {
+    const log = logOf(bob, 5)
+    const peers = new LogPeers()
+    const archive = await peers.peer(alice, { archive: true })
+    const honest = new LogTeller(logOf(bob, 2))
+    await peers.connect(
+      await peers.hostile(
+        carol,
+        scripted((each) => honest.tell(each)),
+      ),
+      archive,
+    )
+    await peers.until(async () => (await archive.shows(bob))[0] === 2)
+    const forger = scripted(async (request) => {
+      if (request.type === 'digest') return [{ type: 'places', places: [placeOf(log)] }, end()]
+      if (request.type !== 'ranges') return [end()]
+      const [range] = request.ranges
+      const batch = await batchOf(log, { ...range, from: range?.from ?? 0 })
+      batch.entries[0] = note(999).bytes
+      return [{ type: 'batch', batch }, end()]
+    })
+    await peers.connect(await peers.hostile(mallory, forger), archive)
+    await peers.clock.advance(100)
+    // The author is not to blame: with the peaks before it, this is nobody's log.
+    expect(peers.faultsOf(mallory)).toEqual(['bad_log'])
+    expect(await archive.bars(bob)).toBe(false)
+    expect(await archive.shows(bob)).toEqual([2])
+  })
+
+  it('never answers', async () => {
+    const peers = new LogPeers()
+    const archive = await peers.peer(alice, { archive: true })
+    for (const seed of [50, 51, 52, 53, 54, 55]) {
+      const mute = await peers.hostile(identityOf(seed), ({ ended }) => aborted(ended))
+      await peers.connect(mute, archive)
+    }
+    const honest = await peers.peer(dora)
+    await honest.write(3)
+    await peers.connect(honest, archive)
+    await peers.until(async () => (await archive.shows(dora))[0] === 3, 25_000)
+    expect(peers.hub.faults).toEqual([])
+  })
+
+  it('is always busy', async () => {
+    const { peers, archive } = await under(() => [end('busy')])
+    await peers.clock.advance(60_000)
+    expect(peers.hub.faults).toEqual([])
+    await stillLearns(peers, archive)
+  })
+
+  it('has more logs than are taken of one author', async () => {
+    const epochs = Array.from({ length: 100 }, (_, n) => Uint8Array.of(n, 0, 0, 0, 0, 0, 0, 1))
+    const logs = epochs.map((epoch) => new ExampleLog(mallory, epoch).append(note(1)))
+    const teller = new LogTeller(...logs, logOf(bob, 4))
+    const { peers, archive } = await under((request) => teller.tell(request))
+    await peers.clock.advance(60_000)
+    expect((await archive.shows(mallory)).length).toBe(64)
+    expect(await archive.shows(bob)).toEqual([4])
+    expect(peers.hub.faults).toEqual([])
+  })
+
+  it('shows an old head again', async () => {
+    const log = logOf(bob, 5)
+    const old = new LogTeller(logOf(bob, 2))
+    const { peers, archive } = await under((request) => old.tell(request))
+    await peers.clock.advance(100)
+    const newer = new LogTeller(log)
+    await peers.connect(
+      await peers.hostile(
+        carol,
+        scripted((each) => newer.tell(each)),
+      ),
+      archive,
+    )
+    await peers.until(async () => (await archive.shows(bob))[0] === 5)
+    await peers.clock.advance(120_000)
+    expect(await archive.shows(bob)).toEqual([5])
+    expect(await archive.bars(bob)).toBe(false)
+    expect(peers.hub.faults).toEqual([])
+  })
+})
+
+describe('an author that tells two stories is barred everywhere', () => {
+  /** Two archives that each heard one of them, and somebody who hears of none. */
+  async function told(...stories: [ExampleLog, ExampleLog]) {
+    const peers = new LogPeers()
+    const archives = [
+      await peers.peer(alice, { archive: true }),
+      await peers.peer(carol, { archive: true }),
+    ] as const
+    for (const [at, archive] of archives.entries()) {
+      const teller = new LogTeller(stories[at] as ExampleLog)
+      const liar = await peers.hostile(
+        identityOf(60 + at),
+        scripted((request) => teller.tell(request)),
+      )
+      await peers.connect(liar, archive)
+      await peers.until(async () => (await archive.heads()).length === 1)
+      await liar.stop()
+    }
+    const other = await peers.peer(dora)
+    await peers.connect(other, archives[0])
+    await peers.clock.advance(1_000)
+    await peers.connect(archives[0], archives[1])
+    await peers.clock.advance(2_000)
+    return { peers, all: [...archives, other] }
+  }
+
+  it.each([
+    ['of the same length', logOf(mallory, 5), logOf(mallory, 5, 2)],
+    ['of other lengths', logOf(mallory, 5), logOf(mallory, 9, 2)],
+    ['that part at the beginning', logOf(mallory, 40), logOf(mallory, 7, 0)],
+    ['that part at the end', logOf(mallory, 40), logOf(mallory, 41, 39)],
+  ])('%s', async (_how, ...stories) => {
+    const { peers, all } = await told(...stories)
+    for (const each of all) expect(await each.bars(mallory)).toBe(true)
+    expect(peers.hub.faults).toEqual([])
+    // Their digests are the same again.
+    const [one, two] = all
+    expect(one && (await one.heads())).toEqual(two && (await two.heads()))
+  })
+
+  it('when it sets its log back', async () => {
+    const { peers, archive } = await under((request) => teller.tell(request))
+    const teller = new LogTeller(logOf(mallory, 8))
+    await peers.until(async () => (await archive.shows(mallory))[0] === 8)
+    teller.logs[0] = logOf(mallory, 5, 3)
+    await peers.clock.advance(40_000)
+    expect(await archive.bars(mallory)).toBe(true)
+    expect(await archive.shows(mallory)).toEqual([8])
+  })
+
+  it('when it publishes another one than it showed', async () => {
+    const { peers, archive, hostile } = await under((request) => teller.tell(request))
+    const teller = new LogTeller(logOf(mallory, 5))
+    await peers.until(async () => (await archive.shows(mallory))[0] === 5)
+    const other = logOf(mallory, 5, 2)
+    const batch = await batchOf(other, { from: 4 })
+    await hostile.publish(topics.log, encodeLogMessage({ type: 'batch', batch }))
+    await peers.clock.advance(100)
+    expect(await archive.bars(mallory)).toBe(true)
+  })
+
+  it('when a follower sees both', async () => {
+    const peers = new LogPeers()
+    const coordinator = await peers.peer(alice, { follow: true })
+    const teller = new LogTeller(logOf(mallory, 5))
+    const liar = await peers.hostile(
+      mallory,
+      scripted((request) => teller.tell(request)),
+      { models: 1 },
+    )
+    await peers.connect(liar, coordinator)
+    await peers.until(async () => (await coordinator.shows(mallory))[0] === 5)
+    teller.logs[0] = logOf(mallory, 9, 2)
+    await peers.until(() => coordinator.bars(mallory))
+  })
+})
+
+describe('nobody is barred', () => {
+  /** By both ways. */
+  async function told(claim: (hearer: LogPeer) => Parameters<typeof headsEquivocation>) {
+    const { peers, archive, hostile } = await under(() => [end()])
+    const proof = headsEquivocation(...claim(archive))
+    const opening = hostile.open(alice.peerId, protocols.sync, { signal: never })
+    await peers.clock.advance(10)
+    ;(await opening).write(encodeSyncRequest({ type: 'equivocation', ...proof }))
+    await hostile.publish(topics.log, encodeLogMessage({ type: 'equivocation', ...proof }))
+    await peers.clock.advance(100)
+    return { peers, archive }
+  }
+
+  it('by a claim that proves nothing', async () => {
+    const log = logOf(bob, 5)
+    const { peers, archive } = await told(() => [log.head(3), log.head(5)])
+    expect(await archive.bars(bob)).toBe(false)
+    expect(peers.faultsOf(mallory)).toEqual(['no_equivocation', 'no_equivocation'])
+  })
+
+  it('by a claim about the one who hears it', async () => {
+    const { peers, archive } = await told(({ log: { feed } }) => [
+      new ExampleLog(alice, feed.epoch).append(note(1)).head(),
+      new ExampleLog(alice, feed.epoch).append(note(2)).head(),
+    ])
+    expect(await archive.bars(alice)).toBe(false)
+    expect(peers.faultsOf(mallory)).toEqual([])
+  })
+})
+
+describe('the topic', () => {
+  async function published(by: Identity, message: Uint8Array) {
+    const { peers, archive } = await under(() => [end()])
+    const network = by === mallory ? peers.hub.running(mallory.peerId) : undefined
+    await network?.publish(topics.log, message)
+    await peers.clock.advance(100)
+    return { archive, faults: peers.faultsOf(mallory) }
+  }
+
+  it.each([
+    ['what is no message', 'malformed', async () => filled(0xff, 100)],
+    [
+      'entries of another author',
+      'not_by_author',
+      async () =>
+        encodeLogMessage({ type: 'batch', batch: await batchOf(logOf(bob, 3), { from: 0 }) }),
+    ],
+    [
+      'a head that is not signed',
+      'bad_signature',
+      async () => {
+        const batch = await batchOf(logOf(mallory, 3), { from: 0 })
+        const signature = filled(1, 64)
+        return encodeLogMessage({
+          type: 'batch',
+          batch: { ...batch, head: { ...batch.head, signature } },
+        })
+      },
+    ],
+    [
+      'entries that are not under its head',
+      'bad_log',
+      async () => {
+        const batch = await batchOf(logOf(mallory, 3), { from: 0 })
+        batch.entries[0] = note(77).bytes
+        return encodeLogMessage({ type: 'batch', batch })
+      },
+    ],
+  ])('takes no message with %s', async (_what, code, make) => {
+    const { archive, faults } = await published(mallory, await make())
+    expect(faults).toEqual([code])
+    expect(await archive.heads()).toEqual([])
+  })
+})
+
+describe('a peer that was restarted', () => {
+  it('is not told wrong things about its own log', async () => {
+    const peers = new LogPeers()
+    const peer = await peers.peer(alice)
+    await peer.write(3)
+    await peer.stop()
+    const again = await peers.peer(alice, { backend: peer.backend })
+    const forged = { ...logOf(alice, 9).head(), signature: filled(3, 64) }
+    const liar = scripted(({ type }) =>
+      type === 'authors' ? [{ type: 'heads', heads: [forged] }, end()] : [end()],
+    )
+    await peers.connect(await peers.hostile(mallory, liar), again)
+    await peers.clock.advance(400)
+    expect(again.log.isHeld).toBe(true)
+    expect(peers.faultsOf(mallory)).toEqual(['bad_signature'])
+    const busy = scripted(() => [end('busy')])
+    await peers.connect(await peers.hostile(carol, busy), again)
+    await peers.clock.advance(1_000)
+    // Who has no time has not said that it knows nothing.
+    expect(again.log.isHeld).toBe(true)
+    const honest = await peers.peer(bob)
+    await peers.connect(honest, again)
+    await peers.clock.advance(400)
+    expect(again.log.isHeld).toBe(false)
+    expect(await again.shows(alice)).toEqual([3])
+  })
+})
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))

@@ -1,0 +1,166 @@
+import { describe, expect, it } from 'vitest'
+import { ryv1Cid } from '../../../src/wire/cid.ts'
+import { executionEntry } from '../../../src/wire/entry.ts'
+import { openReceiptOf } from '../../../src/wire/execution.ts'
+import { lookupKey } from '../../../src/wire/model-id.ts'
+import { openDigest, receiptDigest } from '../../../src/wire/receipt.ts'
+import { ExampleLog, execution, oneJob, provider } from '../../wire/log-examples.ts'
+import { note } from '../feeds/stage.ts'
+import { identityOf, type LogPeer, LogPeers } from './peers-stage.ts'
+import { end, scripted } from './scripted.ts'
+
+const [alice, bob, mallory] = [identityOf(11), identityOf(12), identityOf(15)]
+const done = execution()
+const entry = executionEntry(1, done)
+const cid = ryv1Cid(receiptDigest(done.receipt))
+
+/** What it finds, in whatever time that takes. */
+async function found(peers: LogPeers, peer: LogPeer, text = cid) {
+  const began = peers.clock.elapsed()
+  let view: Awaited<ReturnType<LogPeer['receipts']['find']>>
+  let isOver = false
+  const finding = peer.receipts.find(text).then((each) => {
+    view = each
+    isOver = true
+  })
+  await peers.until(() => isOver, 5_000)
+  await finding
+  return { view, ms: peers.clock.elapsed() - began }
+}
+
+/** A provider with the receipt in its log, and somebody who is connected with it. */
+async function stage() {
+  const peers = new LogPeers()
+  const author = await peers.peer(provider)
+  await author.log.append([note(1), entry, note(2)], { publish: true })
+  const asker = await peers.peer(alice)
+  await peers.connect(asker, author)
+  return { peers, author, asker }
+}
+
+describe('a receipt of another peer', () => {
+  it('is found by each of its CIDs, and proves itself', async () => {
+    const { peers, asker } = await stage()
+    for (const text of [cid, entry.cid.toString(), ryv1Cid(openDigest(openReceiptOf(done)))]) {
+      const { view, ms } = await found(peers, asker, text)
+      expect(view).toMatchObject({ verified: true, nodeId: provider.peerId })
+      expect(view?.execution).toMatchObject({ index: 1, proof: { head: expect.anything() } })
+      expect(ms).toBeLessThan(500)
+    }
+    // It is looked at, not kept.
+    expect(await asker.heads()).toEqual([])
+  })
+
+  it('is found in its own log without a question', async () => {
+    const { peers, author } = await stage()
+    const { ms } = await found(peers, author)
+    expect(ms).toBeLessThanOrEqual(50)
+  })
+
+  it('is found as an open one while the work is on', async () => {
+    const { peers, author, asker } = await stage()
+    const open = openReceiptOf(execution('job_2.1'))
+    author.live.opened(open, { isPublic: true })
+    const { view } = await found(peers, asker, ryv1Cid(openDigest(open)))
+    expect(view).toMatchObject({ status: 'open', verified: true })
+    const hidden = openReceiptOf(execution('job_3.1'))
+    author.live.opened(hidden)
+    expect((await found(peers, asker, ryv1Cid(openDigest(hidden)))).view).toBeUndefined()
+  })
+
+  it('that nobody may see is not found', async () => {
+    const { peers, author, asker } = await stage()
+    const secret = execution('job_4.1')
+    await author.log.append([executionEntry(1, secret)], { publish: false })
+    const { view } = await found(peers, asker, ryv1Cid(receiptDigest(secret.receipt)))
+    expect(view).toBeUndefined()
+  })
+
+  it('is asked for once by all who want it at the same time', async () => {
+    const peers = new LogPeers()
+    const gets: string[] = []
+    const asker = await peers.peer(alice)
+    const counting = scripted(({ type }) => {
+      gets.push(type)
+      return [end()]
+    })
+    await peers.connect(await peers.hostile(bob, counting), asker)
+    const all = Promise.all([1, 2, 3].map(() => asker.receipts.find(cid)))
+    await peers.clock.advance(3_000)
+    expect(await all).toEqual([undefined, undefined, undefined])
+    expect(gets).toEqual(['get'])
+    // That there is none is remembered for ten seconds.
+    await found(peers, asker)
+    expect(gets).toHaveLength(1)
+    await peers.clock.advance(10_000)
+    await found(peers, asker)
+    expect(gets).toHaveLength(2)
+  })
+
+  it('is found through an archive that only the DHT knows', async () => {
+    const { peers, author } = await stage()
+    const asker = await peers.peer(bob)
+    const other = await peers.hostile(
+      identityOf(9),
+      scripted(() => [end()]),
+    )
+    await peers.connect(other, asker)
+    peers.forget(author)
+    peers.hub.dht.providers.set(
+      Buffer.from(lookupKey('role', 'archive')).toString('hex'),
+      new Map([[author.peerId, author.network.status().addrs]]),
+    )
+    expect((await found(peers, asker)).view).toMatchObject({ cid })
+  })
+
+  it('is not looked for longer than two seconds', async () => {
+    const { peers } = await stage()
+    const asker = await peers.peer(bob)
+    for (const seed of [20, 21, 22]) {
+      const mute = await peers.hostile(identityOf(seed), ({ ended }) => aborted(ended))
+      await peers.connect(mute, asker)
+    }
+    peers.hub.freeze(provider.peerId)
+    const { view, ms } = await found(peers, asker)
+    expect(view).toBeUndefined()
+    expect(ms).toBeLessThanOrEqual(2_050)
+  })
+
+  it('is taken from whoever tells the truth', async () => {
+    const { peers, asker } = await stage()
+    const { providerLog } = oneJob()
+    const forged = new ExampleLog(provider).append(note(7), executionEntry(1, execution('job_9.1')))
+    const lies = [
+      scripted(async () => [{ type: 'found', ...(await forged.found(1)) }, end()]),
+      scripted(async () => [{ type: 'found', ...(await providerLog.found(2)), index: 1 }, end()]),
+      scripted(() => [{ type: 'open', receipt: openReceiptOf(execution('job_7.1')) }, end()]),
+      scripted(() => [{ type: 'places', places: [] }, end()]),
+    ]
+    const liars = lies.map((_, n) => identityOf(30 + n))
+    for (const [at, lie] of lies.entries()) {
+      await peers.connect(await peers.hostile(liars[at] ?? mallory, lie), asker)
+    }
+    expect((await found(peers, asker)).view).toMatchObject({ cid, verified: true })
+    const unknown = ryv1Cid(receiptDigest(execution('job_8.1').receipt))
+    await found(peers, asker, unknown)
+    const faults = liars.map((liar) => peers.faultsOf(liar))
+    expect(faults.every((each) => each.length > 0)).toBe(true)
+    expect(peers.faultsOf(provider)).toEqual([])
+  })
+
+  it('is not waited for by a client that has left', async () => {
+    const { peers } = await stage()
+    const asker = await peers.peer(bob)
+    const mute = await peers.hostile(mallory, ({ ended }) => aborted(ended))
+    peers.hub.freeze(provider.peerId)
+    await peers.connect(mute, asker)
+    const left = new AbortController()
+    const finding = asker.receipts.find(cid, { signal: left.signal })
+    await peers.clock.advance(100)
+    left.abort(new Error('left'))
+    await expect(finding).rejects.toThrow('left')
+  })
+})
+
+const aborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
