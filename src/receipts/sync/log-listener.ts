@@ -51,9 +51,14 @@ export class LogListener {
   readonly #check: MessageCheck = async ({ from, data }) => {
     const said = decodeLogMessage(data)
     if (said === undefined) return 'ignore'
-    const { intake } = this.#components
-    if (said.type === 'equivocation') return (await intake.bars.add(said)) ? 'keep' : 'ignore'
-    return await this.#hear(from, said.batch)
+    if (said.type === 'batch') return await this.#hear(from, said.batch)
+    try {
+      return (await this.#components.intake.bars.add(said)) ? 'keep' : 'ignore'
+    } catch (error) {
+      // About this peer itself, or there is no room: no fault of who passed it on.
+      if (error instanceof PeerError && error.action === 'ignore') return 'ignore'
+      throw error
+    }
   }
 
   async #hear(from: string, batch: Batch): Promise<'keep' | 'ignore'> {
