@@ -116,7 +116,9 @@ export class NetworkReceipts implements Receipts {
     const ask = async (peerId: string, addresses: readonly string[], signal: AbortSignal) => {
       if (asked.has(peerId)) return
       asked.add(peerId)
-      found ??= await this.#askOne(cid, peerId, addresses, signal)
+      const answer = await this.#askOne(cid, peerId, addresses, signal)
+      // Another may have answered meanwhile, and ended this one in vain.
+      found ??= answer
       if (found !== undefined) over.abort()
     }
     const limit = { ms: FIND_MS, what: 'Looking for a receipt', signal: over.signal }
