@@ -1,4 +1,6 @@
 import { expect, it } from 'vitest'
+import { check } from '../../src/api/check.ts'
+import type { Schema } from '../../src/api/schema.ts'
 import {
   filesOf,
   findAll,
@@ -85,28 +87,42 @@ async function doAll(peer: PlantedPeer, key: string): Promise<string[]> {
   return heard
 }
 
+interface Api {
+  paths: Record<string, { get?: { security?: unknown[]; responses: Record<string, Documented> } }>
+}
+type Documented = { content?: Record<string, { schema: Schema }> }
+
+const apiOf = async (peer: PlantedPeer) =>
+  (await (await ask(peer, '/api/v1/openapi.json')).json()) as Api
+
+const schemaOf = ({ paths }: Api, path: string): Schema | undefined =>
+  paths[path]?.get?.responses['200']?.content?.['application/json']?.schema
+
 /** What anybody may ask this peer for: all that its own description names, and its pages. */
 async function publicAnswers(peer: PlantedPeer, names: Record<string, string[]>): Promise<Seen[]> {
-  const { paths } = (await (await ask(peer, '/api/v1/openapi.json')).json()) as {
-    paths: Record<string, { get?: { security?: unknown[] } }>
-  }
-  const open = Object.keys(paths).filter((path) => paths[path]?.get?.security?.length === 0)
+  const api = await apiOf(peer)
+  const open = Object.keys(api.paths).filter((path) => api.paths[path]?.get?.security?.length === 0)
   expect(open).toEqual(expect.arrayContaining(['/v8/receipts/{cid}', '/v8/log/{author}']))
   const all = [...open, '/', '/metrics'].flatMap((path) => {
     const [, parameter] = /\{(.*)\}/.exec(path) ?? []
-    if (parameter === undefined) return [path]
+    if (parameter === undefined) return [{ path, asked: path }]
     const values = names[parameter]
     if (values === undefined) throw new Error(`say what {${parameter}} can be`)
-    return values.map((value) => path.replace(`{${parameter}}`, value))
+    return values.map((value) => ({ path, asked: path.replace(`{${parameter}}`, value) }))
   })
-  return Promise.all(
-    all.map(async (path) => {
-      const response = await ask(peer, path)
-      const head = JSON.stringify([...response.headers])
-      const body = Buffer.from(await response.arrayBuffer())
-      return { where: `GET ${path}`, bytes: Buffer.concat([Buffer.from(head), body]) }
-    }),
-  )
+  const seen: Seen[] = []
+  for (const { path, asked } of all) {
+    const response = await ask(peer, asked)
+    const head = JSON.stringify([...response.headers])
+    const body = Buffer.from(await response.arrayBuffer())
+    const schema = response.status === 200 ? schemaOf(api, path) : undefined
+    // What it says of itself is true.
+    if (schema !== undefined) expect(check(schema, JSON.parse(`${body}`))).toBeUndefined()
+    // Every receipt is found, wherever it is; who did nothing has no log.
+    if (path !== '/v8/log/{author}') expect([asked, response.status]).toEqual([asked, 200])
+    seen.push({ where: `GET ${asked}`, bytes: Buffer.concat([Buffer.from(head), body]) })
+  }
+  return seen
 }
 
 async function publicEntries(peer: PlantedPeer): Promise<Seen[]> {
@@ -244,8 +260,10 @@ it('what is not published is nothing to anybody but its account', async () => {
   const all = [...cids, ...requests]
   expect(await statuses(by(stranger), all)).toEqual(none(all))
   expect(await statuses(by(key), all)).toEqual(all.map(() => 200))
+  const schema = schemaOf(await apiOf(front), '/v1/receipts/{id}') as Schema
   for (const request of requests) {
     const receipt = await (await by(key)(request)).json()
     expect(receipt).toMatchObject({ request_id: request, verified: true, verdict: 'ok' })
+    expect(check(schema, receipt)).toBeUndefined()
   }
 }, 60_000)
