@@ -87,32 +87,39 @@ export class Books {
 
   /** Work of another peer. `entry` is what that peer is told of it. */
   async remote(work: RemoteWork): Promise<{ entry: Uint8Array; receipt: AnswerReceipt }> {
-    const { store, owed, held, live } = this.#components
-    const { verdict, done } = work
-    const { dispute, receipt, execution } = verdict
-    const rows = store.batch()
+    const { owed, live } = this.#components
+    const { verdict, done, effort } = work
+    const { dispute, receipt } = verdict
+    const payee = effort.node.id
     const whole = dispute === undefined ? undefined : this.#whole(work)
+    const { routing, appended } = await owed.inTurn(payee, () => this.#write(work, whole))
+    await appended
+    const told = whole ?? (receipt as Receipt)
+    live.finished(told, work.commissioned)
+    const status = isWhole(done) && dispute === undefined ? 'final' : 'partial'
+    return { entry: routing.bytes, receipt: shown(told, work, status) }
+  }
+
+  /** `appended` resolves once it is on the disk. */
+  async #write(work: RemoteWork, whole: Receipt | undefined) {
+    const { store, held } = this.#components
+    const { dispute, receipt, execution } = work.verdict
+    const rows = store.batch()
+    if (execution !== undefined) await held.put(rows, execution)
     const parts = receipt === undefined ? [] : [await this.#part(work, receipt, rows)]
-    const amount = parts.reduce((sum, part) => sum + part.amount, 0)
     const routing = await this.#routing(work, {
       parts,
-      amount,
+      amount: parts.reduce((sum, part) => sum + part.amount, 0),
       count: 'bounded',
       verdict: dispute === undefined ? 'ok' : 'dispute',
       ...(dispute === undefined ? {} : { dispute }),
       ...(whole === undefined ? {} : { whole }),
     })
-    if (execution !== undefined) await held.put(rows, execution)
-    try {
-      await this.#append(work, [routing], { publish: work.commissioned.isPublic, rows })
-    } catch (error) {
-      if (amount > 0) owed.forget(peerIdOf(parts[0]?.node as Uint8Array))
-      throw error
-    }
-    const told = whole ?? (receipt as Receipt)
-    live.finished(told, work.commissioned)
-    const status = isWhole(done) && dispute === undefined ? 'final' : 'partial'
-    return { entry: routing.bytes, receipt: shown(told, work, status) }
+    const publish = work.commissioned.isPublic
+    const appended = this.#append(work, [routing], { publish, rows })
+    // Whoever waits for it hears of it.
+    appended.catch(() => {})
+    return { routing, appended }
   }
 
   async #part(

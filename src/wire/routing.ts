@@ -17,7 +17,7 @@ import {
 import { malformed } from './malformed.ts'
 import { sameBytes } from './octets.ts'
 import { shown } from './rules.ts'
-import { type Signing, signedBytes, type Verifying } from './signed.ts'
+import { type Signing, type SignLater, signedBytes, type Verifying } from './signed.ts'
 
 /** A coordinator that tried oftener names the last ones. */
 export const ATTEMPTS_MAX = 32
@@ -72,13 +72,30 @@ export const routingShape = record('Routing', {
 /** What a coordinator says of a job: who did it, whether it was right, what is owed. */
 export type Routing = ReturnType<typeof routingShape.read>
 export type RoutingPart = Routing['parts'][number]
+type RoutingFields = Omit<Routing, 'signature'>
 
 /** The body of a routing entry. Throws `malformed` for one that others would refuse. */
-export function signRouting(fields: Omit<Routing, 'signature'>, signing: Signing): CborMap {
-  const unsigned = routingShape.write({ ...fields, signature: new Uint8Array(64) })
-  const body = { ...unsigned, signature: signing.sign(covered(unsigned, signing.network)) }
-  readRouting(body)
-  return body
+export function signRouting(fields: RoutingFields, { network, sign }: Signing): CborMap {
+  const body = unsigned(fields)
+  return signed(body, sign(covered(body, network)))
+}
+
+/** The same, for who has much else to do meanwhile. */
+export async function signRoutingLater(
+  fields: RoutingFields,
+  { network, sign }: { network: string; sign: SignLater },
+): Promise<CborMap> {
+  const body = unsigned(fields)
+  return signed(body, await sign(covered(body, network)))
+}
+
+const unsigned = (fields: RoutingFields): CborMap =>
+  routingShape.write({ ...fields, signature: new Uint8Array(64) })
+
+function signed(body: CborMap, signature: Uint8Array): CborMap {
+  const signed = { ...body, signature }
+  readRouting(signed)
+  return signed
 }
 
 /** That the coordinator in it signed it for this network. It stands without its log. */

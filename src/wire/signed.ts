@@ -7,6 +7,9 @@ import { message } from './shape.ts'
 /** 64 bytes, RFC 8032, by the key of whoever speaks. */
 export type Sign = (message: Uint8Array) => Uint8Array
 
+/** The same signature, made in another thread. */
+export type SignLater = (message: Uint8Array) => Promise<Uint8Array>
+
 /** By the rule of `protocols/identity/spec.md`. */
 export type Verify = (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean
 
