@@ -7,14 +7,31 @@ import type { Table } from '../storage/table.ts'
 /** Far more payees than have work on its way to the disk at one time. */
 const TOTALS_MAX = 8192
 
-/** Micro-credits for all work of each peer together: what entries of the log say that is owed. */
+/**
+ * Micro-credits for all work of each peer together: what entries of the log say that is owed. Work
+ * whose own entry could not be written was done all the same, and counts in the next one.
+ */
 export class Owed {
   readonly #table: Table<string, number>
   /** With what is on its way to the disk. */
   readonly #totals = new LruMap<string, Promise<number>>(TOTALS_MAX)
+  /** Whoever comes next waits for these. */
+  readonly #turns = new Map<string, Promise<unknown>>()
 
   constructor({ store }: { store: Store }) {
     this.#table = store.table('owed', { key: textKey, value: integerKey })
+  }
+
+  /** For each payee one after the other: what is owed only grows, in the log and on the disk. */
+  async inTurn<T>(peerId: string, task: () => Promise<T>): Promise<T> {
+    const done = (this.#turns.get(peerId) ?? Promise.resolve()).then(task)
+    const turn = done.catch(() => {})
+    this.#turns.set(peerId, turn)
+    try {
+      return await done
+    } finally {
+      if (this.#turns.get(peerId) === turn) this.#turns.delete(peerId)
+    }
   }
 
   /** Adds what is owed for one job and puts the new total, which it returns, into the rows. */
@@ -26,11 +43,6 @@ export class Owed {
     const total = await after
     if (amount > 0) rows.put(this.#table, peerId, total)
     return total
-  }
-
-  /** What was added did not come to the disk. */
-  forget(peerId: string): void {
-    this.#totals.delete(peerId)
   }
 
   async #load(peerId: string): Promise<number> {

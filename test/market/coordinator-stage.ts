@@ -22,6 +22,7 @@ import { publicKeyOf } from '../../src/wire/peer-id.ts'
 import type { ModelLoad } from '../../src/wire/status.ts'
 import { ScriptedEngine } from '../api/scripted-engine.ts'
 import { FakeClock, settled } from '../base/fake-clock.ts'
+import { inThisThread } from '../identity/in-this-thread.ts'
 import { memoryHub } from '../network/memory-hub.ts'
 import type { MemoryNetwork } from '../network/memory-network.ts'
 import { type ProofStage, proofStage } from '../receipts/stage.ts'
@@ -149,7 +150,9 @@ export async function stage(options: StageOptions = {}) {
   const hub = memoryHub({ clock })
   const engine = new ScriptedEngine()
   for (const status of engine.status()) status.id = modelId(status.name)
-  const identity = identityFromSeed(new Uint8Array(32).fill(99))
+  const identity = inThisThread(identityFromSeed(new Uint8Array(32).fill(99)))
+  // The clock of a test waits for no other thread.
+  identity.signLater = async (message) => identity.sign(message)
   const network = hub.network(identity.peerId)
   await network.start({ signal })
   const directory = new MemoryDirectory()

@@ -25,9 +25,31 @@ it('goes on from what is on the disk', async () => {
   expect(await new Owed({ store }).add('a', 4, store.batch())).toBe(7)
 })
 
-it('forgets what did not come to the disk', async () => {
+it('owes what was done, though its rows did not come to the disk', async () => {
   const { store, owed } = await stage()
   await owed.add('a', 3, store.batch())
-  owed.forget('a')
-  expect(await owed.add('a', 4, store.batch())).toBe(4)
+  expect(await owed.add('a', 4, store.batch())).toBe(7)
+})
+
+it('only grows on the disk, however long each job takes to be signed', async () => {
+  const { store, owed } = await stage()
+  const signed = Array.from({ length: 5 }, () => Promise.withResolvers<void>())
+  const written: number[] = []
+  const jobs = signed.map(({ promise }, n) =>
+    owed.inTurn('a', async () => {
+      const rows = store.batch()
+      written.push(await owed.add('a', n + 1, rows))
+      await promise
+      await store.commit(rows)
+    }),
+  )
+  const other = owed.inTurn('b', async () => 'other')
+  // One that fails holds up nobody.
+  const failing = owed.inTurn('a', () => Promise.reject(new Error('Failed.')))
+  for (const { resolve } of signed.toReversed()) resolve()
+  await expect(failing).rejects.toThrow('Failed.')
+  await Promise.all(jobs)
+  expect(await other).toBe('other')
+  expect(written).toEqual([1, 3, 6, 10, 15])
+  expect(await new Owed({ store }).add('a', 0, store.batch())).toBe(15)
 })
