@@ -1,6 +1,11 @@
 import { generateKeyPair, publicKeyToProtobuf } from '@libp2p/crypto/keys'
+import type { PeerInfo } from '@libp2p/interface'
+import { multiaddr } from '@multiformats/multiaddr'
+import { CID } from 'multiformats/cid'
+import { sha256 } from 'multiformats/hashes/sha2'
 import { afterEach, expect, test } from 'vitest'
 import { PeerError } from '../../src/base/errors.ts'
+import { KadInside } from '../../src/network/host/kad-inside.ts'
 import type { Libp2pHost } from '../../src/network/host/libp2p-host.ts'
 import { storeLimits } from '../../src/network/host/limits.ts'
 import type { RecordCheck } from '../../src/network/network.ts'
@@ -112,4 +117,57 @@ test('however many records come for one peer, one is kept, and never an older on
 
 interface Queried {
   query(query: { prefix: string }): Iterable<{ value: Uint8Array }>
+}
+
+test('one that names whole answers of others keeps nobody from being found', async () => {
+  const [liar, keeper, provider, asker] = (await startHosts(4)) as Four
+  const sizes = () => [liar, keeper, provider, asker].map((host) => inside(host).routingTable.size)
+  await eventually(() => sizes().every((size) => size === 3))
+  const key = text.encode('a model')
+  await provider.provide(key, { signal: signal() })
+  const ghosts = await Promise.all(Array.from({ length: 20 }, () => generateKeyPair('Ed25519')))
+  const providers = ghosts.map(({ publicKey }) => ({
+    id: publicKey.toMultihash().bytes,
+    multiaddrs: [multiaddr('/ip4/203.0.113.7/tcp/1').bytes],
+  }))
+  for (const host of [liar, keeper]) {
+    inside(host).rpc.handlers.GET_PROVIDERS.handle = async (_, message) => ({
+      ...message,
+      closer: [],
+      providers: host === liar ? providers : [],
+    })
+  }
+  const found: string[] = []
+  for await (const hint of asker.findProviders(key, { signal: signal() })) found.push(hint.peerId)
+  expect(found).toContain(provider.status().peerId)
+  expect(found.length).toBeGreaterThan(1)
+})
+
+test('a peer that is told directly is asked directly', async () => {
+  const [keeper, provider, asker] = (await startHosts(3)) as Four
+  const cid = CID.createV1(0x55, await sha256.digest(text.encode('a model')))
+  const self = { id: provider.node.peerId, addresses: provider.node.getMultiaddrs() }
+  const to = keeper.node.peerId
+  expect(await insideOf(provider).tell(to, cid, self, signal())).toBe(true)
+  const asked = async () => await insideOf(asker).providersAt(to, cid, signal())
+  let known: PeerInfo[] = []
+  // It has been sent, which is not to say that it has been read.
+  for (const soon = signal(); known.length === 0 && !soon.aborted; ) known = await asked()
+  expect(known.map(({ id }) => id.toString())).toEqual([provider.status().peerId])
+  expect(known[0]?.multiaddrs.length).toBeGreaterThan(0)
+})
+
+type Four = [Libp2pHost, Libp2pHost, Libp2pHost, Libp2pHost]
+
+interface Inside {
+  routingTable: { size: number }
+  rpc: { handlers: { GET_PROVIDERS: { handle(from: unknown, message: object): Promise<object> } } }
+}
+
+function inside({ node }: Libp2pHost): Inside {
+  return node.services.dht as unknown as Inside
+}
+
+function insideOf({ node }: Libp2pHost): KadInside {
+  return new KadInside(node.services.dht)
 }

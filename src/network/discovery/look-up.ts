@@ -7,15 +7,13 @@ import { lookupKey, parseModelId } from '../../wire/model-id.ts'
 import type { Network } from '../network.ts'
 import type { AdvertExchange } from './advert-exchange.ts'
 import type { MemoryDirectory } from './memory-directory.ts'
-import { Turns } from './turns.ts'
 
 /** A client waits for it. */
 const LOOK_UP_MS = 2_000
 /** After the first peer that has it: others that are about to answer give a choice. */
 const GRACE_MS = 50
 /** Anybody can say in the DHT to have anything; each who does costs a connection. */
-const HINTS_MAX = 16
-const HINTS_AT_ONCE = 8
+const HINTS_MAX = 48
 /** Hints that name the same peers again and again are not read without end. */
 const HINTS_READ_MAX = 256
 /** Names come from clients: a typo asks the network once a minute. */
@@ -106,13 +104,13 @@ export class LookUp {
   async #followHints(nameOrId: string, signal: AbortSignal): Promise<void> {
     const { network, exchange, self } = this.#components
     const kind = parseModelId(nameOrId) === undefined ? 'model-name' : 'model-id'
-    const turns = new Turns(HINTS_AT_ONCE)
     const asked = new Map<string, Promise<void>>()
     let read = 0
     for await (const hint of network.findProviders(lookupKey(kind, nameOrId), { signal })) {
       const { peerId, addresses } = hint
       if (peerId !== self && !asked.has(peerId)) {
-        const asking = turns.take(signal, () => exchange.ask(peerId, { addresses, signal }))
+        // All at once: those that are made up do not answer in time, and must not hold up the others.
+        const asking = exchange.ask(peerId, { addresses, signal })
         asked.set(
           peerId,
           asking.catch(() => {}),

@@ -1,4 +1,3 @@
-import type { PeerInfo } from '@libp2p/interface'
 import type { KadDHT, QueryEvent } from '@libp2p/kad-dht'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
@@ -6,14 +5,20 @@ import { sha256 } from 'multiformats/hashes/sha2'
 import type { Clock } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { PeerError } from '../../base/errors.ts'
+import type { Random } from '../../base/random.ts'
 import type { PeerHint, Wait } from '../network.ts'
 import { parsePeerId } from './connections.ts'
+import { hintOf } from './hints.ts'
+import { KadInside } from './kad-inside.ts'
+import type { HostNode } from './libp2p-node.ts'
 import { dhtLimits as limits } from './limits.ts'
+import { Providers } from './providers.ts'
 import type { Records } from './records.ts'
 
 export interface DhtComponents {
-  kad: KadDHT
+  node: HostNode
   peerId: string
+  random: Random
   records: Records
   clock: Clock
   /** Peers of this network that are connected: without any, nobody can be asked. */
@@ -26,49 +31,48 @@ const COPIES_ENOUGH = 3
 /** The distributed hash table: where to look for peers. All that it says is anybody's claim. */
 export class Dht {
   readonly #components: DhtComponents
+  readonly #kad: KadDHT
+  readonly #providers: Providers
 
   constructor(components: DhtComponents) {
     this.#components = components
+    const { node, clock, random } = components
+    const kad = node.services.dht
+    this.#kad = kad
+    this.#providers = new Providers({
+      kad,
+      inside: new KadInside(kad),
+      self: () => ({ id: node.peerId, addresses: node.getMultiaddrs() }),
+      clock,
+      random,
+    })
   }
 
   async provide(key: Uint8Array, wait: Wait): Promise<void> {
     const cid = await cidOf(key)
-    await this.#store(wait, async (signal) => {
-      let told = 0
-      for await (const event of this.#components.kad.provide(cid, { signal })) {
-        if (event.name === 'PEER_RESPONSE' && event.messageName === 'ADD_PROVIDER') told++
-      }
-      return told
-    })
+    await this.#store(wait, (signal) => this.#providers.provide(cid, signal))
   }
 
   /** Those that were told keep it for two days; they are not told again. */
   async unprovide(key: Uint8Array): Promise<void> {
-    await this.#components.kad.cancelReprovide(await cidOf(key))
+    await this.#kad.cancelReprovide(await cidOf(key))
   }
 
   async *findProviders(key: Uint8Array, wait: Wait): AsyncGenerator<PeerHint> {
-    const { kad, peerId } = this.#components
     const cid = await cidOf(key)
-    const seen = new Set([peerId])
-    for await (const event of this.#events(wait, (signal) => kad.findProviders(cid, { signal }))) {
-      if (event.name !== 'PROVIDER') continue
-      for (const provider of event.providers) {
-        const hint = hintOf(provider)
-        if (seen.has(hint.peerId)) continue
-        seen.add(hint.peerId)
-        yield hint
-        if (seen.size > limits.hintsMax) return
-      }
+    for await (const hint of this.#within(wait, (signal) => this.#providers.find(cid, signal))) {
+      if (hint.peerId !== this.#components.peerId) yield hint
     }
   }
 
   async putRecord(kind: string, value: Uint8Array, wait: Wait): Promise<void> {
-    const { kad, peerId, records } = this.#components
+    const { peerId, records } = this.#components
     await records.check(kind, peerId, value)
     await this.#store(wait, async (signal) => {
       let kept = 0
-      for await (const event of kad.put(records.key(kind, peerId), value, { signal })) {
+      for await (const event of this.#kad.put(records.key(kind, peerId), value, {
+        signal,
+      })) {
         const answer = event as QueryEvent
         if (answer.name === 'PEER_RESPONSE' && answer.messageName === 'PUT_VALUE') kept++
       }
@@ -77,11 +81,11 @@ export class Dht {
   }
 
   async getRecord(kind: string, peerId: string, wait: Wait): Promise<Uint8Array | undefined> {
-    const { kad, records } = this.#components
+    const { records } = this.#components
     const key = records.key(kind, peerId)
     const copies: Uint8Array[] = []
     try {
-      for await (const event of this.#events(wait, (signal) => kad.get(key, { signal }))) {
+      for await (const event of this.#within(wait, (signal) => this.#kad.get(key, { signal }))) {
         if (event.name === 'VALUE') copies.push(event.value)
         if (event.name === 'PEER_RESPONSE' && event.record) copies.push(event.record.value)
         if (copies.length === COPIES_ENOUGH) break
@@ -102,10 +106,9 @@ export class Dht {
 
   async findPeer(peerId: string, wait: Wait): Promise<string[]> {
     const id = parsePeerId(peerId)
-    const find = (signal: AbortSignal) =>
-      this.#components.kad.findPeer(id, { signal, useCache: false })
+    const find = (signal: AbortSignal) => this.#kad.findPeer(id, { signal, useCache: false })
     try {
-      for await (const event of this.#events(wait, find)) {
+      for await (const event of this.#within(wait, find)) {
         if (event.name === 'FINAL_PEER') return hintOf(event.peer).addresses
       }
     } catch (error) {
@@ -115,7 +118,7 @@ export class Dht {
   }
 
   /** What a query tells on its way, within the time for a look-up. Leaving it ends the query. */
-  async *#events(wait: Wait, query: (signal: AbortSignal) => AsyncIterable<QueryEvent>) {
+  async *#within<T>(wait: Wait, query: (signal: AbortSignal) => AsyncIterable<T>) {
     this.#assertNotAlone()
     const limit = new AbortController()
     const onAbort = () => limit.abort(wait.signal.reason)
@@ -128,6 +131,7 @@ export class Dht {
       limit.signal.throwIfAborted()
       throw error
     } finally {
+      limit.abort(new PeerError('done', 'Nobody asks any more.'))
       cancel()
       wait.signal.removeEventListener('abort', onAbort)
     }
@@ -156,13 +160,6 @@ export class Dht {
 
 function late(): PeerError {
   return new PeerError('deadline_exceeded', `The DHT took longer than ${limits.lookupMs} ms.`)
-}
-
-function hintOf({ id, multiaddrs }: PeerInfo): PeerHint {
-  const addresses = new Set(
-    multiaddrs.map((address) => address.toString().replace(/\/p2p\/.*/, '')),
-  )
-  return { peerId: id.toString(), addresses: [...addresses].slice(0, limits.addressesMax) }
 }
 
 async function cidOf(key: Uint8Array): Promise<CID> {

@@ -115,7 +115,21 @@ export const dhtLimits = {
   lookupMs: 10_000,
   /** It finds the twenty closest peers first, then tells each. */
   storeMs: 30_000,
-  hintsMax: 20,
+  /** Those closest to a key, who are asked to keep what is said under it. */
+  closest: 20,
+  /** Of one look-up, and of each of those that were asked, of whom a region has a hundred. */
+  hintsMax: 64,
+  hintsPerSource: 8,
+  /** From each part of the DHT that is asked, before all have answered. */
+  hintsAtOnce: 8,
+  /** Of those who were met on the way to the key; then its whole region is asked. */
+  hintsOnTheWayMax: 8,
+  regionAfterMs: 300,
+  /** The region is told less often than those closest, and not right at the start. */
+  regionFirstMs: 60_000,
+  regionEveryMs: 10 * 60_000,
+  /** Keys that this peer provides. */
+  providedMax: 1024,
   /** Of one peer; each is anybody's claim. */
   addressesMax: 8,
 } as const

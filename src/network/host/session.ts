@@ -97,7 +97,6 @@ export class Session {
     )
     this.dht = new Dht({
       ...components,
-      kad: node.services.dht,
       peerId,
       records: options.records,
       peers: () => connections.count,
