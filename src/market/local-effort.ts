@@ -87,19 +87,23 @@ export class LocalEffort implements Effort {
         yield chunk.type === 'done' ? await this.#book(chunk) : chunk
       }
     } finally {
-      if (!isEnded) await this.#bookRest(record)
+      if (!isEnded) {
+        const rest = this.#bookRest(record)
+        this.#components.parting(rest)
+        await rest
+      }
     }
   }
 
   /** Its reader is gone, or the engine broke down: what was handed over was done all the same. */
   async #bookRest(record: WorkRecord): Promise<void> {
-    const { logger } = this.#components
-    const done = record.left()
-    if (done === undefined) return
-    const { id: job } = this.#request.job
-    await this.#book(done).catch((error: unknown) =>
-      logger.warn('an answer did not come into the log', { job, error }),
-    )
+    try {
+      const done = await record.left()
+      if (done !== undefined) await this.#book(done)
+    } catch (error) {
+      const { id: job } = this.#request.job
+      this.#components.logger.warn('an answer did not come into the log', { job, error })
+    }
   }
 
   async #book({ issued, ...done }: Done): Promise<Done> {

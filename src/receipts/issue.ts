@@ -12,6 +12,7 @@ import {
   segmentJobId,
   signOpenReceipt,
   signReceipt,
+  signReceiptLater,
 } from '../wire/receipt.ts'
 import { AnswerHash } from './answer-hash.ts'
 import type { LiveReceipts } from './live.ts'
@@ -41,7 +42,7 @@ export interface Commission {
 }
 
 export interface IssueComponents {
-  identity: Pick<Identity, 'publicKey' | 'sign'>
+  identity: Pick<Identity, 'publicKey' | 'sign' | 'signLater'>
   clock: Clock
   live: Pick<LiveReceipts, 'opened' | 'segment' | 'finished'>
 }
@@ -49,11 +50,14 @@ export interface IssueComponents {
 /** The same Generate, of one job, whose work is signed. Nothing of it is in a log yet. */
 export function issued(generate: Generate, record: WorkRecord): Generate {
   return async function* (job, options) {
-    for await (const chunk of generate(job, options)) yield* recorded(record, chunk)
+    for await (const chunk of generate(job, options)) {
+      if (chunk.type === 'done') yield await record.ended(chunk)
+      else yield* recorded(record, chunk)
+    }
   }
 }
 
-function* recorded(record: WorkRecord, chunk: Chunk): Generator<Chunk> {
+function* recorded(record: WorkRecord, chunk: Exclude<Chunk, Done>): Generator<Chunk> {
   switch (chunk.type) {
     case 'accepted':
       yield { ...chunk, open: record.open(chunk.inputTokens) }
@@ -70,11 +74,6 @@ function* recorded(record: WorkRecord, chunk: Chunk): Generator<Chunk> {
       record.vectors(chunk)
       yield chunk
       return
-    case 'done': {
-      const done = chunk.finish.includes('cancelled') ? record.cancelled(chunk) : chunk
-      yield withIssued(done, record.sealed(done))
-      return
-    }
     default:
       yield chunk
   }
@@ -164,28 +163,44 @@ export class WorkRecord {
     return this.#hash.digestOf(received) !== undefined
   }
 
-  /** The end of a cancelled answer: all that was handed over counts, and nothing else. */
-  cancelled({ finish, usage }: Done): Done {
+  /** Of a cancelled answer all that was handed over counts, and nothing else. */
+  async ended(done: Done): Promise<Done> {
+    const { usage } = done
     const outputTokens = sum(this.#hash.received)
-    return { type: 'done', finish, usage: { ...usage, outputTokens } }
+    const isCut = done.finish.includes('cancelled')
+    const counted = isCut ? { ...done, usage: { ...usage, outputTokens } } : done
+    return withIssued(counted, await this.#sealedLater(counted))
   }
 
   /** The same of one that comes to no end; undefined where nothing was handed over. */
-  left(): Done | undefined {
+  async left(): Promise<Done | undefined> {
     const { received } = this.#hash
     const outputTokens = sum(received)
     if (outputTokens === 0) return undefined
     const finish = received.map(() => 'cancelled' as const)
     const usage = { inputTokens: this.#inputTokens, cachedTokens: 0, outputTokens }
     const done: Done = { type: 'done', finish, usage }
-    return withIssued(done, this.sealed(done))
+    return withIssued(done, await this.#sealedLater(done))
   }
 
   /**
    * The final receipt and the entry of the log; undefined where no work was begun. `received`: the
    * tokens of each choice that count of a cancelled answer, all of them without it.
    */
-  sealed({ finish, usage }: Done, received?: readonly number[]): Issued | undefined {
+  sealed(done: Done, received?: readonly number[]): Issued | undefined {
+    const end = this.#end(done, received)
+    return end?.issued(signReceipt(end.fields, this.#sign))
+  }
+
+  /** The same, signed in another thread. */
+  async #sealedLater(done: Done): Promise<Issued | undefined> {
+    const end = this.#end(done)
+    const sign = (message: Uint8Array) => this.#identity.signLater(message)
+    return end?.issued(await signReceiptLater(end.fields, sign))
+  }
+
+  /** All but the signature. */
+  #end({ finish, usage }: Done, received?: readonly number[]) {
     const open = this.#open
     const begun = this.#inputTokens > 0
     if (open === undefined || !begun) return undefined
@@ -197,12 +212,14 @@ export class WorkRecord {
     const { jobId } = this.#commission
     const { publicKey: nodePk } = this.#identity
     const meteringUnits = usage.inputTokens + usage.outputTokens
-    const receipt = signReceipt({ jobId, nodePk, resultHash, meteringUnits }, this.#sign)
-    this.#live.finished(receipt)
     this.#times.finished = this.#now()
     const [delivered = 0] = counts
     const segments = this.#segments.filter(({ end }) => end <= delivered)
-    return { receipt, execution: this.#entry({ receipt, open, segments, finish, usage }) }
+    const issued = (receipt: Receipt): Issued => {
+      this.#live.finished(receipt)
+      return { receipt, execution: this.#entry({ receipt, open, segments, finish, usage }) }
+    }
+    return { fields: { jobId, nodePk, resultHash, meteringUnits }, issued }
   }
 
   #entry({

@@ -2,7 +2,7 @@ import { bytesToHex } from '@noble/hashes/utils.js'
 import { malformed } from './malformed.ts'
 import { jobId as jobIdRule } from './rules.ts'
 import { sha256 } from './sha256.ts'
-import type { Sign, Verify } from './signed.ts'
+import type { Sign, SignLater, Verify } from './signed.ts'
 
 /** RYV1: that this key did this much work for this job, and that this came of it. */
 export interface Receipt {
@@ -66,9 +66,20 @@ export const openDigest = (fields: OpenReceiptFields): Uint8Array => sha256(open
 
 /** Work that counted nothing is one unit: a receipt over 0 is none. */
 export function signReceipt(fields: ReceiptFields, sign: Sign): Receipt {
-  const counted = { ...fields, meteringUnits: Math.max(1, fields.meteringUnits) }
+  const counted = atLeastOne(fields)
   return { ...counted, signature: sign(receiptDigest(counted)) }
 }
+
+/** The same, for who has much else to do meanwhile. */
+export async function signReceiptLater(fields: ReceiptFields, sign: SignLater): Promise<Receipt> {
+  const counted = atLeastOne(fields)
+  return { ...counted, signature: await sign(receiptDigest(counted)) }
+}
+
+const atLeastOne = (fields: ReceiptFields): ReceiptFields => ({
+  ...fields,
+  meteringUnits: Math.max(1, fields.meteringUnits),
+})
 
 export const signOpenReceipt = (fields: OpenReceiptFields, sign: Sign): OpenReceipt => ({
   ...fields,

@@ -76,11 +76,12 @@ describe('both verifiers', () => {
   const native = createVerifyNative({ keysMax: 8 })
 
   it('accept what an identity signs, which is what noble signs', () => {
-    fc.assert(
-      fc.property(seed, message, (secret, signed) => {
+    return fc.assert(
+      fc.asyncProperty(seed, message, async (secret, signed) => {
         const identity = identityFromSeed(secret)
         const signature = identity.sign(signed)
         expect(signature).toEqual(nobleSign(signed, secret))
+        expect(await identity.signLater(signed)).toEqual(signature)
         expect(verify(identity.publicKey, signed, signature)).toBe(true)
         expect(native(identity.publicKey, signed, signature)).toBe(true)
       }),

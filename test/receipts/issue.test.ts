@@ -97,13 +97,13 @@ function bodyOf({ execution }: Issued) {
 const cutText = fc.array(fc.string({ unit: 'binary', maxLength: 6 }), { maxLength: 80 })
 
 describe('an answer', () => {
-  it('that comes to no end has a receipt over what was handed over', () => {
+  it('that comes to no end has a receipt over what was handed over', async () => {
     const { record, say } = stage()
     record.open(5)
-    expect(record.left()).toBeUndefined()
+    expect(await record.left()).toBeUndefined()
     say('Hel', 1)
     say('lo', 2)
-    const done = record.left()
+    const done = await record.left()
     expect(done).toMatchObject({
       finish: ['cancelled'],
       usage: { inputTokens: 5, outputTokens: 3 },

@@ -22,6 +22,7 @@ import {
   readRouting,
   routingHolds,
   signRouting,
+  signRoutingLater,
 } from '../../src/wire/routing.ts'
 import { rounds } from '../campaign.ts'
 import { refusalOf } from './hostile.ts'
@@ -202,6 +203,12 @@ describe('a routing', () => {
     const read = bodyOf(routingEntry(1, body).bytes)
     expect(routingHolds(read, verifying)).toBe(true)
     expect(routingHolds(read, { ...verifying, network: 'main' })).toBe(false)
+  })
+
+  it('is the same when another thread signs it', async () => {
+    const { network, sign } = signing
+    const later = { network, sign: async (message: Uint8Array) => sign(message) }
+    expect(await signRoutingLater(routing([{ execution: done.cid }]), later)).toEqual(body)
   })
 
   it('does not hold once anything in it is another, a key of a newer version included', () => {

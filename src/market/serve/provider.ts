@@ -31,7 +31,7 @@ import { checkTerms, modelNamed, type Terms } from './terms.ts'
 export interface ProviderComponents {
   network: Network
   engine: Pick<Engine, 'status' | 'generate'>
-  identity: Pick<Identity, 'peerId' | 'publicKey' | 'sign'>
+  identity: Pick<Identity, 'peerId' | 'publicKey' | 'sign' | 'signLater'>
   store: Pick<Store, 'failure'>
   log: Pick<OwnFeed, 'append'>
   live: LiveReceipts
