@@ -143,18 +143,25 @@ test('one that names whole answers of others keeps nobody from being found', asy
   expect(found.length).toBeGreaterThan(1)
 })
 
-test('a peer that is told directly is asked directly', async () => {
-  const [keeper, provider, asker] = (await startHosts(3)) as Four
+test('a peer that is told directly is asked directly, and tells what it has an address of', async () => {
+  const [keeper, ...others] = (await startHosts(3)) as Four
+  const [forgotten, other] = others as [Libp2pHost, Libp2pHost]
   const cid = CID.createV1(0x55, await sha256.digest(text.encode('a model')))
-  const self = { id: provider.node.peerId, addresses: provider.node.getMultiaddrs() }
   const to = keeper.node.peerId
-  expect(await insideOf(provider).tell(to, cid, self, signal())).toBe(true)
-  const asked = async () => await insideOf(asker).providersAt(to, cid, signal())
+  for (const by of others) {
+    const self = { id: by.node.peerId, addresses: by.node.getMultiaddrs() }
+    expect(await insideOf(by).tell(to, cid, self, signal())).toBe(true)
+  }
+  const asked = async () => await insideOf(other).providersAt(to, cid, signal())
   let known: PeerInfo[] = []
-  // It has been sent, which is not to say that it has been read.
-  for (const soon = signal(); known.length === 0 && !soon.aborted; ) known = await asked()
-  expect(known.map(({ id }) => id.toString())).toEqual([provider.status().peerId])
+  // They have been sent, which is not to say that they have been read.
+  for (const soon = signal(); known.length < 2 && !soon.aborted; ) known = await asked()
+  const ids = () => known.map(({ id }) => id.toString()).toSorted()
+  expect(ids()).toEqual(others.map((host) => host.status().peerId).toSorted())
   expect(known[0]?.multiaddrs.length).toBeGreaterThan(0)
+  await keeper.node.peerStore.delete(forgotten.node.peerId)
+  known = await asked()
+  expect(ids()).toEqual([other.status().peerId])
 })
 
 type Four = [Libp2pHost, Libp2pHost, Libp2pHost, Libp2pHost]

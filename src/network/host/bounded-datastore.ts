@@ -1,6 +1,7 @@
 import type { Libp2pInit } from 'libp2p'
 import { PeerError } from '../../base/errors.ts'
 import { storeLimits } from './limits.ts'
+import { ProviderShares } from './provider-shares.ts'
 
 type Datastore = NonNullable<Libp2pInit['datastore']>
 type Key = Parameters<Datastore['put']>[0]
@@ -8,6 +9,8 @@ type Pair = { key: Key; value: Uint8Array }
 type Query = Parameters<Datastore['query']>[0]
 type KeyQuery = Parameters<Datastore['queryKeys']>[0]
 type Many<T> = Iterable<T> | AsyncIterable<T>
+
+const PROVIDERS = '/dht/provider/'
 
 /** Named as libp2p expects it: it looks at the name to tell "unknown" from "broken". */
 class NotFoundError extends PeerError {
@@ -24,14 +27,19 @@ class NotFoundError extends PeerError {
 export class BoundedDatastore implements Datastore {
   readonly #kinds = [
     { prefix: '/peers/', max: storeLimits.peersMax, entries: new Map<string, Pair>() },
-    { prefix: '/dht/provider/', max: storeLimits.providersMax, entries: new Map<string, Pair>() },
+    { prefix: PROVIDERS, max: storeLimits.providersMax, entries: new Map<string, Pair>() },
     { prefix: '/dht/record/', max: storeLimits.recordsMax, entries: new Map<string, Pair>() },
   ]
   readonly #pinned: (name: string) => boolean
+  readonly #shares: ProviderShares
 
-  /** @param pinned what is never dropped: this peer's own entries */
-  constructor(pinned: (name: string) => boolean) {
+  /**
+   * @param pinned what is never dropped: this peer's own entries
+   * @param netOf in which part of the internet a peer is that says something now
+   */
+  constructor(pinned: (name: string) => boolean, netOf: (peerId: string) => string) {
     this.#pinned = pinned
+    this.#shares = new ProviderShares(netOf)
   }
 
   get size(): number {
@@ -46,9 +54,13 @@ export class BoundedDatastore implements Datastore {
     }
     kind.entries.delete(name)
     kind.entries.set(name, { key, value })
+    if (kind.prefix === PROVIDERS && !this.#pinned(name)) {
+      const goes = this.#shares.put(name)
+      if (goes !== undefined) kind.entries.delete(goes)
+    }
     for (const oldest of kind.entries.keys()) {
       if (kind.entries.size <= kind.max) break
-      if (!this.#pinned(oldest)) kind.entries.delete(oldest)
+      if (!this.#pinned(oldest)) this.#delete(oldest)
     }
     return key
   }
@@ -68,7 +80,7 @@ export class BoundedDatastore implements Datastore {
   }
 
   delete(key: Key): void {
-    this.#kindOf(key.toString()).entries.delete(key.toString())
+    this.#delete(key.toString())
   }
 
   async *putMany(source: Many<Pair>): AsyncGenerator<Key> {
@@ -120,6 +132,11 @@ export class BoundedDatastore implements Datastore {
       for (const [name, pair] of kind.entries) if (name.startsWith(prefix)) found.push(pair)
     }
     return found
+  }
+
+  #delete(name: string): void {
+    this.#kindOf(name).entries.delete(name)
+    this.#shares.delete(name)
   }
 
   #kindOf(name: string) {

@@ -2,7 +2,7 @@ import type { GossipSub } from '@chainsafe/libp2p-gossipsub'
 import { noise } from '@chainsafe/libp2p-noise'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { type Identify, type IdentifyPush, identify, identifyPush } from '@libp2p/identify'
-import type { PeerId } from '@libp2p/interface'
+import type { PeerId, PeerStore } from '@libp2p/interface'
 import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { type Ping, ping } from '@libp2p/ping'
@@ -11,6 +11,7 @@ import { yamux } from '@libp2p/yamux'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import type { Clock } from '../../base/clock.ts'
 import { PeerError } from '../../base/errors.ts'
+import { netOf } from '../net-of.ts'
 import { batchedEncrypter, batchedMuxer } from './batching.ts'
 import { BoundedDatastore } from './bounded-datastore.ts'
 import { cautious, type DialCaution } from './dial-caution.ts'
@@ -59,6 +60,10 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
   // Identify, ping and their kin put the slash in front themselves.
   const protocolPrefix = `pinaivu/${options.network}`
   let node: HostNode | undefined
+  const netOfPeer = (id: string) => {
+    const link = node?.getConnections().find(({ remotePeer }) => remotePeer.toString() === id)
+    return netOf(link?.remoteAddr.toString() ?? '') ?? 'unknown'
+  }
   node = await createLibp2p<HostServices>({
     start: false,
     privateKey,
@@ -68,7 +73,7 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
       userAgent: `pinaivu-peer/${options.version}`,
     },
     addresses: { listen: options.listen },
-    datastore: new BoundedDatastore(pinned(peerId)),
+    datastore: new BoundedDatastore(pinned(peerId), netOfPeer),
     connectionGater: gater({ ...options, connections: () => node?.getConnections() ?? [] }),
     transports: [cautious(tcp(), options.caution)],
     connectionEncrypters: [batchedEncrypter(noise())],
@@ -139,7 +144,7 @@ function pinned(self: PeerId): (name: string) => boolean {
 }
 
 function dht(network: string, records: Records) {
-  return kadDHT({
+  const create = kadDHT({
     protocol: `/pinaivu/${network}/kad/1.0.0`,
     clientMode: false,
     // Peers on a LAN and on loopback have private addresses only, and they are to find each other.
@@ -152,6 +157,27 @@ function dht(network: string, records: Records) {
     // Every query waits for the first one, for this peer itself, and that one for a peer to ask.
     initialQuerySelfInterval: 100,
   })
+  return (components: Parameters<typeof create>[0]) => {
+    const kad = create(components)
+    tellOfKnown(kad, components.peerStore)
+    return kad
+  }
+}
+
+/** One provider whose addresses were forgotten would have each question about its key fail. */
+function tellOfKnown(kad: KadDHT, peers: Pick<PeerStore, 'has'>): void {
+  const { providers } = kad as unknown as { providers: ProviderList }
+  const all = providers.getProviders.bind(providers)
+  providers.getProviders = async (...asked) => {
+    const found = await all(...asked)
+    const known = await Promise.all(found.map((peer) => peers.has(peer)))
+    return found.filter((_, at) => known[at])
+  }
+}
+
+/** Of kad-dht's own, what is meddled with. */
+interface ProviderList {
+  getProviders(...asked: unknown[]): Promise<PeerId[]>
 }
 
 function refuse(): never {

@@ -177,6 +177,10 @@ export const storeLimits = {
   peersMax: 4096,
   /** Provider records: one for each model of each peer near this one's place in the DHT. */
   providersMax: 8192,
+  /** Whoever looks for a model wants some, and is sent all of them. */
+  providersPerKeyMax: 64,
+  /** So that no fewer than eight nets fill all. */
+  providersPerNetMax: 1024,
   /** DHT records kept for others. */
   recordsMax: 2048,
   /** An advert is at most 8 KiB; a known peer with 8 addresses and its signed record less. */
