@@ -1,15 +1,24 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { SEGMENT_TOKENS } from '../../src/receipts/issue.ts'
-import { requestHash } from '../../src/receipts/requests.ts'
+import type { ReceiptView } from '../../src/receipts/view.ts'
 import type { Chunk } from '../../src/wire/chunk.ts'
 import { ryv1Cid } from '../../src/wire/cid.ts'
 import type { FromProvider } from '../../src/wire/generate.ts'
+import { checkProof } from '../../src/wire/proof.ts'
 import { receiptDigest, receiptHolds } from '../../src/wire/receipt.ts'
 import type { Routing } from '../../src/wire/routing.ts'
 import { settled } from '../base/fake-clock.ts'
 import { verify } from '../receipts/feeds/stage.ts'
-import { chat, frames, jobOf, type Script, stage } from './coordinator-stage.ts'
+import {
+  chat,
+  frames,
+  jobOf,
+  NETWORK,
+  type Script,
+  type StageOptions,
+  stage,
+} from './coordinator-stage.ts'
 import type { Line } from './provider-line.ts'
 
 const sha256 = (text: string) => new Uint8Array(createHash('sha256').update(text).digest())
@@ -42,8 +51,8 @@ const ways: [how: string, word: string, end: (line: Line) => void | Promise<void
 ]
 const cancelled: { finish: 'cancelled'[] } = { finish: ['cancelled'] }
 
-async function lone(script: Script) {
-  const all = await stage()
+async function lone(script: Script, options: StageOptions = {}) {
+  const all = await stage(options)
   await all.provider({ script, model: { price: PRICE } })
   const routing = async (): Promise<Routing> => {
     const bodies = await all.proof.bodies()
@@ -52,6 +61,17 @@ async function lone(script: Script) {
     return first.body
   }
   return { ...all, routing }
+}
+
+/** Whether a file with this receipt and its routing entry proves it. */
+function holds(view: ReceiptView | undefined): boolean {
+  const { receipt, routing } = view ?? {}
+  const { proof, index, bytes } = routing ?? {}
+  if (receipt === undefined || bytes === undefined || index === undefined) return false
+  const entries = proof === undefined ? [] : [{ entry: bytes, index, ...proof }]
+  return (
+    entries.length === 1 && checkProof({ network: NETWORK, receipt, entries }, { verify }).holds
+  )
 }
 
 describe('of a provider that is lost in the middle', () => {
@@ -109,10 +129,40 @@ describe('of a provider that is lost in the middle', () => {
     expect(await proof.receipts.find(finalCid)).toMatchObject({ status: 'final', verified: true })
     expect(await proof.receipts.find(openCid ?? '')).toMatchObject({ status: 'open', finalCid })
     const covered = await proof.receipts.find(ryv1Cid(receiptDigest(segment)))
-    expect(covered).toMatchObject({ status: 'segment', verified: true })
-    const request = await proof.requests.find(requestHash('req_1'))
-    expect(request?.account).toBe('acct_1')
-    expect((await proof.receipts.find(request?.cid.toString() ?? ''))?.cid).toBe(finalCid)
+    expect(covered).toMatchObject({ status: 'segment', verified: true, finalCid })
+    const mine = await proof.receipts.ofRequest('req_1', 'acct_1')
+    expect(mine?.cid).toBe(finalCid)
+    // And to anybody who has nothing but a file.
+    for (const view of [covered, mine]) expect(holds(view)).toBe(true)
+  })
+
+  it.each([
+    ['says what it has done', 'ok'],
+    ['says nothing to that either', 'late'],
+  ])('because its time is over, and %s, that is in the log', async (_how, end) => {
+    const { collect, clock, routing } = await lone(
+      async (line) => {
+        write(line)
+        const beat = () => {
+          line.say(frames.progress())
+          cancelBeat = clock.after(500, beat)
+        }
+        let cancelBeat = clock.after(500, beat)
+        await line.hear()
+        cancelBeat()
+        if (end === 'ok') line.say(frames.done(TOKENS, cancelled))
+        while ((await line.hear()) !== undefined);
+      },
+      { totalMs: 10_000 },
+    )
+    const late = expect(collect({ work: chat({ maxTokens: 500 }) })).rejects.toMatchObject({
+      code: 'deadline_exceeded',
+    })
+    await clock.advance(12_000)
+    await late
+    const { verdict, dispute, tokens, parts } = await routing()
+    expect({ end: dispute ?? verdict, tokens }).toMatchObject({ end, tokens: { output: TOKENS } })
+    expect(parts[0]?.unsignedTail).toBe(end === 'ok' ? 0 : TAIL)
   })
 
   it('before it signed anything, the coordinator’s own receipt tells', async () => {

@@ -36,6 +36,15 @@ it('knows what a job signed, and its end once that is there', () => {
   expect(live.get(receiptDigest(segment))).toMatchObject({ receipt: segment, finalCid })
 })
 
+it('knows the end of a job of which another than its node tells', () => {
+  const live = new LiveReceipts({ clock: new FakeClock() })
+  const open = openOf('job_1.1')
+  live.opened(open)
+  const whole = receiptOf('job_1')
+  live.finished(whole, open)
+  expect(live.get(openDigest(open))?.finalCid).toBe(ryv1Cid(receiptDigest(whole)))
+})
+
 it('takes the end of one job for no other’s', () => {
   const live = new LiveReceipts({ clock: new FakeClock() })
   const open = openOf('job_1.1')
