@@ -1,38 +1,10 @@
 import { cpSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ask, type PeerProcess, type Ready, startPeer, temporaryFolder } from './peer-process.ts'
+import { headsOf, ownHeads, untilAlike, within } from './log-view.ts'
+import { ask, type PeerProcess, startPeer, temporaryFolder } from './peer-process.ts'
 
-interface Head {
-  author: string
-  epoch: string
-  size: number
-  root: string
-}
-
-const within = (timeout: number) => ({ timeout, interval: 50 })
 const gateway = ['--no-demo', '--roles', 'coordinator']
-
-async function headsOf({ ready }: PeerProcess, author: Ready): Promise<Head[]> {
-  const { data } = (await (await ask(ready, '/v8/log/heads')).json()) as { data: Head[] }
-  return data
-    .filter((head) => head.author === author.peerId)
-    .map(({ author, epoch, size, root }) => ({ author, epoch, size, root }))
-}
-
-/** What a peer signed of its own log. */
-const ownHeads = (peer: PeerProcess) => headsOf(peer, peer.ready)
-
-/** Both show the same of this author, and something. */
-async function untilAlike(viewer: PeerProcess, author: PeerProcess, ms = 10_000): Promise<void> {
-  const viewed = async () => [await headsOf(viewer, author.ready), await ownHeads(author)]
-  await expect
-    .poll(async () => {
-      const [there, own] = await viewed()
-      return own?.length !== 0 && JSON.stringify(there) === JSON.stringify(own)
-    }, within(ms))
-    .toBe(true)
-}
 
 describe('what was done', () => {
   const folders = [temporaryFolder(), temporaryFolder()] as const

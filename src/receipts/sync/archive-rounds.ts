@@ -22,6 +22,8 @@ const OTHERS_PER_ROUND = 2
 const AT_ONCE = 4
 /** Then others get their turn. */
 const ASK_MS = 60_000
+/** By then gossip has made its way to a new connection: what it lost before is found at once. */
+const SETTLE_MS = 5_000
 /** Where there is more to fetch. */
 const AGAIN_MS = 1_000
 const RETRY_FIRST_MS = 2_000
@@ -61,9 +63,9 @@ export class ArchiveRounds {
   start(): () => void {
     const { network, background } = this.#components
     const unlisten = network.onConnection(({ peerId, connected }) => {
-      if (connected) this.#soon(peerId, 0)
+      if (connected) this.#meet(peerId)
     })
-    for (const peerId of network.connected()) this.#soon(peerId, 0)
+    for (const peerId of network.connected()) this.#meet(peerId)
     background.run((signal) => this.#rounds(signal))
     return unlisten
   }
@@ -82,6 +84,15 @@ export class ArchiveRounds {
         this.#soon(peerId, 0)
       }
     }
+  }
+
+  #meet(peerId: string): void {
+    this.#soon(peerId, 0)
+    const { background, clock } = this.#components
+    background.run(async (signal) => {
+      await clock.sleep(SETTLE_MS, signal)
+      this.#soon(peerId, 0)
+    })
   }
 
   #soon(peerId: string, ms: number): void {

@@ -87,8 +87,9 @@ export class Follower {
   }
 
   #choose(): void {
-    const { discovery, background } = this.#components
-    const chosen = new Set(chooseFollowed(discovery.directory.all(), this.#followed))
+    const { discovery, background, index } = this.#components
+    const isGood = (peerId: string) => !index.isBarred(publicKeyOf(peerId))
+    const chosen = chooseFollowed(discovery.directory.all(), { followed: this.#followed, isGood })
     for (const [peerId, end] of this.#followed) {
       if (chosen.has(peerId)) continue
       end.abort()
@@ -185,18 +186,27 @@ export class Follower {
   }
 }
 
+interface Choice {
+  followed: ReadonlyMap<string, unknown>
+  isGood(peerId: string): boolean
+}
+
 /** Those in use, then those followed already, then those within reach. */
-export function chooseFollowed(
+function chooseFollowed(
   entries: readonly DirectoryEntry[],
-  followed: ReadonlyMap<string, unknown>,
-): string[] {
+  { followed, isGood }: Choice,
+): Set<string> {
   const rank = ({ peerId, status, connected }: DirectoryEntry): number =>
     (status === undefined ? 0 : 4) + (followed.has(peerId) ? 2 : 0) + (connected ? 1 : 0)
-  return entries
+  const sorted = entries
     .filter(({ advert }) => advert.models.length > 0)
     .sort((a, b) => rank(b) - rank(a))
-    .slice(0, FOLLOWED_MAX)
-    .map(({ peerId }) => peerId)
+  const chosen = new Set<string>()
+  for (const { peerId } of sorted) {
+    if (chosen.size === FOLLOWED_MAX) break
+    if (isGood(peerId)) chosen.add(peerId)
+  }
+  return chosen
 }
 
 /** Loads change all the time; the choice depends on whether they are known. */

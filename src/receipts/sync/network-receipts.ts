@@ -8,6 +8,7 @@ import type { Random } from '../../base/random.ts'
 import type { Background } from '../../network/discovery/background.ts'
 import type { Directory } from '../../network/discovery/directory.ts'
 import { draw } from '../../network/discovery/draw.ts'
+import { Turns } from '../../network/discovery/turns.ts'
 import type { Network } from '../../network/network.ts'
 import { type Cid, parseCid } from '../../wire/cid.ts'
 import { lookupKey } from '../../wire/model-id.ts'
@@ -15,6 +16,7 @@ import type { OpenReceipt } from '../../wire/receipt.ts'
 import type { OpenFound } from '../../wire/sync.ts'
 import type { ReceiptLookup } from '../lookup.ts'
 import type { Receipts, ReceiptView } from '../view.ts'
+import type { HeadIndex } from './head-index.ts'
 import { isArchive } from './partners.ts'
 import { type AskComponents, asking } from './sync-client.ts'
 
@@ -29,7 +31,10 @@ const ARCHIVES_AFTER_MS = 700
 /** Anybody may ask for what there never was. */
 const MISS_MS = 10_000
 const MISSES_MAX = 1_024
-const AT_ONCE_MAX = 32
+/** Peers take few streams of one peer at once, and whoever asks here must not make us a nuisance. */
+const AT_ONCE = 3
+const GAP_MS = 50
+const WAITING_MAX = 32
 
 export interface NetworkReceiptsComponents extends AskComponents {
   network: Pick<
@@ -40,6 +45,7 @@ export interface NetworkReceiptsComponents extends AskComponents {
   self: string
   directory: Pick<Directory, 'all' | 'get'>
   local: ReceiptLookup
+  index: Pick<HeadIndex, 'isBarred'>
   background: Background
   clock: Clock
   random: Random
@@ -54,6 +60,8 @@ export class NetworkReceipts implements Receipts {
   readonly #flights = new Map<string, Promise<ReceiptView | undefined>>()
   /** CID → when it may be asked for again. */
   readonly #misses = new LruMap<string, number>(MISSES_MAX)
+  readonly #turns = new Turns(AT_ONCE)
+  #freeAt = 0
 
   constructor(components: NetworkReceiptsComponents) {
     this.#components = components
@@ -85,9 +93,7 @@ export class NetworkReceipts implements Receipts {
   #flight(name: string, cid: Cid): Promise<ReceiptView | undefined> {
     let flight = this.#flights.get(name)
     if (flight === undefined) {
-      if (this.#flights.size >= AT_ONCE_MAX) {
-        throw new BusyError('Too many receipts are looked for already.', FIND_MS)
-      }
+      if (this.#flights.size >= WAITING_MAX) throw tooMany()
       flight = this.#search(name, cid).finally(() => this.#flights.delete(name))
       this.#flights.set(name, flight)
     }
@@ -96,7 +102,7 @@ export class NetworkReceipts implements Receipts {
 
   async #search(name: string, cid: Cid): Promise<ReceiptView | undefined> {
     const { clock, local } = this.#components
-    const found = await this.#ask(cid)
+    const found = await this.#inTurn(cid)
     const view =
       found === undefined
         ? undefined
@@ -105,6 +111,22 @@ export class NetworkReceipts implements Receipts {
           : local.shown.openElsewhere(found, clock.now())
     if (view === undefined) this.#misses.set(name, clock.elapsed() + MISS_MS)
     return view
+  }
+
+  /** Throws where others are looked for all the time. */
+  async #inTurn(cid: Cid): Promise<Answer | undefined> {
+    const { clock, background } = this.#components
+    const waiting = new AbortController()
+    const cancel = clock.after(FIND_MS, () => waiting.abort(tooMany()))
+    const { signal } = waiting
+    return await this.#turns.take(AbortSignal.any([signal, background.signal]), async () => {
+      cancel()
+      const now = clock.elapsed()
+      const waitMs = Math.max(0, this.#freeAt - now)
+      this.#freeAt = now + waitMs + GAP_MS
+      if (waitMs > 0) await clock.sleep(waitMs, background.signal)
+      return await this.#ask(cid)
+    })
   }
 
   /** The first good answer, in FIND_MS. Never fails: what goes wrong on the way is no answer. */
@@ -172,17 +194,22 @@ export class NetworkReceipts implements Receipts {
     addresses: readonly string[],
     signal: AbortSignal,
   ): Promise<Answer | undefined> {
-    const { network, logger } = this.#components
+    const { network, index, logger } = this.#components
     try {
       if (!network.isConnected(peerId)) {
         await network.connect(peerId, addresses.slice(0, ADDRESSES_MAX), { signal })
       }
-      return await asking(this.#components, peerId, { signal }, (client) => client.get(cid))
+      const asked = asking(this.#components, peerId, { signal }, (client) => client.get(cid))
+      const found = await asked
+      const isBarred = found !== undefined && 'head' in found && index.isBarred(found.head.author)
+      return isBarred ? undefined : found
     } catch (error) {
       logger.debug('a peer was asked for a receipt in vain', { peerId, error: messageOf(error) })
       return undefined
     }
   }
 }
+
+const tooMany = () => new BusyError('Too many receipts are looked for already.', FIND_MS)
 
 const never = new AbortController().signal

@@ -17,6 +17,10 @@ import { type AskComponents, asking } from './sync-client.ts'
 const TOLD_MAX = 64
 const AT_ONCE = 8
 const TELL_MS = 5_000
+/** From one proof to the next: nobody is told of so many at a time that it takes it for a flood. */
+const GAP_MS = 100
+/** Archives learn of those beyond in their rounds. */
+const WAITING_MAX = 256
 
 export interface SpreaderComponents extends AskComponents {
   network: Pick<Network, 'open' | 'fault' | 'connected' | 'publish'>
@@ -30,7 +34,8 @@ export interface SpreaderComponents extends AskComponents {
 /** Passes on, once, that an author signed two histories. */
 export class Spreader {
   readonly #components: SpreaderComponents
-  readonly #turns = new Turns(AT_ONCE)
+  readonly #turns = new Turns(1)
+  #waiting = 0
 
   constructor(components: SpreaderComponents) {
     this.#components = components
@@ -38,35 +43,47 @@ export class Spreader {
 
   /** Returns how to end that. */
   start(): () => void {
-    return this.#components.bars.onNews(({ proof }) => this.#spread(proof))
+    const { bars, background } = this.#components
+    return bars.onNews(({ proof }) => {
+      if (this.#waiting === WAITING_MAX) return
+      this.#waiting += 1
+      background.run(async (signal) => {
+        try {
+          await this.#turns.take(signal, () => this.#spread(proof, signal))
+        } finally {
+          this.#waiting -= 1
+        }
+      })
+    })
   }
 
-  #spread(proof: Equivocation): void {
-    const { network, random } = this.#components
+  async #spread(proof: Equivocation, signal: AbortSignal): Promise<void> {
+    const { network, random, clock } = this.#components
     const message = encodeLogMessage({ type: 'equivocation', ...proof })
-    this.#try(() => network.publish(topics.log, message))
-    for (const peerId of draw(network.connected(), TOLD_MAX, random)) {
-      this.#try((signal) => this.#tell(peerId, proof, signal))
-    }
+    const told = draw(network.connected(), TOLD_MAX, random)
+    const turns = new Turns(AT_ONCE)
+    await Promise.all([
+      this.#try(() => network.publish(topics.log, message)),
+      ...told.map((peerId) =>
+        this.#try(() => turns.take(signal, () => this.#tell(peerId, proof, signal))),
+      ),
+    ])
+    await clock.sleep(GAP_MS, signal)
   }
 
   #tell(peerId: string, proof: Equivocation, signal: AbortSignal): Promise<void> {
     const limit = { ms: TELL_MS, what: 'Telling of an equivocation', signal }
-    return this.#turns.take(signal, () =>
-      within(this.#components.clock, limit, (ending) =>
-        asking(this.#components, peerId, { signal: ending }, (client) => client.tell(proof)),
-      ),
+    return within(this.#components.clock, limit, (ending) =>
+      asking(this.#components, peerId, { signal: ending }, (client) => client.tell(proof)),
     )
   }
 
-  #try(task: (signal: AbortSignal) => Promise<void>): void {
-    const { background, logger } = this.#components
-    background.run(async (signal) => {
-      try {
-        await task(signal)
-      } catch (error) {
-        logger.debug('an equivocation was not passed on', { error: messageOf(error) })
-      }
-    })
+  async #try(task: () => Promise<void>): Promise<void> {
+    try {
+      await task()
+    } catch (error) {
+      const { logger } = this.#components
+      logger.debug('an equivocation was not passed on', { error: messageOf(error) })
+    }
   }
 }

@@ -97,6 +97,31 @@ describe('a receipt of another peer', () => {
     expect(gets).toHaveLength(2)
   })
 
+  it('is looked for with few others at once, so that nobody takes it for a flood', async () => {
+    const peers = new LogPeers()
+    const asker = await peers.peer(alice)
+    const gets: string[] = []
+    const slow = await peers.hostile(bob, (stream) => {
+      gets.push(stream.peerId)
+      return aborted(stream.ended)
+    })
+    await peers.connect(slow, asker)
+    const finding = Promise.allSettled(
+      Array.from({ length: 40 }, (_, n) =>
+        asker.receipts.find(ryv1Cid(receiptDigest(execution(`job_${n}.1`).receipt))),
+      ),
+    )
+    await peers.clock.advance(1_000)
+    expect(gets).toHaveLength(3)
+    await peers.clock.advance(5_000)
+    const refused = (await finding).filter(({ status }) => status === 'rejected')
+    expect(refused).toMatchObject(
+      refused.map(() => ({ reason: { code: 'overloaded', retryAfterMs: 2_000 } })),
+    )
+    expect(refused.length).toBeGreaterThan(8)
+    expect(refused.length).toBeLessThan(40)
+  })
+
   it('is found through an archive that only the DHT knows', async () => {
     const { peers, author } = await stage()
     const asker = await peers.peer(bob)

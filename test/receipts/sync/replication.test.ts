@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { gather } from '../feeds/stage.ts'
+import { topics } from '../../../src/wire/protocols.ts'
+import { encodeLogMessage } from '../../../src/wire/sync.ts'
+import { ExampleLog } from '../../wire/log-examples.ts'
+import { gather, notes } from '../feeds/stage.ts'
 import { copied, identityOf, LogPeers } from './peers-stage.ts'
+import { batchOf, end, LogTeller, scripted } from './scripted.ts'
 
 const [alice, bob, carol, dora] = [identityOf(1), identityOf(2), identityOf(3), identityOf(4)]
 
@@ -30,19 +34,19 @@ describe('an archive', () => {
   it('asks the author for what lies between', async () => {
     const peers = new LogPeers()
     const archive = await peers.peer(alice, { archive: true })
-    const author = await peers.peer(bob)
+    const log = new ExampleLog(bob).append(...notes(6))
+    const teller = new LogTeller(log)
+    const author = await peers.hostile(
+      bob,
+      scripted((request) => (request.type === 'digest' ? [end()] : teller.tell(request))),
+    )
     await peers.connect(author, archive)
-    await author.write(2)
     await peers.clock.advance(1_000)
-    peers.hub.cut(alice.peerId, bob.peerId)
-    const lost = author.write(2)
-    await peers.clock.advance(30_000)
-    await lost
-    peers.hub.heal()
-    await peers.connect(author, archive)
-    await author.write(1)
-    await peers.clock.advance(300)
-    expect(await archive.shows(bob)).toEqual([5])
+    const batch = await batchOf(log, { from: 4 })
+    await author.publish(topics.log, encodeLogMessage({ type: 'batch', batch }))
+    await peers.clock.advance(100)
+    expect(await archive.shows(bob)).toEqual([6])
+    expect(teller.asked).toMatchObject([{ type: 'ranges', ranges: [{ from: 0 }] }])
   })
 
   it('has through another archive what an author who is gone has written', async () => {
