@@ -1,16 +1,18 @@
 import type { Clock } from '../base/clock.ts'
 import { finishesOf } from '../engines/lanes.ts'
 import type { Identity } from '../identity/identity.ts'
-import type { Chunk, Done, Generate, Issued, Tokens, Vectors } from '../wire/chunk.ts'
+import type { Accepted, Chunk, Done, Generate, Issued, Tokens, Vectors } from '../wire/chunk.ts'
 import { executionEntry } from '../wire/entry.ts'
 import { type Execution, SEGMENTS_MAX } from '../wire/execution.ts'
 import type { Price, Work } from '../wire/job.ts'
 import {
   type OpenReceipt,
+  type OpenReceiptFields,
   type Receipt,
   type Segment,
   segmentJobId,
   signOpenReceipt,
+  signOpenReceiptLater,
   signReceipt,
   signReceiptLater,
 } from '../wire/receipt.ts'
@@ -51,17 +53,16 @@ export interface IssueComponents {
 export function issued(generate: Generate, record: WorkRecord): Generate {
   return async function* (job, options) {
     for await (const chunk of generate(job, options)) {
-      if (chunk.type === 'done') yield await record.ended(chunk)
+      if (chunk.type === 'accepted')
+        yield { ...chunk, open: await record.opened(chunk.inputTokens) }
+      else if (chunk.type === 'done') yield await record.ended(chunk)
       else yield* recorded(record, chunk)
     }
   }
 }
 
-function* recorded(record: WorkRecord, chunk: Exclude<Chunk, Done>): Generator<Chunk> {
+function* recorded(record: WorkRecord, chunk: Exclude<Chunk, Done | Accepted>): Generator<Chunk> {
   switch (chunk.type) {
-    case 'accepted':
-      yield { ...chunk, open: record.open(chunk.inputTokens) }
-      return
     case 'tokens': {
       const segment = record.tokens(chunk)
       yield chunk
@@ -112,13 +113,26 @@ export class WorkRecord {
 
   /** That this machine took on the job; the first call counts. */
   open(inputTokens: number): OpenReceipt {
+    const fields = this.#begun(inputTokens)
+    return this.#open ?? this.#took(signOpenReceipt(fields, this.#sign))
+  }
+
+  /** The same, signed in another thread. */
+  async opened(inputTokens: number): Promise<OpenReceipt> {
+    const fields = this.#begun(inputTokens)
+    return this.#open ?? this.#took(await signOpenReceiptLater(fields, this.#signLater))
+  }
+
+  #begun(inputTokens: number): OpenReceiptFields {
     this.counted(inputTokens)
     const { jobId, promptRoot } = this.#commission
-    const { publicKey: nodePk } = this.#identity
-    if (this.#open !== undefined) return this.#open
-    this.#open = signOpenReceipt({ jobId, nodePk, promptRoot, inputTokens }, this.#sign)
-    this.#live.opened(this.#open, { isPublic: this.#commission.isPublic ?? false })
-    return this.#open
+    return { jobId, nodePk: this.#identity.publicKey, promptRoot, inputTokens }
+  }
+
+  #took(open: OpenReceipt): OpenReceipt {
+    this.#open = open
+    this.#live.opened(open, { isPublic: this.#commission.isPublic ?? false })
+    return open
   }
 
   /** The work begins: so long is its prompt. */
@@ -195,8 +209,7 @@ export class WorkRecord {
   /** The same, signed in another thread. */
   async #sealedLater(done: Done): Promise<Issued | undefined> {
     const end = this.#end(done)
-    const sign = (message: Uint8Array) => this.#identity.signLater(message)
-    return end?.issued(await signReceiptLater(end.fields, sign))
+    return end?.issued(await signReceiptLater(end.fields, this.#signLater))
   }
 
   /** All but the signature. */
@@ -276,7 +289,9 @@ export class WorkRecord {
     return segment
   }
 
-  readonly #sign = (message: Uint8Array): Uint8Array => this.#identity.sign(message)
+  readonly #sign = (message: Uint8Array) => this.#identity.sign(message)
+
+  readonly #signLater = (message: Uint8Array) => this.#identity.signLater(message)
 
   #now(): number {
     return Math.floor(this.#clock.now())
