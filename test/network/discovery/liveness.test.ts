@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { type Puppet, Stage, type StagePeer } from './stage.ts'
+import { Disk, type Puppet, Stage, type StagePeer } from './stage.ts'
 
 /** Milliseconds until `peer` does not list `other` any more. */
 async function untilGone(stage: Stage, peer: StagePeer, other: { peerId: string }) {
@@ -104,6 +104,32 @@ test('a healthy peer stays, watched or not, connected or not', async () => {
     await stage.clock.advance(60_000)
   }
   expect(left).toBe(0)
+})
+
+test('clocks that are an hour off, one way or the other, make no difference', async () => {
+  const stage = new Stage({ latencyMs: 5 })
+  const HOUR_MS = 3_600_000
+  const disk = new Disk()
+  const early = await stage.peer({ models: ['m'], skewMs: -HOUR_MS })
+  const late = await stage.peer({ models: ['n'], skewMs: HOUR_MS, disk, number: 500, rejoin: true })
+  const exact = await stage.peer()
+  await stage.connect(early, late)
+  await stage.connect(exact, late)
+  await stage.clock.advance(300_000)
+  const peers = [early, late, exact]
+  const views = () =>
+    peers.map((peer) => peers.filter((other) => other !== peer && peer.lists(other)).length)
+  expect(views()).toEqual([2, 2, 2])
+
+  // Back with a clock that was set right meanwhile: what it says now is newer all the same.
+  await stage.stop(late)
+  expect([early.lists(late), exact.lists(late)]).toEqual([false, false])
+  peers[1] = await stage.peer({ models: ['n'], disk, number: 500, rejoin: true })
+  await stage.clock.advance(60_000)
+  expect(views()).toEqual([2, 2, 2])
+
+  stage.hub.kill(early.peerId)
+  expect(await untilGone(stage, exact, early)).toBeLessThan(8_000)
 })
 
 test('a connection that hangs is given up for one that works', async () => {

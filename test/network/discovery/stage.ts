@@ -89,6 +89,8 @@ export interface PeerSettings {
   number?: number
   /** Where it is in the internet. */
   ip4?: string
+  /** How far its wall clock is off. */
+  skewMs?: number
 }
 
 /** A whole peer as far as discovery goes. */
@@ -126,6 +128,8 @@ export class Stage {
   /** Built and started. */
   async peer(settings: PeerSettings = {}): Promise<StagePeer> {
     const { models = [], disk = new Disk(), rejoin = false, number = ++this.#made } = settings
+    const { clock } = this
+    const now = () => clock.now() + (settings.skewMs ?? 0)
     const ip4 = settings.ip4 === undefined ? {} : { ip4: settings.ip4 }
     const identity = this.identity(number)
     const { peerId } = identity
@@ -153,7 +157,12 @@ export class Stage {
         load: () => peer.load,
         known: disk.peerStore(),
         sequences: disk.sequenceStore(),
-        clock: this.clock,
+        clock: {
+          now,
+          elapsed: () => clock.elapsed(),
+          after: (ms, task) => clock.after(ms, task),
+          sleep: (ms, signal) => clock.sleep(ms, signal),
+        },
         random: seededRandom(number),
         logger,
         metrics: noMetrics,
