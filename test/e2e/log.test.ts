@@ -13,6 +13,8 @@ describe('what was done', () => {
   let provider: PeerProcess
   let coordinator: PeerProcess
   let archive: PeerProcess
+  /** It publishes nothing. */
+  let stranger: PeerProcess
 
   const start = async (args: string[], dataDir?: string) => {
     const [door] = started[0]?.ready.addrs ?? []
@@ -46,7 +48,11 @@ describe('what was done', () => {
 
   beforeAll(async () => {
     archive = await start(['--no-demo', '--roles', 'archive'])
-    ;[coordinator, provider] = await Promise.all([start(gateway), start([], home)])
+    ;[coordinator, provider, stranger] = await Promise.all([
+      start(gateway),
+      start([], home),
+      start([...gateway, '--publish', 'none']),
+    ])
   })
   afterAll(async () => {
     await Promise.all(started.map((peer) => peer.stop()))
@@ -58,7 +64,6 @@ describe('what was done', () => {
     await untilAlike(archive, provider)
     await untilAlike(archive, coordinator)
     await untilAlike(coordinator, provider)
-    const stranger = await start(gateway)
     const found = async () => {
       const answer = await ask(stranger.ready, `/v8/receipts/${cid}`)
       return answer.status === 200 ? await answer.json() : undefined
@@ -100,15 +105,14 @@ describe('what was done', () => {
   })
 
   it('is nowhere where nothing is to be published', async () => {
-    const silent = await start([...gateway, '--publish', 'none'])
     const before = await ownHeads(provider)
-    const cid = await served(silent)
-    expect(await ownHeads(silent)).toEqual([])
+    const cid = await served(stranger)
+    expect(await ownHeads(stranger)).toEqual([])
     expect(await ownHeads(provider)).toEqual(before)
     const asked = [archive, coordinator, provider].map(({ ready }) =>
       ask(ready, `/v8/receipts/${cid}`),
     )
     for (const answer of await Promise.all(asked)) expect(answer.status).toBe(404)
-    expect(await headsOf(archive, silent.ready)).toEqual([])
+    expect(await headsOf(archive, stranger.ready)).toEqual([])
   })
 })

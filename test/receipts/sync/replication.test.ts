@@ -188,6 +188,28 @@ describe('a peer that was restarted', () => {
     expect(await archive.bars(alice)).toBe(false)
   })
 
+  it('asks on when the first one did not know it', async () => {
+    const peers = new LogPeers()
+    const archive = await peers.peer(dora, { archive: true })
+    const peer = await peers.peer(alice)
+    await peers.connect(peer, archive)
+    await peer.write(2)
+    const backend = await copied(peer.backend)
+    await peer.write(2)
+    await peers.clock.advance(500)
+    await peer.stop()
+    const restored = await peers.peer(alice, { backend })
+    await peers.connect(restored, await peers.peer(bob))
+    await peers.clock.advance(2_000)
+    expect(await restored.shows(alice)).toEqual([2])
+    await peers.connect(restored, archive)
+    await peers.clock.advance(500)
+    await restored.write(1)
+    await peers.clock.advance(500)
+    expect((await archive.shows(alice)).sort()).toEqual([1, 4])
+    expect(await archive.bars(alice)).toBe(false)
+  })
+
   it('waits no longer for an archive that does not answer', async () => {
     const peers = new LogPeers()
     const peer = await peers.peer(alice)
