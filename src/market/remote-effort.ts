@@ -22,6 +22,8 @@ const OPINIONS = 2
 /** A refusal within this time, connecting included, leaves enough of it for all the others. */
 const AT_ONCE_MS = 500
 
+const nothing = (): void => {}
+
 export interface RemoteEffortComponents {
   network: RemoteComponents['network']
   dispatcher: Pick<Dispatcher, 'freed' | 'served' | 'lost'>
@@ -114,12 +116,14 @@ export class RemoteEffort implements Effort {
   }
 
   async #book(ended: Omit<RemoteWork, 'request' | 'effort'>): ReturnType<Attempt['book']> {
-    const { books, logger } = this.#components
+    const { books, parting, logger } = this.#components
     const request = this.#request
     const { dispute } = ended.verdict
     if (dispute !== undefined) request.report.ended(this.node.id, dispute, this.#ms())
+    const booking = books.remote({ ...ended, request, effort: this })
+    parting(booking.then(nothing, nothing))
     try {
-      return await books.remote({ ...ended, request, effort: this })
+      return await booking
     } catch (error) {
       logger.warn('an answer did not come into the log', { job: request.job.id, error })
       throw error

@@ -85,6 +85,25 @@ it('a coordinator whose disk is slow refuses what it can’t write in time', asy
   expect((await read(all, 'theirs')).end).toBe('final')
 })
 
+it.each(['test-chat', 'theirs'])('whoever stops waits for what %s is written of', async (model) => {
+  const backend = new StubBackend()
+  const all = await bothEnds({ own: { backend } })
+  await read(all, model)
+  await settled()
+  backend.held = true
+  const answer = read(all, model)
+  await settled()
+  let stopped = false
+  const stopping = all.coordinator.stop().then(() => {
+    stopped = true
+  })
+  await all.clock.advance(5_000)
+  expect(stopped).toBe(false)
+  backend.release()
+  await stopping
+  expect(await answer).toEqual({ text: ANSWER_TEXT, end: 'final' })
+})
+
 describe('a provider', () => {
   it('whose disk is full says that it failed, and takes no more jobs', async () => {
     const theirBackend = new StubBackend()
