@@ -109,22 +109,25 @@ export class ModelList {
   }
 
   /**
+   * Counted are the parts of the internet where it is served: ids of peers cost nothing.
    * Who serves an id by another name has no say in what this one means: else a single peer gives a
    * known name to a model that many serve. Nor have any number of newcomers: where nobody was
    * measured, the name goes on meaning what it meant.
    */
   #mostServed(name: string): string {
     const { directory, isGood } = this.#components
-    const served = new Map<string, { id: string; good: number; all: number; since: number }>()
-    for (const { peerId, advert } of directory.byModelName(name)) {
+    const served = new Map<string, { id: string; good: number; nets: Set<string>; since: number }>()
+    for (const { peerId, advert, net = peerId } of directory.byModelName(name)) {
       for (const { id } of advert.models.filter((model) => model.name === name)) {
         const since = Math.floor(this.#since(meaning(name, id)) / SAME_AGE_S)
-        const { good, all } = served.get(id) ?? { good: 0, all: 0 }
-        served.set(id, { id, good: good + Number(isGood(peerId, id)), all: all + 1, since })
+        const { good, nets } = served.get(id) ?? { good: 0, nets: new Set() }
+        nets.add(net)
+        served.set(id, { id, good: good + Number(isGood(peerId, id)), nets, since })
       }
     }
     const [best] = [...served.values()].sort(
-      (a, b) => b.good - a.good || a.since - b.since || b.all - a.all || (a.id < b.id ? -1 : 1),
+      (a, b) =>
+        b.good - a.good || a.since - b.since || b.nets.size - a.nets.size || (a.id < b.id ? -1 : 1),
     )
     return best?.id ?? ''
   }

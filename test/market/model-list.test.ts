@@ -93,6 +93,16 @@ describe('a name that means several models', () => {
     expect(coordinator.resolve('net-chat')?.id).toBe(modelId('b'))
   })
 
+  it('is counted by the nets where it is served: one operator has any number of ids', async () => {
+    const { coordinator, provider, directory } = await stage()
+    const ids = ['a', 'a', 'a', 'b', 'b']
+    for (const [at, net] of ['1', '1', '1', '2', '3'].entries()) {
+      const { peerId } = await provider(named(ids[at] ?? ''))
+      directory.update(peerId, { net })
+    }
+    expect(coordinator.resolve('net-chat')?.id).toBe(modelId('b'))
+  })
+
   it('goes on meaning what it meant, however many newcomers say another thing', async () => {
     const { coordinator, provider, clock } = await stage()
     await provider(named('b'))

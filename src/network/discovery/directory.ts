@@ -11,6 +11,8 @@ export interface DirectoryEntry {
   readonly heardAt: number
   readonly connected: boolean
   readonly rttMs: number | undefined
+  /** The part of the internet where it was when it came: what one operator has is in few of them. */
+  readonly net?: string
 }
 
 /** The peers that this one could use, in memory. Every look-up is by index. */

@@ -6,8 +6,6 @@ const GUESTS_MAX = 64
 
 export interface Room {
   directory: Directory
-  /** Listed peer → the part of the internet where it is. */
-  nets: ReadonlyMap<string, string>
   /** Listed peers for whom others had to leave, the oldest first. */
   guests: ReadonlySet<string>
   /** Whether this peer must not leave. */
@@ -32,15 +30,15 @@ export function whoMakesRoom(
   room: Room,
   newcomer: Newcomer,
 ): { leaves: string; isGuest: boolean } | undefined {
-  const { directory, nets, guests, stays } = room
-  const counts = Map.groupBy(nets.keys(), (peerId) => nets.get(peerId))
+  const { directory, guests, stays } = room
+  const counts = Map.groupBy(directory.all(), ({ net }) => net)
   const crowd = [...counts.values()].reduce((most, each) =>
     each.length > most.length ? each : most,
   )
   const own = counts.get(newcomer.net)?.length ?? 0
   if (crowd.length > own + 1) {
-    const leaves = crowd.findLast((peerId) => !stays(peerId))
-    if (leaves !== undefined) return { leaves, isGuest: false }
+    const leaves = crowd.findLast(({ peerId }) => !stays(peerId))
+    if (leaves !== undefined) return { leaves: leaves.peerId, isGuest: false }
   }
   if (!newcomer.advert.models.some(({ id }) => directory.byModelId(id).length === 0)) {
     return undefined

@@ -32,8 +32,6 @@ export interface RosterComponents {
 export class Roster {
   readonly #components: RosterComponents
   readonly #sequences = new Sequences()
-  /** Listed peer → where it is. */
-  readonly #nets = new Map<string, string>()
   /** Listed peers that others had to make room for. */
   readonly #guests = new Set<string>()
   readonly #size
@@ -73,8 +71,7 @@ export class Roster {
     }
     const net = network.link(peerId)?.net ?? 'unknown'
     this.#makeRoom(advert, net)
-    this.#nets.set(peerId, net)
-    directory.put({ peerId, advert, status: undefined, rttMs: undefined, ...fresh })
+    directory.put({ peerId, advert, net, status: undefined, rttMs: undefined, ...fresh })
     this.#size.set(directory.size)
     const { models, region, version } = advert
     logger.info('peer found', { peerId, models: models.map(({ name }) => name), region, version })
@@ -115,7 +112,7 @@ export class Roster {
   #makeRoom(advert: Advert, net: string): void {
     const { directory, stays } = this.#components
     if (directory.size < ENTRIES_MAX) return
-    const room = { directory, nets: this.#nets, guests: this.#guests, stays }
+    const room = { directory, guests: this.#guests, stays }
     const made = whoMakesRoom(room, { advert, net })
     if (made === undefined) {
       throw new PeerError('directory_full', `${ENTRIES_MAX} peers are listed.`, {
@@ -130,7 +127,6 @@ export class Roster {
     const { directory } = this.#components
     const entry = directory.remove(peerId)
     if (entry === undefined) return undefined
-    this.#nets.delete(peerId)
     this.#guests.delete(peerId)
     this.#size.set(directory.size)
     this.#removals.add(1, { reason })

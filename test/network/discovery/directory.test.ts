@@ -11,8 +11,13 @@ import { chooseWatched } from '../../../src/network/discovery/watch-choice.ts'
 import { FakeClock } from '../../base/fake-clock.ts'
 import { facts, model } from './stage.ts'
 
-function entry(peerId: string, models: readonly string[], sequence = 1): DirectoryEntry {
+function entry(
+  peerId: string,
+  models: readonly string[],
+  { sequence = 1, net = 'here' } = {},
+): DirectoryEntry {
   return {
+    net,
     peerId,
     advert: { ...facts(models), peerId, sequence, ttlS: 60, addresses: [] },
     status: undefined,
@@ -134,7 +139,7 @@ describe('sequences', () => {
     const network = { isConnected: () => true, disconnect: async () => {}, link: () => undefined }
     const parts = { clock: new FakeClock(), logger: silentLogger, metrics: noMetrics }
     const roster = new Roster({ ...parts, directory, network, stays: () => false })
-    roster.admit(entry('healthy', ['m'], 7).advert)
+    roster.admit(entry('healthy', ['m'], { sequence: 7 }).advert)
     const signed = new Uint8Array()
     for (let other = 0; other < 5000; other++) roster.depart(`stranger ${other}`, 1, signed)
     expect(roster.knows('healthy')).toBe(false)
@@ -153,20 +158,14 @@ describe('sequences', () => {
 
 describe('a full directory', () => {
   const nobody = () => false
-  const all = (directory: MemoryDirectory, net: (peerId: string) => string) =>
-    new Map(directory.all().map(({ peerId }) => [peerId, net(peerId)]))
   const room = (
     directory: MemoryDirectory,
     newcomer: DirectoryEntry,
-    {
-      net = (_: string): string => 'here',
-      stays = nobody as (peerId: string) => boolean,
-      guests = [''],
-    } = {},
+    { stays = nobody as (peerId: string) => boolean, guests = [''] } = {},
   ) =>
     whoMakesRoom(
-      { directory, nets: all(directory, net), guests: new Set(guests.filter(Boolean)), stays },
-      { advert: newcomer.advert, net: net(newcomer.peerId) },
+      { directory, guests: new Set(guests.filter(Boolean)), stays },
+      { advert: newcomer.advert, net: newcomer.net ?? '' },
     )
 
   test('keeps who is in it from newcomers with nothing new', () => {
@@ -201,12 +200,10 @@ describe('a full directory', () => {
   })
 
   test('has room for those from where there are few, at the cost of where there are most', () => {
-    const directory = directoryOf(
-      ...['1a', '1b', '1c', '2a', '2b'].map((peerId) => entry(peerId, [peerId])),
-    )
-    const net = (peerId: string) => peerId.slice(0, 1)
+    const of = (peerId: string) => entry(peerId, ['1a'], { net: peerId.slice(0, 1) })
+    const directory = directoryOf(...['1a', '1b', '1c', '2a', '2b'].map(of))
     const leaves = (newcomer: string, stays = nobody as (peerId: string) => boolean) =>
-      room(directory, entry(newcomer, ['1a']), { net, stays })?.leaves
+      room(directory, of(newcomer), { stays })?.leaves
     expect(leaves('3x')).toBe('1c')
     expect(leaves('3x', (peerId) => peerId === '1c')).toBe('1b')
     expect(leaves('2x')).toBeUndefined()
