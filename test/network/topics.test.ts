@@ -9,6 +9,7 @@ import { conductLimits, gossipLimits } from '../../src/network/host/limits.ts'
 import type { MessageCheck } from '../../src/network/network.ts'
 import { FRAME_BYTES_MAX } from '../../src/wire/protocols.ts'
 import { FakeClock } from '../base/fake-clock.ts'
+import { rounds } from '../campaign.ts'
 import { eventually, newHost, startHost, stopHosts } from './hosts.ts'
 
 afterEach(stopHosts)
@@ -227,4 +228,32 @@ test('who asks for all that was said gets no more than it could take', async () 
   expect(Math.max(...answered)).toBeGreaterThan(0)
   expect(Math.max(...answered)).toBeLessThan(rpcBytesMax)
   expect(answered.reduce((sum, each) => sum + each)).toBeLessThanOrEqual(answers.burst)
+})
+
+test('a listener surrounded by those who pass nothing on still hears of what is said', {
+  timeout: 90_000,
+}, async () => {
+  const victim = await startHost()
+  const said: string[] = []
+  victim.subscribe('log/1', async ({ data }) => {
+    said.push(new TextDecoder().decode(data))
+    return 'keep'
+  })
+  for (let n = 0; n < rounds(6, 12); n++) {
+    const attacker = await startHost()
+    attacker.subscribe('log/1', async () => 'ignore')
+    await attacker.connect(idOf(victim), victim.status().addrs, wait())
+  }
+  const [neighbour, author] = [await startHost(), await startHost()]
+  neighbour.subscribe('log/1', async () => 'keep')
+  author.fault(idOf(victim), 'disconnect', 'they are not to meet')
+  await victim.connect(idOf(neighbour), neighbour.status().addrs, wait())
+  await author.connect(idOf(neighbour), neighbour.status().addrs, wait())
+  const stop = AbortSignal.timeout(60_000)
+  for (let n = 0; said.length === 0 && !stop.aborted; n++) {
+    await author.publish('log/1', bytes(`an entry ${n}`))
+    await eventually(() => said.length > 0, 500).catch(() => {})
+  }
+  expect(said[0]).toMatch('an entry')
+  expect(victim.isConnected(idOf(author))).toBe(false)
 })
