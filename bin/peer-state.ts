@@ -16,6 +16,7 @@ export interface PeerState {
   version: string
   uptime_s: number
   memory_bytes: number
+  storage: 'ok' | 'failed'
   network: Joining & {
     peer_id: string
     addrs: string[]

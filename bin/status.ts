@@ -53,7 +53,7 @@ function statusLines({ state, peers, models, facts }: Status, io: Io): string[] 
   const { network } = state
   const { self } = peers
   const health = state.ready ? paint('green', 'ready') : paint('yellow', 'not ready')
-  const reason = state.ready ? '' : ': no model can answer yet'
+  const reason = state.ready ? '' : `: ${whyNot(state)}`
   const work: [label: string, values: readonly string[]][] = [
     ['Load', [loadText(loadOf(self.models))]],
     ['Price', [`${priceText(self.models.map(({ price }) => price))} ${priceUnit}`]],
@@ -79,6 +79,11 @@ function statusLines({ state, peers, models, facts }: Status, io: Io): string[] 
     ...modelLines(models, io),
   ]
 }
+
+const whyNot = ({ storage }: PeerState): string =>
+  storage === 'failed'
+    ? 'the disk takes nothing more; make room and start the peer again'
+    : 'no model can answer yet'
 
 function networkText({ network }: PeerState): string {
   const { name, connections, directory } = network

@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import type { Engine, ModelStatus } from '../engines/engine.ts'
 import type { Directory } from '../network/discovery/directory.ts'
 import type { Network } from '../network/network.ts'
+import type { Store } from '../storage/store.ts'
 import type { PromMetrics } from './metrics.ts'
 import type { RouteModule } from './route.ts'
 import {
@@ -21,6 +22,7 @@ import {
 
 export interface HealthComponents {
   engine: Pick<Engine, 'status'>
+  store: Pick<Store, 'failure'>
   network: Pick<Network, 'status'>
   directory: Pick<Directory, 'all'>
   metrics: Pick<PromMetrics, 'text' | 'contentType'>
@@ -61,6 +63,9 @@ const readySchema = object({
   version: string(),
   uptime_s: integer(),
   memory_bytes: integer(),
+  storage: oneOf(['ok', 'failed'], {
+    description: 'Failed: a write did not reach the disk. Make room and start the peer again.',
+  }),
   network: object({
     name: string({ description: 'Peers of another network are never seen.' }),
     bootstrap: integer({ description: 'Peers that this one was told to join through.' }),
@@ -75,17 +80,20 @@ const readySchema = object({
 })
 
 export function healthRoutes(components: HealthComponents, options: HealthOptions): RouteModule {
-  const { engine, network, directory, metrics, clock } = components
+  const { engine, store, network, directory, metrics, clock } = components
   const startedAt = clock.elapsed()
   const readiness = (): Infer<typeof readySchema> => {
     const models = engine.status()
     const { peerId, addrs, connections, listening } = network.status()
     const { network: name, bootstrap, mdns } = options.joins
+    // Nothing is answered of which no receipt could be kept.
+    const isStored = store.failure === undefined
     return {
-      ready: models.length === 0 || models.some(({ state }) => state === 'ready'),
+      ready: isStored && (models.length === 0 || models.some(({ state }) => state === 'ready')),
       version: options.version,
       uptime_s: Math.floor((clock.elapsed() - startedAt) / 1000),
       memory_bytes: process.memoryUsage.rss(),
+      storage: isStored ? 'ok' : 'failed',
       network: {
         ...{ name, bootstrap, mdns },
         peer_id: peerId,
@@ -109,7 +117,8 @@ export function healthRoutes(components: HealthComponents, options: HealthOption
       '/readyz',
       {
         schema: {
-          summary: 'At least one model can answer; and the state of all of them',
+          summary:
+            'The disk takes what is written and at least one model can answer; the state of all of them',
           tags,
           response: { 200: readySchema, 503: readySchema },
         },

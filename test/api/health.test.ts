@@ -3,6 +3,7 @@ import { healthRoutes } from '../../src/api/health.ts'
 import { PromMetrics } from '../../src/api/metrics.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import type { ModelStatus } from '../../src/engines/engine.ts'
+import { StorageFailedError } from '../../src/storage/errors.ts'
 import { asOwner, startServer } from './harness.ts'
 
 const model = (more: Partial<ModelStatus> = {}): ModelStatus => ({
@@ -15,7 +16,10 @@ const model = (more: Partial<ModelStatus> = {}): ModelStatus => ({
   ...more,
 })
 
-async function start(models: ModelStatus[], loopback = true) {
+async function start(
+  models: ModelStatus[],
+  { loopback = true, failure }: { loopback?: boolean; failure?: StorageFailedError } = {},
+) {
   const network = {
     status: () => ({
       peerId: '12D3KooWTest',
@@ -27,10 +31,11 @@ async function start(models: ModelStatus[], loopback = true) {
   const metrics = new PromMetrics()
   metrics.counter('pinaivu_test_total', 'A test.').add(2)
   const engine = { status: () => models }
+  const store = { failure }
   const directory = { all: () => [] }
   const { url } = await startServer([
     healthRoutes(
-      { engine, network, directory, metrics, clock: systemClock },
+      { engine, store, network, directory, metrics, clock: systemClock },
       { version: '0.1.0', loopback, joins: { network: 'test', bootstrap: 1, mdns: false } },
     ),
   ])
@@ -69,6 +74,14 @@ describe('readyz', () => {
     })
   })
 
+  it('is 503 when the disk takes nothing more, whatever the models do', async () => {
+    const failure = new StorageFailedError('unknown', new Error('ENOSPC'))
+    const { ready } = await start([model()], { failure })
+    const { status, body } = await ready()
+    expect(status).toBe(503)
+    expect(body).toMatchObject({ ready: false, storage: 'failed' })
+  })
+
   it('is 200 with one model ready, and has every figure in snake case', async () => {
     const { ready } = await start([
       model({ name: 'broken', state: 'failed', error: { code: 'bad_gguf', message: '/a/b.gguf' } }),
@@ -95,6 +108,7 @@ describe('readyz', () => {
       version: '0.1.0',
       uptime_s: expect.any(Number),
       memory_bytes: expect.any(Number),
+      storage: 'ok',
       network: {
         ...{ name: 'test', bootstrap: 1, mdns: false },
         peer_id: '12D3KooWTest',
@@ -136,7 +150,7 @@ describe('readyz', () => {
 
   it('keeps paths to itself where others than this machine can ask', async () => {
     const error = { code: 'bad_gguf', message: '/home/somebody/b.gguf' }
-    const { ready } = await start([model({ state: 'failed', error })], false)
+    const { ready } = await start([model({ state: 'failed', error })], { loopback: false })
     const { body } = await ready()
     expect(JSON.stringify(body)).not.toContain('somebody')
     expect(body).toMatchObject({ models: [{ error: { code: 'bad_gguf', message: null } }] })
@@ -154,7 +168,7 @@ describe('metrics', () => {
   })
 
   it('need a key where others than this machine can ask', async () => {
-    const { url } = await start([], false)
+    const { url } = await start([], { loopback: false })
     expect((await fetch(`${url}/metrics`)).status).toBe(401)
     expect((await fetch(`${url}/metrics`, { headers: asOwner })).status).toBe(200)
   })

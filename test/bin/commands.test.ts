@@ -254,6 +254,14 @@ describe('status and models', () => {
     expect(io.stdout.text).not.toMatch(/Load|Price/)
   })
 
+  it('say when the disk takes nothing more', async () => {
+    const state = { ...peerState, ready: false, storage: 'failed' }
+    const { dataDir } = await fakePeer({ ...wholePeer, 'GET /readyz': json(state, 503) })
+    const io = stage()
+    expect(await io.run('status', '--data-dir', dataDir)).toBe(0)
+    expect(io.stdout.text).toMatch(/not ready: the disk takes nothing more; make room/)
+  })
+
   it('say what to do when there is no model anywhere, and no peer', async () => {
     const network = { ...peerState.network, connections: 0, directory: { peers: 0 } }
     const { dataDir } = await fakePeer({

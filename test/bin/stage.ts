@@ -157,6 +157,7 @@ export const peerState = {
   version: '0.1.0',
   uptime_s: 3725,
   memory_bytes: 100 * 1024 * 1024,
+  storage: 'ok' as 'ok' | 'failed',
   network: {
     ...{ name: 'main', bootstrap: 1, mdns: true },
     peer_id: '12D3KooTest',
