@@ -1,7 +1,7 @@
 // Opens the logs in the folder given as first argument, asks some things, and prints what it took.
 import { createHash } from 'node:crypto'
-import { peer } from '../../test/receipts/feeds/disk-stage.ts'
-import { closed, indexedStage } from '../../test/receipts/sync/disk-pair.ts'
+import { diskStage, peer } from '../../test/receipts/feeds/disk-stage.ts'
+import { closed, indexed } from '../../test/receipts/sync/sync-pair.ts'
 import { memoryOf } from '../peer.ts'
 import { quantile } from '../statistics.ts'
 import type { Started } from './start.ts'
@@ -10,7 +10,7 @@ const ASKED = 2000
 const [dir = ''] = process.argv.slice(2)
 
 const begin = performance.now()
-const stage = await indexedStage(dir, peer(0))
+const stage = await indexed(await diskStage(dir, { who: peer(0) }))
 const { feeds, own } = stage
 await feeds.head(own.feed)
 const startMs = performance.now() - begin

@@ -1,6 +1,6 @@
-import { grown, peer } from '../../test/receipts/feeds/disk-stage.ts'
-import { diskPair } from '../../test/receipts/sync/disk-pair.ts'
-import { type Meter, MeteredStream } from './metered-stream.ts'
+import { diskStage, grown, peer } from '../../test/receipts/feeds/disk-stage.ts'
+import { type Meter, MeteredStream } from '../../test/receipts/sync/metered-stream.ts'
+import { closed, indexed, syncPair } from '../../test/receipts/sync/sync-pair.ts'
 
 /** How many logs go on before a round, and by how many entries each. */
 const GROWN = 100
@@ -30,11 +30,13 @@ export async function syncRounds(
   { ahead, behind, logs }: SyncDirs,
   rounds: number,
 ): Promise<SyncRound[]> {
-  const pair = await diskPair({
-    server: { dir: ahead, who: peer(0) },
-    client: { dir: behind, who: peer(1_000_000) },
+  const [server, client] = [peer(0), peer(1_000_000)]
+  const there = await indexed(await diskStage(ahead, { who: server }))
+  const here = await indexed(await diskStage(behind, { who: client }))
+  const pair = await syncPair({
+    server: { who: server, logs: there },
+    client: { who: client, logs: here },
   })
-  const { there, here } = pair
   const results: SyncRound[] = []
   try {
     for (let round = -1; round < rounds; round++) {
@@ -60,6 +62,7 @@ export async function syncRounds(
     return results
   } finally {
     await pair.close()
+    await Promise.all([closed(there), closed(here)])
   }
 }
 

@@ -1,4 +1,4 @@
-import type { FrameStream } from '../../test/receipts/sync/disk-pair.ts'
+import type { FrameStream, Wait } from '../../../src/network/network.ts'
 
 /** What went over a stream, as its opener sees it. */
 export interface Meter {
@@ -28,7 +28,7 @@ export class MeteredStream implements FrameStream {
     return this.#stream.ended
   }
 
-  async read(options: { signal: AbortSignal }): Promise<Uint8Array | undefined> {
+  async read(options: Wait): Promise<Uint8Array | undefined> {
     if (this.#isAsked) this.#meter.roundTrips += 1
     this.#isAsked = false
     const frame = await this.#stream.read(options)
@@ -42,7 +42,7 @@ export class MeteredStream implements FrameStream {
     this.#stream.write(frame)
   }
 
-  writable(options: { signal: AbortSignal }): Promise<void> {
+  writable(options: Wait): Promise<void> {
     return this.#stream.writable(options)
   }
 

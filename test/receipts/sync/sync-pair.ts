@@ -10,18 +10,14 @@ import { Reconciler } from '../../../src/receipts/sync/reconciler.ts'
 import { SyncServer } from '../../../src/receipts/sync/serve/sync-server.ts'
 import { asking } from '../../../src/receipts/sync/sync-client.ts'
 import { memoryHub } from '../../network/memory-hub.ts'
-import { diskStage } from '../feeds/disk-stage.ts'
 import { type Stage, verifying } from '../feeds/stage.ts'
 
-export type { FrameStream }
-
-/** A peer's logs in a folder, and the heads of all of them in memory. */
+/** A peer's logs, and the heads of all of them in memory. */
 export interface IndexedStage extends Stage {
   index: HeadIndex
 }
 
-export async function indexedStage(dir: string, who: Identity): Promise<IndexedStage> {
-  const logs = await diskStage(dir, { who })
+export async function indexed(logs: Stage): Promise<IndexedStage> {
   await logs.own.confirm([])
   const index = new HeadIndex({ feeds: logs.feeds, bars: logs.intake.bars })
   await index.start({ signal: AbortSignal.timeout(60_000) })
@@ -34,17 +30,16 @@ export async function closed({ index, own, store }: IndexedStage): Promise<void>
   await store.close()
 }
 
-export interface PairOptions {
-  server: { dir: string; who: Identity }
-  client: { dir: string; who: Identity }
+export interface PairMember {
+  who: Identity
+  logs: IndexedStage
 }
 
-/** Two peers with folders on this disk, on a network in memory; the one asks the other. */
-export async function diskPair({ server, client }: PairOptions) {
+/** Two peers on a network in memory; the one asks the other. */
+export async function syncPair({ server, client }: { server: PairMember; client: PairMember }) {
   const hub = memoryHub({ clock: systemClock })
   const { signal } = new AbortController()
-  const there = await indexedStage(server.dir, server.who)
-  const here = await indexedStage(client.dir, client.who)
+  const [there, here] = [server.logs, client.logs]
   const far = hub.network(server.who.peerId)
   const near = hub.network(client.who.peerId)
   const { intake, feeds, index } = there
@@ -53,8 +48,6 @@ export async function diskPair({ server, client }: PairOptions) {
   await Promise.all([far.start({ signal }), near.start({ signal }), sync.start()])
   await near.connect(server.who.peerId, far.status().addrs, { signal })
   return {
-    there,
-    here,
     /** Brings the client up to the server; `watch` may stand between it and its stream. */
     async reconcile(watch: (stream: FrameStream) => FrameStream): Promise<void> {
       const network = {
@@ -75,7 +68,6 @@ export async function diskPair({ server, client }: PairOptions) {
     async close(): Promise<void> {
       await sync.stop()
       await Promise.all([near.stop(), far.stop()])
-      await Promise.all([closed(there), closed(here)])
     },
   }
 }
