@@ -1,6 +1,6 @@
 import type { Clock } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
-import { messageOf } from '../../base/errors.ts'
+import { DeadlineError, messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import type { Metrics } from '../../base/metrics.ts'
@@ -11,6 +11,7 @@ import { draw } from '../../network/discovery/draw.ts'
 import { Turns } from '../../network/discovery/turns.ts'
 import type { Network } from '../../network/network.ts'
 import { isArchive } from './partners.ts'
+import type { Puller } from './puller.ts'
 import type { Reconciler } from './reconciler.ts'
 import { type AskComponents, asking } from './sync-client.ts'
 
@@ -34,6 +35,7 @@ export interface ArchiveRoundsComponents extends AskComponents {
   network: Pick<Network, 'open' | 'fault' | 'connected' | 'isConnected' | 'onConnection'>
   directory: Pick<Directory, 'get'>
   reconciler: Reconciler
+  puller: Pick<Puller, 'taken'>
   background: Background
   clock: Clock
   random: Random
@@ -113,8 +115,9 @@ export class ArchiveRounds {
 
   /** Resolves to when to ask again, if not with the others. */
   async #ask(peerId: string, signal: AbortSignal): Promise<number | undefined> {
-    const { network, clock, reconciler, logger } = this.#components
+    const { network, clock, reconciler, puller, logger } = this.#components
     if (!network.isConnected(peerId)) return undefined
+    const takenBefore = puller.taken
     const limit = { ms: ASK_MS, what: 'Comparing logs', signal }
     try {
       const isMore = await within(clock, limit, (ending) =>
@@ -127,6 +130,8 @@ export class ArchiveRounds {
       return isMore ? AGAIN_MS : undefined
     } catch (error) {
       if (signal.aborted) throw error
+      // Over a slow line it takes more than one go.
+      if (error instanceof DeadlineError && puller.taken > takenBefore) return AGAIN_MS
       const failures = this.#failures.get(peerId) ?? 0
       this.#failures.set(peerId, failures + 1)
       this.#asked.add(1, { result: 'failed' })

@@ -1,3 +1,4 @@
+import { PeerError } from '../../base/errors.ts'
 import type { Batch } from '../../wire/log-batch.ts'
 import type { Verifying } from '../../wire/signed.ts'
 import type { Range } from '../../wire/sync.ts'
@@ -26,11 +27,15 @@ export class Mender {
 
   /**
    * Asks the peer that sent it. Bars the author that signed two histories; throws where it was the
-   * peer's own fault, and where that peer cannot help.
+   * peer's own fault. That peer may not be able to help: others get to see it as well.
    */
   async mend(client: SyncClient, taken: Taken): Promise<void> {
-    if (taken.type === 'unfit') await this.#askWithPeaks(client, taken.feed)
-    else if (taken.type === 'forked') await this.#hunt(client, taken.feed, taken.size)
+    try {
+      if (taken.type === 'unfit') await this.#askWithPeaks(client, taken.feed)
+      else if (taken.type === 'forked') await this.#hunt(client, taken.feed, taken.size)
+    } catch (error) {
+      if (!(error instanceof PeerError) || error.action !== 'ignore') throw error
+    }
   }
 
   /** The same entries again, with what the peer says lies before them. */

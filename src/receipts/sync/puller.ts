@@ -39,6 +39,8 @@ export class Puller {
   readonly #underWay = new Set<string>()
   /** When they may be asked for again. */
   readonly #refused = new LruMap<string, number>(REFUSED_MAX)
+  /** Batches that were taken so far, from all peers. */
+  taken = 0
 
   constructor(components: PullerComponents) {
     this.#components = components
@@ -56,7 +58,8 @@ export class Puller {
     try {
       let left = BATCHES_MAX
       for (let at = 0; at < free.length && left > 0; at += RANGES_MAX) {
-        const pull = new Pull(this.#components, await this.#asked(free.slice(at, at + RANGES_MAX)))
+        const asked = await this.#asked(free.slice(at, at + RANGES_MAX))
+        const pull = new Pull({ ...this.#components, onTaken: () => this.taken++ }, asked)
         left = await pull.run(client, left)
         for (const name of pull.refused) this.#refused.set(name, now + REFUSED_MS)
       }
@@ -83,9 +86,13 @@ interface Asked {
   claimed: number
 }
 
+interface PullComponents extends PullerComponents {
+  onTaken(): void
+}
+
 /** One question for ranges. */
 class Pull {
-  readonly #components: PullerComponents
+  readonly #components: PullComponents
   readonly #asked: readonly Asked[]
   readonly #check: RangeCheck
   /** Logs that come as they should not, or not to be taken: what more comes of them is not looked at. */
@@ -94,7 +101,7 @@ class Pull {
   /** Logs for which there is no room. */
   readonly refused: string[] = []
 
-  constructor(components: PullerComponents, asked: readonly Asked[]) {
+  constructor(components: PullComponents, asked: readonly Asked[]) {
     this.#components = components
     this.#asked = asked
     this.#check = new RangeCheck(asked.map(({ range }) => range))
@@ -136,7 +143,10 @@ class Pull {
     const name = feedName({ author, epoch })
     if (this.#odd.has(name)) return
     const taken = await take(this.#components.intake, piece.batch)
-    if (taken.type === 'taken') return
+    if (taken.type === 'taken') {
+      this.#components.onTaken()
+      return
+    }
     if (taken.type === 'full') this.refused.push(name)
     this.#odd.add(name)
     this.#toMend.push(taken)

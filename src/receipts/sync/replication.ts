@@ -112,7 +112,9 @@ export class Replication implements Service {
       new Spreader(base),
       new Confirmer(base),
       ...(publish ? [new LogPublisher(base)] : []),
-      ...(archive ? [new LogListener(fetching), new ArchiveRounds({ ...base, reconciler })] : []),
+      ...(archive
+        ? [new LogListener(fetching), new ArchiveRounds({ ...fetching, reconciler })]
+        : []),
       // An archive has all of them anyway.
       ...(follow && !archive ? [new Follower(fetching)] : []),
     ]
