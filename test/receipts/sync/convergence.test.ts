@@ -19,6 +19,7 @@ const archives = [0, 1]
 const providers = [2, 3]
 const follower = 4
 
+const latency = fc.constantFrom(0, 20, 400)
 const index = fc.nat(members.length - 1)
 const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ write: index, count: fc.integer({ min: 1, max: 30 }) }) },
@@ -32,9 +33,13 @@ const step = fc.oneof(
 
 /** The peers, and what was acknowledged of each. */
 class Model {
-  readonly peers = new LogPeers()
+  readonly peers: LogPeers
   readonly all: LogPeer[] = []
   readonly acknowledged: SealedEntry[] = []
+
+  constructor(latencyMs: number) {
+    this.peers = new LogPeers(latencyMs)
+  }
 
   async open(): Promise<void> {
     for (const [at, options] of members.entries()) {
@@ -110,31 +115,36 @@ class Model {
 describe('archives and followers', () => {
   it('know the same in the end, and all that was acknowledged', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 25 }), async (steps) => {
-        const model = new Model()
-        const { peers, all, acknowledged } = model
-        await model.open()
-        for (const each of steps) await model.do(each)
-        await model.heal()
-        await peers.clock.advance(120_000)
+      fc.asyncProperty(
+        latency,
+        fc.array(step, { minLength: 4, maxLength: 25 }),
+        async (ms, steps) => {
+          const model = new Model(ms)
+          const { peers, all, acknowledged } = model
+          await model.open()
+          for (const each of steps) await model.do(each)
+          await model.heal()
+          await peers.clock.advance(120_000)
 
-        const heads = await Promise.all(archives.map((at) => all[at]?.heads()))
-        expect(heads[0]).toEqual(heads[1])
-        for (const { cid } of acknowledged) {
-          for (const at of archives) {
-            expect(await all[at]?.feeds.find('entry', cid.digest)).not.toEqual([])
+          const heads = await Promise.all(archives.map((at) => all[at]?.heads()))
+          expect(heads[0]).toEqual(heads[1])
+          for (const { cid } of acknowledged) {
+            for (const at of archives) {
+              expect(await all[at]?.feeds.find('entry', cid.digest)).not.toEqual([])
+            }
           }
-        }
-        for (const [at, { who, log, feeds }] of all.entries()) {
-          expect(log.isHeld).toBe(false)
-          const viewers = providers.includes(at) ? [...archives, follower] : archives
-          for (const viewer of viewers) {
-            expect(await all[viewer]?.feeds.head(log.feed)).toEqual(await feeds.head(log.feed))
+          for (const [at, { who, log, feeds }] of all.entries()) {
+            expect(log.isHeld).toBe(false)
+            const viewers = providers.includes(at) ? [...archives, follower] : archives
+            for (const viewer of viewers) {
+              expect(await all[viewer]?.feeds.head(log.feed)).toEqual(await feeds.head(log.feed))
+            }
+            for (const viewer of all) expect(await viewer.bars(who)).toBe(false)
           }
-          for (const viewer of all) expect(await viewer.bars(who)).toBe(false)
-        }
-        expect(peers.hub.faults).toEqual([])
-      }),
+          expect(peers.hub.faults).toEqual([])
+          await peers.close()
+        },
+      ),
       { numRuns: rounds(6, 1_000) },
     )
   }, 600_000)

@@ -93,15 +93,19 @@ export type LogPeer = Awaited<ReturnType<LogPeers['peer']>>
 /** Peers with logs, on a network in memory. */
 export class LogPeers {
   readonly clock = new FakeClock()
-  readonly hub: MemoryHub = memoryHub({ clock: this.clock })
+  readonly hub: MemoryHub
   readonly #known = new KnownPeers()
   readonly #ends: (() => Promise<void>)[] = []
   #draws = 1000
 
-  constructor() {
-    onTestFinished(async () => {
-      for (const end of this.#ends.splice(0)) await end()
-    })
+  /** `latencyMs`: one way, between any two. */
+  constructor(latencyMs = 0) {
+    this.hub = memoryHub({ clock: this.clock, latencyMs })
+    onTestFinished(() => this.close())
+  }
+
+  async close(): Promise<void> {
+    for (const end of this.#ends.splice(0)) await end()
   }
 
   async peer(who: Identity, options: PeerOptions = {}) {
@@ -194,7 +198,7 @@ export class LogPeers {
   async connect(near: { network: MemoryNetwork } | MemoryNetwork, far: LogPeer): Promise<void> {
     const network = 'network' in near ? near.network : near
     const connecting = network.connect(far.peerId, far.network.status().addrs, { signal: never })
-    await this.clock.advance(1)
+    await this.clock.advance(1 + 2 * this.hub.latencyMs)
     await connecting
   }
 
