@@ -57,8 +57,11 @@ export interface Network {
    */
   provide(key: Uint8Array, options: Wait): Promise<void>
   unprovide(key: Uint8Array): Promise<void>
-  /** Who said so, this peer excepted; hints only. */
-  findProviders(key: Uint8Array, options: Wait): AsyncIterable<PeerHint>
+  /**
+   * Who said so, this peer excepted; hints only. `wide` asks many more than those closest to the key,
+   * who may all be somebody's that wants to be the only one.
+   */
+  findProviders(key: Uint8Array, options: Wait & { wide?: boolean }): AsyncIterable<PeerHint>
   /** Keeps a record of this peer in the DHT; fails with `not_stored` when nobody has taken it. */
   putRecord(kind: string, value: Uint8Array, options: Wait): Promise<void>
   /** Any record of that peer that the DHT still has: perhaps an old one. */

@@ -74,9 +74,10 @@ class FakeDht {
     return providers
   }
 
-  async find(by: string, cid: CID): Promise<string[]> {
+  async find(by: string, cid: CID, wide = true): Promise<string[]> {
     const found: string[] = []
-    for await (const { peerId } of this.providers(by).find(cid, signal())) found.push(peerId)
+    for await (const { peerId } of this.providers(by).find(cid, { signal: signal(), wide }))
+      found.push(peerId)
     expect(found.length).toBeLessThanOrEqual(limits.hintsMax)
     return found
   }
@@ -149,7 +150,11 @@ describe('an honest provider', () => {
     const cid = await cidOf('a model')
     dht.surround(cid, 1)
     await dht.providers('honest 0').provide(cid, signal())
-    expect(await dht.find('honest 1', cid)).toContain('honest 0')
+    expect(await dht.find('honest 1', cid, false)).toContain('honest 0')
+    // Who looks again and again does so once a minute.
+    expect(await dht.find('honest 1', cid, false)).not.toContain('honest 0')
+    await dht.clock.advance(limits.askEveryMs)
+    expect(await dht.find('honest 1', cid, false)).toContain('honest 0')
   })
 
   test('tells the region of its key now and then, and not in a network that has just begun', async () => {
@@ -170,7 +175,7 @@ test('who asks no more is not searched for any longer', async () => {
   const cid = await cidOf('a model')
   dht.surround(cid, 40)
   const stop = new AbortController()
-  const found = dht.providers('honest 0').find(cid, stop.signal)
+  const found = dht.providers('honest 0').find(cid, { signal: stop.signal, wide: true })
   expect((await found.next()).done).toBe(false)
   stop.abort(new Error('enough'))
   await expect(

@@ -21,6 +21,8 @@ const SEARCH_MS = 10_000
 const HINTS_READ_MAX = 512
 /** A round is not to be felt: the network is met within minutes, not at once. */
 const MEET_MAX = 8
+/** It asks a hundred peers. */
+const WIDE_EVERY_MS = 10 * 60_000
 /** Not asked again for a while, as most of those names stay nobody. */
 const FAILED_MS = 300_000
 /** One that is connected is somebody: perhaps it was too busy. */
@@ -44,9 +46,11 @@ export class Crawl {
   /** Peer → when it may be tried again. */
   readonly #failed = new LruMap<string, number>(FAILED_MAX)
   #pauseMs = ROUND_MS_MIN
+  #wideAt: number
 
   constructor(components: CrawlComponents) {
     this.#components = components
+    this.#wideAt = components.clock.elapsed()
     this.#rounds = new Rounds(components.clock, (signal) => this.#round(signal), {
       gapMs: GAP_MS,
     })
@@ -88,13 +92,23 @@ export class Crawl {
     let read = 0
     await within(clock, limit, async (signal) => {
       const key = lookupKey('role', 'provider')
-      for await (const hint of network.findProviders(key, { signal })) {
+      for await (const hint of network.findProviders(key, {
+        signal,
+        wide: this.#isTimeToLookWide(),
+      })) {
         add(hint)
         if (++read >= HINTS_READ_MAX) break
       }
       // Whoever was found until then is found.
     }).catch(() => {})
     return [...found.values()]
+  }
+
+  #isTimeToLookWide(): boolean {
+    const now = this.#components.clock.elapsed()
+    const isTime = now - this.#wideAt >= WIDE_EVERY_MS
+    if (isTime) this.#wideAt = now
+    return isTime
   }
 
   #isStranger(peerId: string): boolean {

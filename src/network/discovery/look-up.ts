@@ -104,9 +104,10 @@ export class LookUp {
   async #followHints(nameOrId: string, signal: AbortSignal): Promise<void> {
     const { network, exchange, self } = this.#components
     const kind = parseModelId(nameOrId) === undefined ? 'model-name' : 'model-id'
+    const key = lookupKey(kind, nameOrId)
     const asked = new Map<string, Promise<void>>()
     let read = 0
-    for await (const hint of network.findProviders(lookupKey(kind, nameOrId), { signal })) {
+    for await (const hint of network.findProviders(key, { signal, wide: true })) {
       const { peerId, addresses } = hint
       if (peerId !== self && !asked.has(peerId)) {
         // All at once: those that are made up do not answer in time, and must not hold up the others.

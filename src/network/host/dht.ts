@@ -58,9 +58,13 @@ export class Dht {
     await this.#kad.cancelReprovide(await cidOf(key))
   }
 
-  async *findProviders(key: Uint8Array, wait: Wait): AsyncGenerator<PeerHint> {
+  async *findProviders(
+    key: Uint8Array,
+    { signal, wide = false }: Wait & { wide?: boolean },
+  ): AsyncGenerator<PeerHint> {
     const cid = await cidOf(key)
-    for await (const hint of this.#within(wait, (signal) => this.#providers.find(cid, signal))) {
+    const find = (soon: AbortSignal) => this.#providers.find(cid, { signal: soon, wide })
+    for await (const hint of this.#within({ signal }, find)) {
       if (hint.peerId !== this.#components.peerId) yield hint
     }
   }

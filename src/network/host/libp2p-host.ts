@@ -244,7 +244,7 @@ export class Libp2pHost implements Network {
     await this.#running().dht.unprovide(key)
   }
 
-  findProviders(key: Uint8Array, wait: Wait): AsyncIterable<PeerHint> {
+  findProviders(key: Uint8Array, wait: Wait & { wide?: boolean }): AsyncIterable<PeerHint> {
     return this.#running().dht.findProviders(key, wait)
   }
 

@@ -122,14 +122,16 @@ export const dhtLimits = {
   hintsPerSource: 8,
   /** From each part of the DHT that is asked, before all have answered. */
   hintsAtOnce: 8,
-  /** Of those who were met on the way to the key; then its whole region is asked. */
+  /** Of those who were met on the way to the key; then those closest are all asked, or its region. */
   hintsOnTheWayMax: 8,
   regionAfterMs: 300,
   /** The region is told less often than those closest, and not right at the start. */
   regionFirstMs: 60_000,
   regionEveryMs: 10 * 60_000,
-  /** Keys that this peer provides. */
-  providedMax: 1024,
+  /** Who looks again and again mostly asks on the way alone. */
+  askEveryMs: 60_000,
+  /** For which it is remembered when that was. */
+  keysMax: 1024,
   /** Of one peer; each is anybody's claim. */
   addressesMax: 8,
 } as const

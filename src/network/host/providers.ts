@@ -19,6 +19,12 @@ export interface ProvidersComponents {
   random: Random
 }
 
+interface Search {
+  signal: AbortSignal
+  /** Whether the region is asked as well. */
+  wide: boolean
+}
+
 /**
  * Who provides something: told to those closest to its key, and to others in the region around it;
  * asked of the same. Any of them may lie, and the closest may all be one's who wants a model for itself.
@@ -26,7 +32,9 @@ export interface ProvidersComponents {
 export class Providers {
   readonly #components: ProvidersComponents
   /** Key → when others in its region were told, or are to be at first. */
-  readonly #toldAt = new LruMap<string, number>(limits.providedMax)
+  readonly #toldAt = new LruMap<string, number>(limits.keysMax)
+  /** Key → when more than those on the way were asked. */
+  readonly #askedAt = new LruMap<string, number>(limits.keysMax)
 
   constructor(components: ProvidersComponents) {
     this.#components = components
@@ -39,14 +47,22 @@ export class Providers {
     for await (const event of kad.provide(cid, { signal })) {
       if (event.name === 'PEER_RESPONSE' && event.messageName === 'ADD_PROVIDER') told++
     }
-    if (this.#isTime(cid)) told += await this.#tellRegion(cid, signal)
+    const name = cid.toString()
+    // A network that has just begun has enough to do, and records are kept for days.
+    if (this.#toldAt.get(name) === undefined) {
+      const { regionEveryMs, regionFirstMs } = limits
+      this.#toldAt.set(name, this.#components.clock.elapsed() - regionEveryMs + regionFirstMs)
+    }
+    if (this.#isDue(this.#toldAt, cid, limits.regionEveryMs)) {
+      told += await this.#tellRegion(cid, signal)
+    }
     return told
   }
 
   /** Each once, as they come; the caller looks after the time. */
-  async *find(cid: CID, signal: AbortSignal): AsyncGenerator<PeerHint> {
+  async *find(cid: CID, { signal, wide }: Search): AsyncGenerator<PeerHint> {
     const hints = new Hints(this.#components.random)
-    this.#search(cid, signal, hints).then(
+    this.#search(cid, { signal, wide }, hints).then(
       () => hints.end(),
       (error: unknown) => hints.end(error),
     )
@@ -59,35 +75,38 @@ export class Providers {
     }
   }
 
-  async #search(cid: CID, signal: AbortSignal, hints: Hints): Promise<void> {
+  async #search(cid: CID, { signal, wide }: Search, hints: Hints): Promise<void> {
     const { clock } = this.#components
-    const plain = this.#askOnTheWay(cid, signal, hints)
-    // One that lies ends it at once, one that says nothing draws it out.
-    await Promise.race([plain, clock.sleep(limits.regionAfterMs, signal)])
-    await Promise.all([plain, this.#askRegion(cid, signal, hints)])
+    if (wide || this.#isDue(this.#askedAt, cid, limits.askEveryMs)) {
+      const plain = this.#askOnTheWay(cid, signal, hints, limits.hintsOnTheWayMax)
+      // One that lies ends it at once, one that says nothing draws it out.
+      await Promise.race([plain, clock.sleep(limits.regionAfterMs, signal)])
+      const keys = [cid.multihash.bytes, ...(wide ? this.#keys(cid) : [])]
+      await Promise.all([plain, this.#askAround(cid, keys, signal, hints)])
+    } else await this.#askOnTheWay(cid, signal, hints, limits.hintsMax)
     hints.addRest()
   }
 
-  async #askOnTheWay(cid: CID, signal: AbortSignal, hints: Hints): Promise<void> {
+  async #askOnTheWay(cid: CID, signal: AbortSignal, hints: Hints, max: number): Promise<void> {
     try {
       for await (const event of this.#components.kad.findProviders(cid, { signal })) {
         if (event.name === 'PROVIDER') hints.add('on the way', event.from, event.providers)
-        if (hints.size >= limits.hintsOnTheWayMax) return
+        if (hints.size >= max) return
       }
     } catch {
-      // The region is asked all the same.
+      // Others may still be asked.
       signal.throwIfAborted()
     }
   }
 
-  async #askRegion(cid: CID, signal: AbortSignal, hints: Hints): Promise<void> {
+  async #askAround(cid: CID, keys: Uint8Array[], signal: AbortSignal, hints: Hints) {
     const { inside } = this.#components
     const asked = new Set<string>()
     const asking: Promise<void>[] = []
     const ask = async (peer: PeerId, part: string) => {
       hints.add(part, peer, await inside.providersAt(peer, cid, signal).catch(() => []))
     }
-    await this.#each([cid.multihash.bytes, ...this.#keys(cid)], signal, (peer, part) => {
+    await this.#each(keys, signal, (peer, part) => {
       if (asked.has(peer.toString())) return
       asked.add(peer.toString())
       asking.push(ask(peer, part))
@@ -132,14 +151,12 @@ export class Providers {
     return bits === undefined ? [] : keysAround(placeOf(cid.multihash.bytes), bits, random)
   }
 
-  /** A network that has just begun has enough to do, and records are kept for days. */
-  #isTime(cid: CID): boolean {
+  /** Whether it was not done for so long; the next time is counted from now then. */
+  #isDue(times: LruMap<string, number>, cid: CID, everyMs: number): boolean {
     const name = cid.toString()
     const now = this.#components.clock.elapsed()
-    const toldAt = this.#toldAt.get(name)
-    const first = now - limits.regionEveryMs + limits.regionFirstMs
-    const isTime = toldAt !== undefined && now - toldAt >= limits.regionEveryMs
-    if (toldAt === undefined || isTime) this.#toldAt.set(name, isTime ? now : first)
-    return isTime
+    const isDue = now - (times.get(name) ?? Number.NEGATIVE_INFINITY) >= everyMs
+    if (isDue) times.set(name, now)
+    return isDue
   }
 }
