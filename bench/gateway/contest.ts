@@ -25,6 +25,11 @@ export interface Measured extends LoadResult {
   rssMb: number
 }
 
+interface Announced {
+  port: number
+  key: string
+}
+
 interface Spent {
   cpuMicroseconds: number
   rss: number
@@ -33,12 +38,14 @@ interface Spent {
 /** A server of the contest, in a process of its own. */
 export class Server {
   readonly #process: Forked
+  readonly name: string
   readonly url: string
   /** To ask with. */
   readonly key: string
 
-  private constructor(process: Forked, port: number, key: string) {
+  private constructor(process: Forked, name: string, { port, key }: Announced) {
     this.#process = process
+    this.name = name
     this.url = `http://127.0.0.1:${port}`
     this.key = key
   }
@@ -49,8 +56,7 @@ export class Server {
     execArgv: readonly string[] = [],
   ): Promise<Server> {
     const process = new Forked(new URL(program, import.meta.url), args, execArgv)
-    const { port, key } = await process.hear<{ port: number; key: string }>()
-    return new Server(process, port, key)
+    return new Server(process, [program, ...args].join(' '), await process.hear<Announced>())
   }
 
   spent(): Promise<Spent> {
@@ -79,7 +85,7 @@ export class Loader {
     const order = { ...options, url, key: server.key } satisfies LoadOptions
     const result = await this.#process.ask<LoadResult>(order)
     const after = await server.spent()
-    if (result.failed > 0) throw new Error(`${result.failed} requests to ${server.url} failed`)
+    if (result.failed > 0) throw new Error(`${result.failed} requests to ${server.name} failed`)
     return {
       ...result,
       cpuMicroseconds: (after.cpuMicroseconds - before.cpuMicroseconds) / result.requests,

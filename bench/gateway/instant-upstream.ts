@@ -24,4 +24,6 @@ const server = createServer((request, response) => {
   })
 })
 
+// The proxy keeps its connections while the others have their turns; one that ends just then fails a request.
+server.keepAliveTimeout = 0
 await serve(server)
