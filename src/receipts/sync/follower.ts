@@ -171,7 +171,8 @@ export class Follower {
         return undefined
       }
       const taken = await take(intake, piece.batch)
-      if (taken.type !== 'taken') return taken
+      // What lies between was thrown away over there; its other logs go on.
+      if (taken.type !== 'taken' && taken.type !== 'gap') return taken
       await clock.sleep(READ_EVERY_MS, signal)
     }
     return undefined

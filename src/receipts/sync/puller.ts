@@ -15,7 +15,7 @@ import { type Taken, take } from './taking.ts'
 /** From one peer in one go, 64 KiB each: others get their turn, and the next round goes on. */
 const BATCHES_MAX = 512
 
-/** A log for which there was no room is not asked for again so soon; a place may get free. */
+/** A log that was not taken is not asked for again so soon; a place may get free. */
 const REFUSED_MS = 600_000
 const REFUSED_MAX = 16_384
 
@@ -98,7 +98,7 @@ class Pull {
   /** Logs that come as they should not, or not to be taken: what more comes of them is not looked at. */
   readonly #odd = new Set<string>()
   readonly #toMend: Taken[] = []
-  /** Logs for which there is no room. */
+  /** Logs that are not taken here. */
   readonly refused: string[] = []
 
   constructor(components: PullComponents, asked: readonly Asked[]) {
@@ -147,7 +147,7 @@ class Pull {
       this.#components.onTaken()
       return
     }
-    if (taken.type === 'full') this.refused.push(name)
+    if (taken.type === 'full' || taken.type === 'newer') this.refused.push(name)
     this.#odd.add(name)
     this.#toMend.push(taken)
   }

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Identity } from '../../../src/identity/identity.ts'
+import { entryCid } from '../../../src/wire/cid.ts'
+import { encodeDagCbor } from '../../../src/wire/dag-cbor.ts'
+import type { SealedEntry } from '../../../src/wire/entry.ts'
 import { headsEquivocation } from '../../../src/wire/equivocation.ts'
 import { protocols, topics } from '../../../src/wire/protocols.ts'
 import { encodeLogMessage, encodeSyncRequest, type SyncAnswer } from '../../../src/wire/sync.ts'
@@ -185,6 +188,19 @@ describe('an archive is not misled by one that', () => {
     expect((await archive.shows(mallory)).length).toBe(64)
     expect(await archive.shows(bob)).toEqual([4])
     expect(peers.hub.faults).toEqual([])
+  })
+
+  it('has entries of a version that is not known yet', async () => {
+    const strange = new ExampleLog(bob).append(...notes(2), newer(), note(9))
+    const teller = new LogTeller(strange, logOf(carol, 3))
+    const { peers, archive } = await under((request) => teller.tell(request))
+    await peers.clock.advance(60_000)
+    expect(await archive.shows(bob)).toEqual([])
+    expect(await archive.shows(carol)).toEqual([3])
+    expect(peers.hub.faults).toEqual([])
+    // Nor is it asked for in every round.
+    const asked = teller.asked.flatMap((each) => (each.type === 'ranges' ? each.ranges : []))
+    expect(asked).toHaveLength(2)
   })
 
   it('shows an old head again', async () => {
@@ -387,6 +403,12 @@ describe('a peer that was restarted', () => {
     expect(await again.shows(alice)).toEqual([3])
   })
 })
+
+/** As this version would have written it, but for the version. */
+function newer(): SealedEntry {
+  const bytes = encodeDagCbor({ v: 2, at: 1, kind: 'note', body: { n: 1 } })
+  return { entry: note(1).entry, bytes, cid: entryCid(bytes) }
+}
 
 const aborted = (signal: AbortSignal) =>
   new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
