@@ -1,5 +1,5 @@
 import { generateKeyPair, publicKeyToProtobuf } from '@libp2p/crypto/keys'
-import type { PeerInfo } from '@libp2p/interface'
+import type { PeerId, PeerInfo } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { CID } from 'multiformats/cid'
 import { sha256 } from 'multiformats/hashes/sha2'
@@ -124,24 +124,35 @@ test('one that names whole answers of others keeps nobody from being found', asy
   const sizes = () => [liar, keeper, provider, asker].map((host) => inside(host).routingTable.size)
   await eventually(() => sizes().every((size) => size === 3))
   const key = text.encode('a model')
+  const cid = CID.createV1(0x55, await sha256.digest(key))
   await provider.provide(key, { signal: signal() })
+  await told(asker, keeper, cid, 1)
+  await told(keeper, asker, cid, 1)
+  await inside(asker).providers.removeProvider(cid, provider.node.peerId)
   const ghosts = await Promise.all(Array.from({ length: 20 }, () => generateKeyPair('Ed25519')))
   const providers = ghosts.map(({ publicKey }) => ({
     id: publicKey.toMultihash().bytes,
     multiaddrs: [multiaddr('/ip4/203.0.113.7/tcp/1').bytes],
   }))
-  for (const host of [liar, keeper]) {
-    inside(host).rpc.handlers.GET_PROVIDERS.handle = async (_, message) => ({
-      ...message,
-      closer: [],
-      providers: host === liar ? providers : [],
-    })
-  }
+  inside(liar).rpc.handlers.GET_PROVIDERS.handle = async (_, message) => ({
+    ...message,
+    closer: [],
+    providers,
+  })
   const found: string[] = []
   for await (const hint of asker.findProviders(key, { signal: signal() })) found.push(hint.peerId)
   expect(found).toContain(provider.status().peerId)
   expect(found.length).toBeGreaterThan(1)
 })
+
+/** Those that `keeper` knows to provide it, once they are so many: what was sent is not yet read. */
+async function told(by: Libp2pHost, keeper: Libp2pHost, cid: CID, count: number) {
+  let known: PeerInfo[] = []
+  for (const soon = signal(); known.length < count && !soon.aborted; ) {
+    known = await insideOf(by).providersAt(keeper.node.peerId, cid, signal())
+  }
+  return known
+}
 
 test('a peer that is told directly is asked directly, and tells what it has an address of', async () => {
   const [keeper, forgotten, other] = (await startHosts(3)) as Four
@@ -152,22 +163,22 @@ test('a peer that is told directly is asked directly, and tells what it has an a
     const self = { id: by.node.peerId, addresses: by.node.getMultiaddrs() }
     expect(await insideOf(by).tell(to, cid, self, signal())).toBe(true)
   }
-  const asked = async () => await insideOf(other).providersAt(to, cid, signal())
-  let known: PeerInfo[] = []
-  // They have been sent, which is not to say that they have been read.
-  for (const soon = signal(); known.length < 2 && !soon.aborted; ) known = await asked()
-  const ids = () => known.map(({ id }) => id.toString()).toSorted()
-  expect(ids()).toEqual(others.map((host) => host.status().peerId).toSorted())
+  const known = await told(other, keeper, cid, 2)
+  expect(idsOf(known)).toEqual(others.map((host) => host.status().peerId).toSorted())
   expect(known[0]?.multiaddrs.length).toBeGreaterThan(0)
   await keeper.node.peerStore.delete(forgotten.node.peerId)
-  known = await asked()
-  expect(ids()).toEqual([other.status().peerId])
+  expect(idsOf(await told(other, keeper, cid, 1))).toEqual([other.status().peerId])
 })
 
 type Four = [Libp2pHost, Libp2pHost, Libp2pHost, Libp2pHost]
 
+function idsOf(known: readonly PeerInfo[]): string[] {
+  return known.map(({ id }) => id.toString()).toSorted()
+}
+
 interface Inside {
   routingTable: { size: number }
+  providers: { removeProvider(cid: CID, peer: PeerId): Promise<void> }
   rpc: { handlers: { GET_PROVIDERS: { handle(from: unknown, message: object): Promise<object> } } }
 }
 
