@@ -3,34 +3,13 @@ import type { Identity } from '../../../src/identity/identity.ts'
 import { entryCid } from '../../../src/wire/cid.ts'
 import { encodeDagCbor } from '../../../src/wire/dag-cbor.ts'
 import type { SealedEntry } from '../../../src/wire/entry.ts'
-import { headsEquivocation } from '../../../src/wire/equivocation.ts'
-import { protocols, topics } from '../../../src/wire/protocols.ts'
-import { encodeLogMessage, encodeSyncRequest, type SyncAnswer } from '../../../src/wire/sync.ts'
+import { topics } from '../../../src/wire/protocols.ts'
+import { encodeLogMessage, type SyncAnswer } from '../../../src/wire/sync.ts'
 import { ExampleLog, filled } from '../../wire/log-examples.ts'
 import { note, notes } from '../feeds/stage.ts'
+import { aborted, alice, bob, carol, dora, logOf, mallory, under } from './attack-stage.ts'
 import { identityOf, type LogPeer, LogPeers } from './peers-stage.ts'
 import { batchOf, end, LogTeller, placeOf, scripted } from './scripted.ts'
-
-const [alice, bob, carol, dora, mallory] = [1, 2, 3, 4, 5].map(identityOf) as [
-  Identity,
-  Identity,
-  Identity,
-  Identity,
-  Identity,
-]
-const never = new AbortController().signal
-
-const logOf = (who: Identity, size: number, fork = size) =>
-  new ExampleLog(who).append(...notes(fork), ...notes(size - fork, 1_000_000))
-
-/** An archive, and somebody who answers it as the test likes. */
-async function under(answer: Parameters<typeof scripted>[0]) {
-  const peers = new LogPeers()
-  const archive = await peers.peer(alice, { archive: true })
-  const hostile = await peers.hostile(mallory, scripted(answer))
-  await peers.connect(hostile, archive)
-  return { peers, archive, hostile }
-}
 
 /** Whatever happened before, it still learns what an honest peer has. */
 async function stillLearns(peers: LogPeers, archive: LogPeer): Promise<void> {
@@ -224,113 +203,6 @@ describe('an archive is not misled by one that', () => {
   })
 })
 
-describe('an author that tells two stories is barred everywhere', () => {
-  /** Two archives that each heard one of them, and somebody who hears of none. */
-  async function told(...stories: [ExampleLog, ExampleLog]) {
-    const peers = new LogPeers()
-    const archives = [
-      await peers.peer(alice, { archive: true }),
-      await peers.peer(carol, { archive: true }),
-    ] as const
-    for (const [at, archive] of archives.entries()) {
-      const teller = new LogTeller(stories[at] as ExampleLog)
-      const liar = await peers.hostile(
-        identityOf(60 + at),
-        scripted((request) => teller.tell(request)),
-      )
-      await peers.connect(liar, archive)
-      await peers.until(async () => (await archive.heads()).length === 1)
-      await liar.stop()
-    }
-    const other = await peers.peer(dora)
-    await peers.connect(other, archives[0])
-    await peers.clock.advance(1_000)
-    await peers.connect(archives[0], archives[1])
-    await peers.clock.advance(2_000)
-    return { peers, all: [...archives, other] }
-  }
-
-  it.each([
-    ['of the same length', logOf(mallory, 5), logOf(mallory, 5, 2)],
-    ['of other lengths', logOf(mallory, 5), logOf(mallory, 9, 2)],
-    ['that part at the beginning', logOf(mallory, 40), logOf(mallory, 7, 0)],
-    ['that part at the end', logOf(mallory, 40), logOf(mallory, 41, 39)],
-  ])('%s', async (_how, ...stories) => {
-    const { peers, all } = await told(...stories)
-    for (const each of all) expect(await each.bars(mallory)).toBe(true)
-    expect(peers.hub.faults).toEqual([])
-    // Their digests are the same again.
-    const [one, two] = all
-    expect(one && (await one.heads())).toEqual(two && (await two.heads()))
-  })
-
-  it('when it sets its log back', async () => {
-    const { peers, archive } = await under((request) => teller.tell(request))
-    const teller = new LogTeller(logOf(mallory, 8))
-    await peers.until(async () => (await archive.shows(mallory))[0] === 8)
-    teller.logs[0] = logOf(mallory, 5, 3)
-    await peers.clock.advance(40_000)
-    expect(await archive.bars(mallory)).toBe(true)
-    expect(await archive.shows(mallory)).toEqual([8])
-  })
-
-  it('when it publishes another one than it showed', async () => {
-    const { peers, archive, hostile } = await under((request) => teller.tell(request))
-    const teller = new LogTeller(logOf(mallory, 5))
-    await peers.until(async () => (await archive.shows(mallory))[0] === 5)
-    const other = logOf(mallory, 5, 2)
-    const batch = await batchOf(other, { from: 4 })
-    await hostile.publish(topics.log, encodeLogMessage({ type: 'batch', batch }))
-    await peers.clock.advance(100)
-    expect(await archive.bars(mallory)).toBe(true)
-  })
-
-  it('when a follower sees both', async () => {
-    const peers = new LogPeers()
-    const coordinator = await peers.peer(alice, { follow: true })
-    const teller = new LogTeller(logOf(mallory, 5))
-    const liar = await peers.hostile(
-      mallory,
-      scripted((request) => teller.tell(request)),
-      { models: 1 },
-    )
-    await peers.connect(liar, coordinator)
-    await peers.until(async () => (await coordinator.shows(mallory))[0] === 5)
-    teller.logs[0] = logOf(mallory, 9, 2)
-    await peers.until(() => coordinator.bars(mallory))
-  })
-})
-
-describe('nobody is barred', () => {
-  /** By both ways. */
-  async function told(claim: (hearer: LogPeer) => Parameters<typeof headsEquivocation>) {
-    const { peers, archive, hostile } = await under(() => [end()])
-    const proof = headsEquivocation(...claim(archive))
-    const opening = hostile.open(alice.peerId, protocols.sync, { signal: never })
-    await peers.clock.advance(10)
-    ;(await opening).write(encodeSyncRequest({ type: 'equivocation', ...proof }))
-    await hostile.publish(topics.log, encodeLogMessage({ type: 'equivocation', ...proof }))
-    await peers.clock.advance(100)
-    return { peers, archive }
-  }
-
-  it('by a claim that proves nothing', async () => {
-    const log = logOf(bob, 5)
-    const { peers, archive } = await told(() => [log.head(3), log.head(5)])
-    expect(await archive.bars(bob)).toBe(false)
-    expect(peers.faultsOf(mallory)).toEqual(['no_equivocation', 'no_equivocation'])
-  })
-
-  it('by a claim about the one who hears it', async () => {
-    const { peers, archive } = await told(({ log: { feed } }) => [
-      new ExampleLog(alice, feed.epoch).append(note(1)).head(),
-      new ExampleLog(alice, feed.epoch).append(note(2)).head(),
-    ])
-    expect(await archive.bars(alice)).toBe(false)
-    expect(peers.faultsOf(mallory)).toEqual([])
-  })
-})
-
 describe('the topic', () => {
   async function published(by: Identity, message: Uint8Array) {
     const { peers, archive } = await under(() => [end()])
@@ -409,6 +281,3 @@ function newer(): SealedEntry {
   const bytes = encodeDagCbor({ v: 2, at: 1, kind: 'note', body: { n: 1 } })
   return { entry: note(1).entry, bytes, cid: entryCid(bytes) }
 }
-
-const aborted = (signal: AbortSignal) =>
-  new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
