@@ -18,7 +18,7 @@ import type { ReceiptLookup } from '../lookup.ts'
 import type { Receipts, ReceiptView } from '../view.ts'
 import type { HeadIndex } from './head-index.ts'
 import { isArchive } from './partners.ts'
-import { type AskComponents, asking } from './sync-client.ts'
+import { type AskComponents, asking, type SyncClient } from './sync-client.ts'
 
 /** A client waits for it. */
 const FIND_MS = 2_000
@@ -116,6 +116,7 @@ export class NetworkReceipts implements Receipts {
   /** Throws where others are looked for all the time. */
   async #inTurn(cid: Cid): Promise<Answer | undefined> {
     const { clock, background } = this.#components
+    const endsAt = clock.elapsed() + FIND_MS
     const waiting = new AbortController()
     const cancel = clock.after(FIND_MS, () => waiting.abort(tooMany()))
     const { signal } = waiting
@@ -125,12 +126,12 @@ export class NetworkReceipts implements Receipts {
       const waitMs = Math.max(0, this.#freeAt - now)
       this.#freeAt = now + waitMs + GAP_MS
       if (waitMs > 0) await clock.sleep(waitMs, background.signal)
-      return await this.#ask(cid)
+      return await this.#ask(cid, endsAt - clock.elapsed())
     })
   }
 
-  /** The first good answer, in FIND_MS. Never fails: what goes wrong on the way is no answer. */
-  async #ask(cid: Cid): Promise<Answer | undefined> {
+  /** The first good answer in so long. Never fails: what goes wrong on the way is no answer. */
+  async #ask(cid: Cid, ms: number): Promise<Answer | undefined> {
     const { clock, background } = this.#components
     const over = new AbortController()
     let found: Answer | undefined
@@ -143,11 +144,9 @@ export class NetworkReceipts implements Receipts {
       found ??= answer
       if (found !== undefined) over.abort()
     }
-    const limit = { ms: FIND_MS, what: 'Looking for a receipt', signal: over.signal }
-    const onStop = () => over.abort()
-    background.signal.addEventListener('abort', onStop, { once: true })
+    const ending = AbortSignal.any([over.signal, background.signal])
     try {
-      await within(clock, limit, async (signal) => {
+      await within(clock, { ms, what: 'Looking for a receipt', signal: ending }, async (signal) => {
         const near = this.#near().map((each) => ask(each.peerId, each.addresses, signal))
         const patience = new AbortController()
         await Promise.race([
@@ -159,8 +158,6 @@ export class NetworkReceipts implements Receipts {
       })
     } catch {
       // Found, or out of time, or the DHT is out of reach.
-    } finally {
-      background.signal.removeEventListener('abort', onStop)
     }
     return found
   }
@@ -199,8 +196,8 @@ export class NetworkReceipts implements Receipts {
       if (!network.isConnected(peerId)) {
         await network.connect(peerId, addresses.slice(0, ADDRESSES_MAX), { signal })
       }
-      const asked = asking(this.#components, peerId, { signal }, (client) => client.get(cid))
-      const found = await asked
+      const task = (client: SyncClient) => client.get(cid)
+      const found = await asking(this.#components, peerId, { signal }, task)
       const isBarred = found !== undefined && 'head' in found && index.isBarred(found.head.author)
       return isBarred ? undefined : found
     } catch (error) {
