@@ -8,6 +8,9 @@ export interface LogHead {
   root: string
 }
 
+/** A message that gossip loses is found in the next round of an archive. */
+export const patienceMs = 45_000
+
 export const within = (timeout: number) => ({ timeout, interval: 50 })
 
 /** The newest head of each log that this peer shows, or of this author's. */
@@ -25,7 +28,7 @@ export const ownHeads = (peer: PeerProcess) => headsOf(peer, peer.ready)
 export async function untilAlike(
   viewer: PeerProcess,
   author: PeerProcess,
-  ms = 10_000,
+  ms = patienceMs,
 ): Promise<void> {
   const isAlike = async () => {
     const [there, own] = [await headsOf(viewer, author.ready), await ownHeads(author)]

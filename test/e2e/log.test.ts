@@ -1,12 +1,12 @@
 import { cpSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { headsOf, ownHeads, untilAlike, within } from './log-view.ts'
+import { headsOf, ownHeads, patienceMs, untilAlike, within } from './log-view.ts'
 import { ask, type PeerProcess, startPeer, temporaryFolder } from './peer-process.ts'
 
 const gateway = ['--no-demo', '--roles', 'coordinator']
 
-describe('what was done', () => {
+describe('what was done', { timeout: 120_000 }, () => {
   const folders = [temporaryFolder(), temporaryFolder()] as const
   const [home, copy] = folders.map(({ path }) => path) as [string, string]
   const started: PeerProcess[] = []
@@ -68,7 +68,7 @@ describe('what was done', () => {
       const answer = await ask(stranger.ready, `/v8/receipts/${cid}`)
       return answer.status === 200 ? await answer.json() : undefined
     }
-    await expect.poll(found, { timeout: 15_000, interval: 500 }).toMatchObject({
+    await expect.poll(found, { timeout: patienceMs, interval: 500 }).toMatchObject({
       cid,
       verified: true,
       node: provider.ready.peerId,
@@ -82,7 +82,7 @@ describe('what was done', () => {
     await provider.stop()
     cpSync(home, copy, { recursive: true })
     provider = await start([], home)
-    await expect.poll(() => ownHeads(provider), within(10_000)).toEqual(before)
+    await expect.poll(() => ownHeads(provider), within(patienceMs)).toEqual(before)
     await served(coordinator)
     await untilAlike(archive, provider)
     const [head] = await ownHeads(provider)
@@ -97,9 +97,9 @@ describe('what was done', () => {
     await served(coordinator)
     const begun = async () =>
       (await ownHeads(provider)).filter(({ epoch }) => epoch !== known?.epoch)
-    await expect.poll(begun, within(20_000)).toHaveLength(1)
+    await expect.poll(begun, within(patienceMs)).toHaveLength(1)
     const heads = () => headsOf(archive, provider.ready)
-    await expect.poll(heads, within(10_000)).toContainEqual((await begun())[0])
+    await expect.poll(heads, within(patienceMs)).toContainEqual((await begun())[0])
     expect(await heads()).toContainEqual(known)
     expect(archive.log()).not.toContain('barred')
   })
