@@ -2,17 +2,20 @@ import { createPublicKey, type KeyObject, verify as nodeVerify } from 'node:cryp
 import type { Verify } from '../wire/signed.ts'
 import { isPublicKey, isSignature } from './verify.ts'
 
-export const defaultVerifyNative = {
-  /** About 1 KB each; a peer talks to far fewer peers at a time. */
-  keysMax: 4096,
+/** About 1 KB each; a peer talks to far fewer peers at a time. */
+const KEYS_MAX = 4096
+
+export interface VerifyOptions {
+  /** Remembers so many keys of its own. Otherwise all that verify here remember them together. */
+  keysMax?: number
 }
 
 /**
  * `verify` with Node's OpenSSL, some 25 times as fast. OpenSSL compares R byte for byte and refuses
  * S >= L; what its versions differ on is checked here: odd keys, once per key, and the neutral R.
  */
-export function createVerifyNative(options = defaultVerifyNative): Verify {
-  const keyFor = rememberKeys(options.keysMax)
+export function createVerifyNative(options: VerifyOptions = {}): Verify {
+  const keyFor = keysOf(options)
   return (publicKey, message, signature) => {
     if (publicKey.length !== 32 || !isSignature(signature)) return false
     const key = keyFor(publicKey)
@@ -24,14 +27,15 @@ export function createVerifyNative(options = defaultVerifyNative): Verify {
 export type VerifyLater = (...args: Parameters<Verify>) => Promise<boolean>
 
 export const defaultVerifyLater = {
-  ...defaultVerifyNative,
   /** The disk uses the same threads: an fsync waits behind these, for less than a millisecond. */
   atOnceMax: 16,
 }
 
 /** For whoever has many to verify, and must not hold up what else this peer does. */
-export function createVerifyLater(options = defaultVerifyLater): VerifyLater {
-  const keyFor = rememberKeys(options.keysMax)
+export function createVerifyLater(
+  options: VerifyOptions & typeof defaultVerifyLater = defaultVerifyLater,
+): VerifyLater {
+  const keyFor = keysOf(options)
   const waiting: (() => void)[] = []
   let running = 0
   return async (publicKey, message, signature) => {
@@ -56,6 +60,9 @@ export function createVerifyLater(options = defaultVerifyLater): VerifyLater {
   }
 }
 
+const keysOf = ({ keysMax }: VerifyOptions) =>
+  keysMax === undefined ? sharedKeys : rememberKeys(keysMax)
+
 /** Reads each key once, as long as no more than so many others were used since. */
 function rememberKeys(keysMax: number): (publicKey: Uint8Array) => KeyObject | undefined {
   // Insertion order is the order of use: the first is the one not used for longest.
@@ -76,6 +83,9 @@ function rememberKeys(keysMax: number): (publicKey: Uint8Array) => KeyObject | u
     return key
   }
 }
+
+/** To find out that a key is a good one takes a millisecond. */
+const sharedKeys = rememberKeys(KEYS_MAX)
 
 /** What DER puts before the 32 bytes of an Ed25519 public key. */
 const SPKI_HEADER = Buffer.from('302a300506032b6570032100', 'hex')
