@@ -116,9 +116,17 @@ export class ReceiptReader {
     return row && { sealed: decodeEntry(row.bytes), place }
   }
 
-  /** What came with an answer is as public as what this peer says of it. */
-  async #isShown({ cid }: SealedEntry): Promise<boolean> {
-    return (await this.find('mention', cid.digest, 1)).length > 0
+  /** What came with an answer is as public as what this peer, which had it done, says of it. */
+  async #isShown({ cid, entry }: SealedEntry): Promise<boolean> {
+    const read = tryToReadBody(entry)
+    if (read?.kind !== 'execution') return false
+    return (await this.#saidBy(read.body.coordinator, cid)).length > 0
+  }
+
+  /** Entries about this one in the log of that peer. */
+  #saidBy(author: Uint8Array, { digest }: Cid): Promise<Place[]> {
+    const withPrivate = this.#withPrivate
+    return this.#components.feeds.find('mention', digest, { withPrivate, author })
   }
 
   /** Of the receipt with this digest in an entry, or of the one that it is about. */
@@ -163,8 +171,9 @@ export class ReceiptReader {
     const routing = await this.#routingEntry(found, body)
     if (receipt === undefined) {
       const [part] = parts
-      const view = part?.execution && (await this.#byEntry(part.execution))
-      return view && { ...view, ...(await this.#told(routing, part?.execution)) }
+      const done = part?.execution && (await this.#execution(part.execution))
+      const view = done && (await this.#executionView(done.found, done.body, undefined))
+      return view && { ...view, ...(await this.#told(routing, part.execution)) }
     }
     const more = await this.#told(routing)
     const createdAt = found.sealed.entry.at
@@ -191,17 +200,23 @@ export class ReceiptReader {
   }
 
   async #executionEntry(cid: Cid): Promise<EntryView<Execution> | undefined> {
-    const found = await this.#entryOf(cid)
-    const read = found && tryToReadBody(found.sealed.entry)
-    return found && read?.kind === 'execution' ? this.#entryView(found, read.body) : undefined
+    const done = await this.#execution(cid)
+    return done && (await this.#entryView(done.found, done.body))
   }
 
-  /** What its coordinator says of it. Anybody else may say of it what they like: it is not asked. */
+  /** Of no other kind: a routing that names another could lead from one to the next without end. */
+  async #execution(cid: Cid): Promise<{ found: Found; body: Execution } | undefined> {
+    const found = await this.#entryOf(cid)
+    const read = found && tryToReadBody(found.sealed.entry)
+    return found && read?.kind === 'execution' ? { found, body: read.body } : undefined
+  }
+
+  /** What its coordinator says of it. Anybody else may say of it what they like, as often: it is not asked. */
   async #routingOf(
     execution: Cid,
     coordinator: Uint8Array,
   ): Promise<EntryView<Routing> | undefined> {
-    for (const place of await this.find('mention', execution.digest)) {
+    for (const place of await this.#saidBy(coordinator, execution)) {
       const found = await this.#foundAt(place)
       const read = found && tryToReadBody(found.sealed.entry)
       if (read?.kind !== 'routing' || !sameBytes(read.body.coordinator, coordinator)) continue

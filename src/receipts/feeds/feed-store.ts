@@ -6,6 +6,7 @@ import { BATCH_ENTRIES_BYTES_MAX, BATCH_ENTRIES_MAX, type Batch } from '../../wi
 import { joinPeaks, type NodeRef } from '../../wire/merkle.ts'
 import { peakNodes, proveConsistency, proveInclusion } from '../../wire/merkle-proof.ts'
 import { type FeedId, FIRST_FEED, feedName, feedsOf, LAST_FEED, type Place } from './feed-id.ts'
+import { OWN } from './findings.ts'
 import type { ArrivalKey, Find } from './keys.ts'
 import { logPruned } from './log-errors.ts'
 import { type Counts, countReceipts } from './receipt-counts.ts'
@@ -59,6 +60,16 @@ export interface Part {
 export interface EntryAt extends EntryRow {
   index: number
 }
+
+export interface FindOptions {
+  limit?: number
+  withPrivate?: boolean
+  /** Only where this peer signed what is found, in its own log. */
+  author?: Uint8Array
+}
+
+const ALL_FEEDS = { gte: FIRST_FEED, lte: LAST_FEED }
+const RANK_MAX = 255
 
 /** The logs of many peers. Reads take a few rows, however long the logs are. */
 export class FeedStore {
@@ -130,15 +141,20 @@ export class FeedStore {
     for await (const [{ index }, row] of this.tables.entries.range(range)) yield { index, ...row }
   }
 
-  /** Where this is: first in the log of who signed it. Private places only for this peer itself. */
+  /**
+   * Where this is: first in the log of who signed it, or with `author` there alone. Private places
+   * only for this peer itself.
+   */
   async find(
     find: Find,
     digest: Uint8Array,
-    { limit = 8, withPrivate = false } = {},
+    { limit = 8, withPrivate = false, author }: FindOptions = {},
   ): Promise<Place[]> {
+    const { gte: first, lte: last } = author === undefined ? ALL_FEEDS : feedsOf(author)
+    const rank = author === undefined ? RANK_MAX : OWN
     const range = {
-      gte: { find, digest, rank: 0, place: { feed: FIRST_FEED, index: 0 } },
-      lte: { find, digest, rank: 255, place: { feed: LAST_FEED, index: Number.MAX_SAFE_INTEGER } },
+      gte: { find, digest, rank: OWN, place: { feed: first, index: 0 } },
+      lte: { find, digest, rank, place: { feed: last, index: Number.MAX_SAFE_INTEGER } },
     }
     const places: Place[] = []
     for await (const [{ place }] of this.tables.finds.range(range)) {
@@ -157,7 +173,7 @@ export class FeedStore {
       const { feed, index: first } = place
       // The page before may have ended amid those that came together.
       const isSplit = before?.arrived === arrived && feedName(before.place.feed) === feedName(feed)
-      const end = isSplit ? before.place.index : first + count
+      const end = Math.min(first + count, isSplit ? before.place.index : Number.POSITIVE_INFINITY)
       for (let index = end - 1; index >= first && keys.length < limit; index--) {
         keys.push({ arrived, place: { feed, index } })
       }

@@ -1,5 +1,5 @@
 import type { VerifyLater } from '../../identity/verify-native.ts'
-import { type SealedEntry, tryToReadBody } from '../../wire/entry.ts'
+import { type Body, type SealedEntry, tryToReadBody } from '../../wire/entry.ts'
 import { openReceiptOf, segmentReceiptsOf } from '../../wire/execution.ts'
 import { sameBytes } from '../../wire/octets.ts'
 import { openDigest, type Receipt, receiptDigest } from '../../wire/receipt.ts'
@@ -49,7 +49,6 @@ export async function findingsLater(
 }
 
 function readingOf({ entry, cid }: SealedEntry, author: Uint8Array) {
-  const sure: Finding[] = [{ find: 'entry', digest: cid.digest, rank: OWN }]
   const claims: Claim[] = []
   const rankOf = (key: Uint8Array) => (sameBytes(key, author) ? OWN : EMBEDDED)
 
@@ -60,6 +59,9 @@ function readingOf({ entry, cid }: SealedEntry, author: Uint8Array) {
   }
 
   const read = tryToReadBody(entry)
+  // Anybody can put a copy of it into their own log.
+  const rank = rankOf(writerOf(read) ?? author)
+  const sure: Finding[] = [{ find: 'entry', digest: cid.digest, rank }]
   if (read?.kind === 'execution') {
     const open = openReceiptOf(read.body)
     claim(read.body.receipt)
@@ -75,9 +77,14 @@ function readingOf({ entry, cid }: SealedEntry, author: Uint8Array) {
     for (const { receipt, execution } of read.body.parts) {
       claim(receipt)
       if (execution === undefined) continue
-      const rank = rankOf(read.body.coordinator)
       sure.push({ find: 'mention', digest: execution.digest, rank })
     }
   }
   return { sure, claims }
+}
+
+/** In whose log it belongs; undefined where that is not said. */
+function writerOf(read: Body | undefined): Uint8Array | undefined {
+  if (read?.kind === 'execution') return read.body.receipt.nodePk
+  return read?.kind === 'routing' ? read.body.coordinator : undefined
 }

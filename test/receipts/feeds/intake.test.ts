@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { ArrivalKey } from '../../../src/receipts/feeds/keys.ts'
 import { MemoryBackend } from '../../../src/storage/memory-backend.ts'
 import { encodeEntry, executionEntry, routingEntry } from '../../../src/wire/entry.ts'
 import { headsEquivocation } from '../../../src/wire/equivocation.ts'
@@ -309,6 +310,19 @@ describe('what is looked for', () => {
     const [, last] = first
     const second = await feeds.recent({ limit: 9, ...(last && { before: last }) })
     expect(second.map(({ place }) => place.index)).toEqual([2, 1, 0])
+  })
+
+  it('is listed once each, whatever came together in one moment', async () => {
+    const { feeds, intake } = await third()
+    for (const [from, end] of [
+      [0, 2],
+      [2, 5],
+    ] as const) {
+      await intake.ingest(await providersLog(5).batch(from, end))
+    }
+    const first = await feeds.recent({ limit: 2 })
+    const second = await feeds.recent({ limit: 9, before: first[1] as ArrivalKey })
+    expect([...first, ...second].map(({ place }) => place.index)).toEqual([4, 3, 2, 1, 0])
   })
 
   it('is every feed, or those of one author', async () => {
