@@ -1,3 +1,4 @@
+import { finishesOf } from '../../engines/lanes.ts'
 import { AnswerHash } from '../../receipts/answer-hash.ts'
 import type { LiveReceipts } from '../../receipts/live.ts'
 import type { Done, Segmented, Tokens, Vectors } from '../../wire/chunk.ts'
@@ -47,6 +48,8 @@ export class AnswerProof {
   readonly #live: LiveReceipts
   readonly #commissioned: Commissioned
   readonly #hash: AnswerHash
+  /** One text: of others, the receipt at the end is all that is looked at. */
+  readonly #isPlain: boolean
   /** The last one. */
   #segment: { end: number; receipt: Receipt } | undefined
   /** When it was cancelled. */
@@ -62,6 +65,7 @@ export class AnswerProof {
     this.#live = live
     this.#commissioned = commissioned
     this.#hash = new AnswerHash(work, commissioned.salt)
+    this.#isPlain = finishesOf(work) === 1
   }
 
   /** Undefined for a provider that signs no such thing. */
@@ -82,12 +86,13 @@ export class AnswerProof {
     this.#hash.vectors(vectors)
   }
 
-  /** `inputTokens`: of the prompt. */
-  segment(segment: FrameOf<'segment'>, inputTokens: number): Segmented {
+  /** `inputTokens`: of the prompt. Undefined for one that is not of a plain text. */
+  segment(segment: FrameOf<'segment'>, inputTokens: number): Segmented | undefined {
+    if (!this.#isPlain) return undefined
     const { end, units, resultHash } = segment
     // Each costs a verification: no more of them than tokens.
     if (end <= this.#signedTo) throw misbehaved('a segment that covers nothing new')
-    const expected = this.#hash.digestOf([end])
+    const expected = this.#hash.digestTo(end)
     const fits = expected !== undefined && sameBytes(expected, resultHash)
     if (!fits || units !== inputTokens + end) {
       throw misbehaved('a segment says something else than what it sent')
