@@ -4,7 +4,7 @@ import { seededRandom } from '../../src/base/random.ts'
 import type { Identity } from '../../src/identity/identity.ts'
 import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import { FeedStore } from '../../src/receipts/feeds/feed-store.ts'
-import type { OwnName } from '../../src/receipts/feeds/own-epoch.ts'
+import type { OwnName } from '../../src/receipts/feeds/keys.ts'
 import { OwnFeed } from '../../src/receipts/feeds/own-feed.ts'
 import { HeldEntries } from '../../src/receipts/held.ts'
 import { LiveReceipts } from '../../src/receipts/live.ts'
@@ -53,7 +53,7 @@ export async function proofStage({
     /** What the own log says, from its beginning; `private`: the one that nobody else sees. */
     async bodies(name: OwnName = 'public'): Promise<Body[]> {
       const bodies: Body[] = []
-      const own = await feeds.tables.own.get(name)
+      const own = await feeds.tables.own.get({ author: publicKey, name })
       if (own === undefined) return bodies
       const feed = { author: publicKey, epoch: own.epoch }
       for await (const { bytes } of feeds.entries(feed, 0, Number.MAX_SAFE_INTEGER)) {

@@ -23,6 +23,16 @@ export interface ArrivalKey {
   place: Place
 }
 
+/** The two logs that a peer writes to: what it shows, and what it keeps between two parties. */
+export const ownNames = ['public', 'private'] as const
+export type OwnName = (typeof ownNames)[number]
+
+/** The folder may have been another peer's before, whose logs are no business of this one. */
+export interface OwnKey {
+  author: Uint8Array
+  name: OwnName
+}
+
 export interface TileKey {
   feed: FeedId
   tile: TileRef
@@ -84,6 +94,16 @@ export const arrivalKey: KeyCodec<ArrivalKey> = {
     arrived: integerKey.decode(bytes.subarray(0, INTEGER_BYTES)),
     place: placeKey.decode(bytes.subarray(INTEGER_BYTES)),
   }),
+}
+
+export const ownKey: KeyCodec<OwnKey> = {
+  encode: ({ author, name }) => joinBytes(author, Uint8Array.of(ownNames.indexOf(name))),
+  decode(bytes) {
+    const [at = 0] = exactly(bytes, AUTHOR_BYTES + 1).subarray(AUTHOR_BYTES)
+    const name = ownNames[at]
+    if (name === undefined) throw new RangeError(`there is no own log ${at}`)
+    return { author: bytes.slice(0, AUTHOR_BYTES), name }
+  },
 }
 
 function exactly(bytes: Uint8Array, length: number): Uint8Array {

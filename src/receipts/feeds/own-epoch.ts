@@ -10,13 +10,10 @@ import type { FeedId } from './feed-id.ts'
 import { type Arrival, putEntries, putTiles } from './feed-rows.ts'
 import type { FeedStore } from './feed-store.ts'
 import { findingsOf } from './findings.ts'
+import type { OwnKey, OwnName } from './keys.ts'
 import type { FeedRow, OwnRow } from './rows.ts'
 import type { FeedTables } from './tables.ts'
 import { Growth } from './tiles.ts'
-
-/** The two logs that a peer writes to: what it shows, and what it keeps between two parties. */
-export const ownNames = ['public', 'private'] as const
-export type OwnName = (typeof ownNames)[number]
 
 /** One of them, as it is on the disk. Appending gives a new one, which holds once it is there too. */
 export interface OwnEpoch {
@@ -48,13 +45,16 @@ export async function loadEpoch(
   random: Random,
   { name, author }: { name: OwnName; author: Uint8Array },
 ): Promise<OwnEpoch & { isNew: boolean }> {
-  const known = await feeds.tables.own.get(name)
+  const known = await feeds.tables.own.get({ author, name })
   const own = known ?? { epoch: random.bytes(EPOCH_BYTES) }
   const fresh = newEpoch(name, author, own)
   const row = (await feeds.tables.feeds.get(fresh.feed)) ?? fresh.row
   const growth = await feeds.growth(fresh.feed, row)
   return { ...fresh, row, growth, isNew: known === undefined }
 }
+
+/** By which its row is kept. */
+export const keyOf = ({ feed: { author }, name }: OwnEpoch): OwnKey => ({ author, name })
 
 /** How many of its entries others may have seen. */
 export const shownSize = ({ own }: OwnEpoch): number =>
@@ -105,7 +105,7 @@ export function putOwn(
   }
   putTiles(rows, tables, feed, growth)
   rows.put(tables.feeds, feed, next.row)
-  rows.put(tables.own, epoch.name, next.own)
+  rows.put(tables.own, keyOf(epoch), next.own)
   return { epoch: next, batches, arrivals }
 }
 

@@ -14,7 +14,8 @@ import { type Append, type AppendLimits, type AppendOptions, AppendQueue } from 
 import type { FeedId, Place } from './feed-id.ts'
 import type { Arrival } from './feed-rows.ts'
 import { type FeedStore, headAlone } from './feed-store.ts'
-import { loadEpoch, type OwnEpoch, type OwnName, ownNames, putOwn, shownSize } from './own-epoch.ts'
+import { type OwnName, ownNames } from './keys.ts'
+import { keyOf, loadEpoch, type OwnEpoch, putOwn, shownSize } from './own-epoch.ts'
 import { beginMove, type MoveParts, moveOn } from './own-move.ts'
 import { putPruned } from './prune.ts'
 import { ReceiptCounts } from './receipt-counts.ts'
@@ -72,6 +73,7 @@ export class OwnFeed implements Service {
   /** Reads where the log ends, whatever its length. A move that was interrupted is finished. */
   async start(): Promise<void> {
     const { feeds, publicKey, random } = this.#parts
+    await this.#hideOthers()
     for (const name of ownNames) {
       const { isNew, ...epoch } = await loadEpoch(feeds, random, { name, author: publicKey })
       // Nobody can know a newer head of a log that has just begun.
@@ -222,6 +224,15 @@ export class OwnFeed implements Service {
     return sameBytes(await this.#parts.feeds.rootAt(epoch.feed, size), root)
   }
 
+  /** What a peer with another key kept to itself in this folder stays so. */
+  async #hideOthers(): Promise<void> {
+    const { feeds, publicKey } = this.#parts
+    for await (const [{ author, name }, { epoch }] of feeds.tables.own.range({})) {
+      if (name === 'public' || sameBytes(author, publicKey)) continue
+      feeds.setOwn({ author, epoch }, 'private')
+    }
+  }
+
   async #move(): Promise<void> {
     for (let isMore = true; isMore; ) {
       const next = await moveOn(this.#parts, this.#epoch('public'))
@@ -235,7 +246,7 @@ export class OwnFeed implements Service {
     const epoch = this.#epoch('public')
     const { head } = epoch.row
     const own = { ...epoch.own, ...(head && { shown: head }) }
-    if (head !== undefined) await feeds.tables.own.put('public', own)
+    if (head !== undefined) await feeds.tables.own.put(keyOf(epoch), own)
     this.#isHeld = false
     this.#adopt({ ...epoch, own })
     if (head !== undefined) this.#tell(headAlone(head))

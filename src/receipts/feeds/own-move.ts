@@ -7,7 +7,7 @@ import { EPOCH_BYTES } from '../../wire/head.ts'
 import { BATCH_ENTRIES_BYTES_MAX } from '../../wire/log-batch.ts'
 import { delEntries } from './feed-rows.ts'
 import type { EntryAt, FeedStore } from './feed-store.ts'
-import { newEpoch, type OwnEpoch, type OwnPen, putOwn, shownSize } from './own-epoch.ts'
+import { keyOf, newEpoch, type OwnEpoch, type OwnPen, putOwn, shownSize } from './own-epoch.ts'
 import type { OwnRow } from './rows.ts'
 
 // A peer whose disk is a copy from before must not go on where the copy ends: others know other
@@ -34,7 +34,7 @@ export async function beginMove(parts: MoveParts, old: OwnEpoch, told: Signed): 
   const row = { ...kept, ...(old.own.shown && { head: old.own.shown }), target: told }
   const rows = store
     .batch()
-    .put(feeds.tables.own, old.name, own)
+    .put(feeds.tables.own, keyOf(old), own)
     .put(feeds.tables.feeds, old.feed, row)
   await store.commit(rows)
   return newEpoch(old.name, old.feed.author, own)
@@ -53,7 +53,7 @@ export async function moveOn(parts: MoveParts, epoch: OwnEpoch): Promise<OwnEpoc
   if (entries.length === 0) {
     const size = moving.from - epoch.row.size
     rows.put(feeds.tables.feeds, feed, { ...row, size })
-    rows.put(feeds.tables.own, epoch.name, own)
+    rows.put(feeds.tables.own, keyOf(epoch), own)
     await store.commit(rows)
     feeds.giveUp(feed, row.head)
     return { ...epoch, own }

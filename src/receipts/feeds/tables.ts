@@ -9,6 +9,8 @@ import {
   type FindKey,
   feedKey,
   findKey,
+  type OwnKey,
+  ownKey,
   placeKey,
   type TileKey,
   tileKey,
@@ -38,7 +40,7 @@ export interface FeedTables {
   barred: Table<Uint8Array, Equivocation>
   totals: Table<string, Totals>
   counts: Table<CountKey, number>
-  own: Table<string, OwnRow>
+  own: Table<OwnKey, OwnRow>
 }
 
 export const feedTables = (store: Store): FeedTables => ({
@@ -50,7 +52,7 @@ export const feedTables = (store: Store): FeedTables => ({
   barred: store.table('feed-barred', { key: bytesKey, value: equivocationRow }),
   totals: store.table('feed-totals', { key: textKey, value: totalsRow }),
   counts: store.table('feed-counts', { key: countKey, value: integerKey }),
-  own: store.table('feed-own', { key: textKey, value: ownRow }),
+  own: store.table('feed-own', { key: ownKey, value: ownRow }),
 })
 
 /** Of rows whose keys say it all. */

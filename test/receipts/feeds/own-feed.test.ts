@@ -4,7 +4,7 @@ import { bytesValue, textKey } from '../../../src/storage/codec.ts'
 import { MemoryBackend } from '../../../src/storage/memory-backend.ts'
 import { BATCH_ENTRIES_BYTES_MAX, encodeBatch } from '../../../src/wire/log-batch.ts'
 import { StubBackend } from '../../storage/stub-backend.ts'
-import { coordinator } from '../../wire/log-examples.ts'
+import { coordinator, provider } from '../../wire/log-examples.ts'
 import { gather, headsOf, note, notes, sizeOf, stage, stands } from './stage.ts'
 
 const shown = { publish: true }
@@ -201,6 +201,21 @@ describe('after a restart', () => {
     expect(batches).toHaveLength(2)
   })
 
+  it('with another key, it begins a log, and shows nothing that was kept to itself', async () => {
+    const backend = new MemoryBackend()
+    const first = await stage({ backend })
+    await first.own.append(notes(3), { ...shown })
+    await first.own.append(notes(2, 3), { publish: false })
+    await first.store.close()
+    const { own, feeds } = await stage({ backend, who: coordinator, seed: 2 })
+    expect(own.isHeld).toBe(false)
+    await own.append([note(9)], shown)
+    const authors = (await gather(feeds.feeds())).map(({ feed }) => feed.author)
+    expect(authors).toHaveLength(2)
+    expect(authors).toEqual(expect.arrayContaining([provider.publicKey, coordinator.publicKey]))
+    expect(await feeds.find('entry', note(3).cid.digest)).toEqual([])
+  })
+
   it('a log that has just begun needs no telling', async () => {
     const { own, feeds } = await restarted(0)
     await own.append([note(0)], shown)
@@ -242,7 +257,7 @@ class CountingBackend extends MemoryBackend {
   }
 }
 
-it('a start reads as little of a long log as of a short one, and scans nothing', async () => {
+it('a start reads as little of a long log as of a short one, and scans no log', async () => {
   for (const count of [3, 3000]) {
     const backend = new CountingBackend()
     const first = await stage({ backend })
@@ -252,7 +267,8 @@ it('a start reads as little of a long log as of a short one, and scans nothing',
     backend.ranges = 0
     const { own } = await stage({ backend })
     expect(own.feed).toEqual(first.own.feed)
-    expect(backend.ranges).toBe(0)
+    // Which logs were ever written to in this folder.
+    expect(backend.ranges).toBe(1)
     expect(backend.rows).toBeLessThan(12)
   }
 })
