@@ -65,6 +65,8 @@ export class Testnet {
   #heard = new AbortController()
   #dir: string | undefined
   #isUp = false
+  /** Until its log is read, why this testnet cannot come up. */
+  #failing: Promise<void> | undefined
   #starting: Promise<void> | undefined
   #stopping: Promise<void> | undefined
 
@@ -121,6 +123,8 @@ export class Testnet {
     }
     await this.#startRest(place, signal)
     await this.#untilSeen(signal)
+    await this.#failing
+    signal.throwIfAborted()
     this.#isUp = true
   }
 
@@ -162,7 +166,8 @@ export class Testnet {
     this.#heard = new AbortController()
     this.#options.onEvent?.({ ...event, from: from.name })
     const what = this.#isUp ? undefined : fatal(event)
-    if (what !== undefined) from.failure(`${from.name} ${what}`).then((e) => this.#end.abort(e))
+    if (what === undefined) return
+    this.#failing ??= from.failure(`${from.name} ${what}`).then((error) => this.#end.abort(error))
   }
 
   async #stop(): Promise<void> {
