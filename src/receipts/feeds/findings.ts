@@ -84,7 +84,7 @@ function readingOf({ entry, cid }: SealedEntry, author: Uint8Array) {
 }
 
 /** In whose log it belongs; undefined where that is not said. */
-function writerOf(read: Body | undefined): Uint8Array | undefined {
+export function writerOf(read: Body | undefined): Uint8Array | undefined {
   if (read?.kind === 'execution') return read.body.receipt.nodePk
   return read?.kind === 'routing' ? read.body.coordinator : undefined
 }

@@ -11,9 +11,13 @@ import { draw } from '../../network/discovery/draw.ts'
 import { Turns } from '../../network/discovery/turns.ts'
 import type { Network } from '../../network/network.ts'
 import { type Cid, parseCid } from '../../wire/cid.ts'
+import { tryToReadBody } from '../../wire/entry.ts'
 import { lookupKey } from '../../wire/model-id.ts'
+import { sameBytes } from '../../wire/octets.ts'
+import { peerIdOf } from '../../wire/peer-id.ts'
 import type { OpenReceipt } from '../../wire/receipt.ts'
 import type { OpenFound } from '../../wire/sync.ts'
+import { writerOf } from '../feeds/findings.ts'
 import type { ReceiptLookup } from '../lookup.ts'
 import type { Receipts, ReceiptView } from '../view.ts'
 import type { HeadIndex } from './head-index.ts'
@@ -53,6 +57,12 @@ export interface NetworkReceiptsComponents extends AskComponents {
 }
 
 type Answer = OpenFound | OpenReceipt
+
+/** What a peer showed. Where it is hearsay, another may have the word of who signed it. */
+interface Told {
+  view: ReceiptView
+  isHearsay: boolean
+}
 
 /** Receipts of this peer, and one by one those that other peers have. */
 export class NetworkReceipts implements Receipts {
@@ -101,20 +111,14 @@ export class NetworkReceipts implements Receipts {
   }
 
   async #search(name: string, cid: Cid): Promise<ReceiptView | undefined> {
-    const { clock, local } = this.#components
-    const found = await this.#inTurn(cid)
-    const view =
-      found === undefined
-        ? undefined
-        : 'head' in found
-          ? await local.shown.elsewhere(found, cid)
-          : local.shown.openElsewhere(found, clock.now())
+    const { clock } = this.#components
+    const view = await this.#inTurn(cid)
     if (view === undefined) this.#misses.set(name, clock.elapsed() + MISS_MS)
     return view
   }
 
   /** Throws where others are looked for all the time. */
-  async #inTurn(cid: Cid): Promise<Answer | undefined> {
+  async #inTurn(cid: Cid): Promise<ReceiptView | undefined> {
     const { clock, background } = this.#components
     const endsAt = clock.elapsed() + FIND_MS
     const waiting = new AbortController()
@@ -131,18 +135,19 @@ export class NetworkReceipts implements Receipts {
   }
 
   /** The first good answer in so long. Never fails: what goes wrong on the way is no answer. */
-  async #ask(cid: Cid, ms: number): Promise<Answer | undefined> {
+  async #ask(cid: Cid, ms: number): Promise<ReceiptView | undefined> {
     const { clock, background } = this.#components
     const over = new AbortController()
-    let found: Answer | undefined
+    let found: Told | undefined
     const asked = new Set([this.#components.self])
     const ask = async (peerId: string, addresses: readonly string[], signal: AbortSignal) => {
       if (asked.has(peerId)) return
       asked.add(peerId)
       const answer = await this.#askOne(cid, peerId, addresses, signal)
+      const told = answer && (await this.#told(answer, cid))
       // Another may have answered meanwhile, and ended this one in vain.
-      found ??= answer
-      if (found !== undefined) over.abort()
+      if (told !== undefined && (found === undefined || isBetter(told, found))) found = told
+      if (found?.isHearsay === false) over.abort()
     }
     const ending = AbortSignal.any([over.signal, background.signal])
     try {
@@ -159,7 +164,24 @@ export class NetworkReceipts implements Receipts {
     } catch {
       // Found, or out of time, or the DHT is out of reach.
     }
-    return found
+    return found?.view
+  }
+
+  async #told(answer: Answer, cid: Cid): Promise<Told | undefined> {
+    const { local, clock } = this.#components
+    const { shown } = local
+    if (!('head' in answer)) {
+      return { view: shown.openElsewhere(answer, clock.now()), isHearsay: false }
+    }
+    const view = await shown.elsewhere(answer, cid)
+    if (view === undefined) return undefined
+    const { author } = answer.head
+    const writer = writerOf(tryToReadBody(answer.entry)) ?? author
+    const isFirstHand =
+      cid.kind === 'entry'
+        ? sameBytes(writer, author)
+        : view.verified && view.nodeId === peerIdOf(author)
+    return { view, isHearsay: !isFirstHand }
   }
 
   /** Archives first, then any. */
@@ -206,6 +228,10 @@ export class NetworkReceipts implements Receipts {
     }
   }
 }
+
+/** Anybody can put a receipt of another, or one that looks like it, into a log of their own. */
+const isBetter = (told: Told, known: Told): boolean =>
+  known.isHearsay && (!told.isHearsay || (told.view.verified && !known.view.verified))
 
 const tooMany = () => new BusyError('Too many receipts are looked for already.', FIND_MS)
 

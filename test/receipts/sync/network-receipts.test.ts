@@ -1,10 +1,19 @@
 import { describe, expect, it } from 'vitest'
 import { ryv1Cid } from '../../../src/wire/cid.ts'
-import { executionEntry } from '../../../src/wire/entry.ts'
+import { executionEntry, routingEntry } from '../../../src/wire/entry.ts'
 import { openReceiptOf } from '../../../src/wire/execution.ts'
 import { lookupKey } from '../../../src/wire/model-id.ts'
 import { openDigest, receiptDigest } from '../../../src/wire/receipt.ts'
-import { ExampleLog, execution, oneJob, provider } from '../../wire/log-examples.ts'
+import { signRouting } from '../../../src/wire/routing.ts'
+import {
+  ExampleLog,
+  execution,
+  filled,
+  network,
+  oneJob,
+  provider,
+  routing,
+} from '../../wire/log-examples.ts'
 import { note } from '../feeds/stage.ts'
 import { identityOf, type LogPeer, LogPeers } from './peers-stage.ts'
 import { end, scripted } from './scripted.ts'
@@ -171,6 +180,34 @@ describe('a receipt of another peer', () => {
     const faults = liars.map((liar) => peers.faultsOf(liar))
     expect(faults.every((each) => each.length > 0)).toBe(true)
     expect(peers.faultsOf(provider)).toEqual([])
+  })
+
+  it('is told by who signed it, not by who was faster', async () => {
+    const { peers, asker } = await stage()
+    const forged = executionEntry(1, {
+      ...done,
+      modelName: 'another',
+      receipt: { ...done.receipt, signature: filled(1, 64) },
+    })
+    const sign = (message: Uint8Array) => mallory.sign(message)
+    const said = { ...routing([{ receipt: done.receipt }]), coordinator: mallory.publicKey }
+    const told = routingEntry(1, signRouting(said, { network, sign }))
+    const log = new ExampleLog(mallory).append(forged, told)
+    for (const [at, index] of [0, 1].entries()) {
+      const found = { type: 'found' as const, ...(await log.found(index)) }
+      const liar = await peers.hostile(
+        identityOf(40 + at),
+        scripted(() => [found, end()]),
+      )
+      await peers.connect(liar, asker)
+    }
+    const { view } = await found(peers, asker)
+    expect(view).toMatchObject({ verified: true, execution: { cid: entry.cid.toString() } })
+    // Where nobody else has it, the better of what there is.
+    peers.hub.freeze(provider.peerId)
+    await peers.clock.advance(10_000)
+    const alone = await found(peers, asker)
+    expect(alone.view).toMatchObject({ verified: true, routing: { cid: told.cid.toString() } })
   })
 
   it('is not waited for by a client that has left', async () => {
