@@ -22,6 +22,7 @@ import {
   type SyncAnswer,
   type SyncRequest,
 } from '../../wire/sync.ts'
+import { feedName } from '../feeds/feed-id.ts'
 import { notAsked, type RangeCheck } from './range-check.ts'
 
 /** To dial and shake hands over a bad link. */
@@ -110,20 +111,22 @@ export class SyncClient {
     }
   }
 
-  /** The newest heads of these authors' logs; their signatures hold. */
+  /** The newest heads of these authors' logs, one of each; their signatures hold. */
   async heads(authors: Uint8Array[]): Promise<Signed[]> {
     const wanted = new Set(authors.map(nameOf))
-    const heads: Signed[] = []
+    const heads = new Map<string, Signed>()
     const answers = this.#answers({ type: 'authors', authors }, limits(HEADS_FRAMES_MAX))
     for await (const answer of answers) {
       if (answer.type === 'end') break
       if (answer.type !== 'heads') throw notAsked()
       for (const signed of answer.heads) {
-        if (!wanted.has(nameOf(openHead(signed, this.#verifying).author))) throw notAsked()
-        heads.push(signed)
+        const head = openHead(signed, this.#verifying)
+        const name = feedName(head)
+        if (!wanted.has(nameOf(head.author)) || heads.has(name)) throw notAsked()
+        heads.set(name, signed)
       }
     }
-    return heads
+    return [...heads.values()]
   }
 
   /**

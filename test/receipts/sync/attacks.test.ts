@@ -263,6 +263,15 @@ describe('a peer that was restarted', () => {
     await peers.clock.advance(400)
     expect(again.log.isHeld).toBe(true)
     expect(peers.faultsOf(mallory)).toEqual(['bad_signature'])
+    // The same again and again, each to be checked.
+    const head = logOf(alice, 3).head()
+    const repeating = scripted(({ type }) =>
+      type === 'authors' ? [{ type: 'heads', heads: [head, head] }, end()] : [end()],
+    )
+    await peers.connect(await peers.hostile(dora, repeating), again)
+    await peers.clock.advance(400)
+    expect(again.log.isHeld).toBe(true)
+    expect(peers.faultsOf(dora)).toEqual(['not_asked'])
     const busy = scripted(() => [end('busy')])
     await peers.connect(await peers.hostile(carol, busy), again)
     await peers.clock.advance(1_000)
