@@ -31,7 +31,7 @@ export interface ReaderComponents {
 }
 
 /** An entry of a log. */
-interface Found {
+export interface Found {
   sealed: SealedEntry
   /** Where it stands; of one that came with an answer, nobody here knows. */
   place?: Place
@@ -71,6 +71,21 @@ export class ReceiptReader {
     return { ...this.#openView(open), createdAt: at }
   }
 
+  /** The work that a routing entry is about which has no receipt in it: it has an entry of its own. */
+  workOf({ sealed }: Pick<Found, 'sealed'>): Cid | undefined {
+    const read = tryToReadBody(sealed.entry)
+    if (read?.kind !== 'routing' || receiptsOf(read.body).length > 0) return undefined
+    return read.body.parts[0]?.execution
+  }
+
+  /** That work, as another peer showed it, with what this entry says of it. */
+  async withRouting(work: ReceiptView, found: Found): Promise<ReceiptView> {
+    const read = tryToReadBody(found.sealed.entry)
+    if (read?.kind !== 'routing') return work
+    const routing = await this.#routingEntry(found, read.body)
+    return { ...work, ...(await this.#told(routing, read.body.parts[0]?.execution)) }
+  }
+
   find(find: Find, digest: Uint8Array, limit?: number): Promise<Place[]> {
     const withPrivate = this.#withPrivate
     return this.#components.feeds.find(find, digest, { withPrivate, ...(limit && { limit }) })
@@ -90,11 +105,12 @@ export class ReceiptReader {
   }
 
   async #byEntry(cid: Cid): Promise<ReceiptView | undefined> {
-    const found = await this.#entryOf(cid)
+    const found = await this.entry(cid)
     return found && (await this.#view(found))
   }
 
-  async #entryOf({ digest }: Cid): Promise<Found | undefined> {
+  /** What is here, whether or not it leads to a receipt. */
+  async entry({ digest }: Cid): Promise<Found | undefined> {
     const [place] = await this.find('entry', digest, 1)
     if (place !== undefined) return await this.#foundAt(place)
     const sealed = await this.#components.held.entry(digest)
@@ -164,9 +180,8 @@ export class ReceiptReader {
     digest: Uint8Array | undefined,
   ): Promise<ReceiptView | undefined> {
     const { whole, parts } = body
-    const receipts = [whole, ...parts.map(({ receipt }) => receipt)].filter((each) => each)
-    const receipt = receipts.find(
-      (each) => each && (digest === undefined || sameBytes(receiptDigest(each), digest)),
+    const receipt = receiptsOf(body).find(
+      (each) => digest === undefined || sameBytes(receiptDigest(each), digest),
     )
     const routing = await this.#routingEntry(found, body)
     if (receipt === undefined) {
@@ -206,7 +221,7 @@ export class ReceiptReader {
 
   /** Of no other kind: a routing that names another could lead from one to the next without end. */
   async #execution(cid: Cid): Promise<{ found: Found; body: Execution } | undefined> {
-    const found = await this.#entryOf(cid)
+    const found = await this.entry(cid)
     const read = found && tryToReadBody(found.sealed.entry)
     return found && read?.kind === 'execution' ? { found, body: read.body } : undefined
   }
@@ -271,6 +286,10 @@ export class ReceiptReader {
     }
   }
 }
+
+/** Those that are in it, of the whole answer first. */
+const receiptsOf = ({ whole, parts }: Routing): Receipt[] =>
+  [whole, ...parts.map(({ receipt }) => receipt)].filter((each) => each !== undefined)
 
 const namesOf = (
   digest: Uint8Array,

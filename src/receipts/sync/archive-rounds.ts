@@ -10,7 +10,7 @@ import type { Directory } from '../../network/discovery/directory.ts'
 import { draw } from '../../network/discovery/draw.ts'
 import { Turns } from '../../network/discovery/turns.ts'
 import type { Network } from '../../network/network.ts'
-import { isArchive } from './partners.ts'
+import { isArchive } from './archives.ts'
 import type { Puller } from './puller.ts'
 import type { Reconciler } from './reconciler.ts'
 import { type AskComponents, asking } from './sync-client.ts'
@@ -23,6 +23,8 @@ const OTHERS_PER_ROUND = 2
 const AT_ONCE = 4
 /** Then others get their turn. */
 const ASK_MS = 60_000
+/** Over a slow line it takes more than one go, each of which brings so much. */
+const GO_BYTES_MIN = 1024 * 1024
 /** By then gossip has made its way to a new connection: what it lost before is found at once. */
 const SETTLE_MS = 5_000
 /** Where there is more to fetch. */
@@ -35,7 +37,7 @@ export interface ArchiveRoundsComponents extends AskComponents {
   network: Pick<Network, 'open' | 'fault' | 'connected' | 'isConnected' | 'onConnection'>
   directory: Pick<Directory, 'get'>
   reconciler: Reconciler
-  puller: Pick<Puller, 'taken'>
+  puller: Pick<Puller, 'takenFrom'>
   background: Background
   clock: Clock
   random: Random
@@ -117,7 +119,8 @@ export class ArchiveRounds {
   async #ask(peerId: string, signal: AbortSignal): Promise<number | undefined> {
     const { network, clock, reconciler, puller, logger } = this.#components
     if (!network.isConnected(peerId)) return undefined
-    const takenBefore = puller.taken
+    const takenBefore = puller.takenFrom(peerId)
+    const begunAt = clock.elapsed()
     const limit = { ms: ASK_MS, what: 'Comparing logs', signal }
     try {
       const isMore = await within(clock, limit, (ending) =>
@@ -130,13 +133,15 @@ export class ArchiveRounds {
       return isMore ? AGAIN_MS : undefined
     } catch (error) {
       if (signal.aborted) throw error
-      // Over a slow line it takes more than one go.
-      if (error instanceof DeadlineError && puller.taken > takenBefore) return AGAIN_MS
+      const taken = puller.takenFrom(peerId) - takenBefore
+      if (error instanceof DeadlineError && taken >= GO_BYTES_MIN) return AGAIN_MS
       const failures = this.#failures.get(peerId) ?? 0
       this.#failures.set(peerId, failures + 1)
       this.#asked.add(1, { result: 'failed' })
       logger.debug('logs not compared', { peerId, error: messageOf(error) })
-      return Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** Math.min(failures, 16))
+      // Whoever was slow to fail has kept others waiting.
+      const firstMs = Math.max(RETRY_FIRST_MS, clock.elapsed() - begunAt)
+      return Math.min(RETRY_MAX_MS, firstMs * 2 ** Math.min(failures, 16))
     }
   }
 }

@@ -19,9 +19,10 @@ import type { OpenReceipt } from '../../wire/receipt.ts'
 import type { OpenFound } from '../../wire/sync.ts'
 import { writerOf } from '../feeds/findings.ts'
 import type { ReceiptLookup } from '../lookup.ts'
+import type { Found } from '../reader.ts'
 import type { Receipts, ReceiptView } from '../view.ts'
+import { isArchive } from './archives.ts'
 import type { HeadIndex } from './head-index.ts'
-import { isArchive } from './partners.ts'
 import { type AskComponents, asking, type SyncClient } from './sync-client.ts'
 
 /** A client waits for it. */
@@ -57,6 +58,9 @@ export interface NetworkReceiptsComponents extends AskComponents {
 }
 
 type Answer = OpenFound | OpenReceipt
+
+/** What an entry leads to. */
+type More = (found: Found) => Promise<ReceiptView | undefined>
 
 /** What a peer showed. Where it is hearsay, another may have the word of who signed it. */
 interface Told {
@@ -130,12 +134,28 @@ export class NetworkReceipts implements Receipts {
       const waitMs = Math.max(0, this.#freeAt - now)
       this.#freeAt = now + waitMs + GAP_MS
       if (waitMs > 0) await clock.sleep(waitMs, background.signal)
-      return await this.#ask(cid, endsAt - clock.elapsed())
+      return await this.#ask(cid, endsAt)
     })
   }
 
-  /** The first good answer in so long. Never fails: what goes wrong on the way is no answer. */
-  async #ask(cid: Cid, ms: number): Promise<ReceiptView | undefined> {
+  /** What is known of it by then. Never fails: what goes wrong on the way is no answer. */
+  async #ask(cid: Cid, endsAt: number): Promise<ReceiptView | undefined> {
+    const { shown } = this.#components.local
+    // A routing entry shows a receipt that stands in another entry, of whoever did the work.
+    let work: Promise<ReceiptView | undefined> | undefined
+    const withWork = async (found: Found) => {
+      const execution = shown.workOf(found)
+      if (execution === undefined) return undefined
+      work ??= this.#seek(execution, endsAt, async () => undefined)
+      const view = await work
+      return view?.execution && (await shown.withRouting(view, found))
+    }
+    const here = cid.kind === 'entry' ? await shown.entry(cid) : undefined
+    return here ? await withWork(here) : await this.#seek(cid, endsAt, withWork)
+  }
+
+  /** The first good answer until then. `more`: of an entry that shows nothing by itself. */
+  async #seek(cid: Cid, endsAt: number, more: More): Promise<ReceiptView | undefined> {
     const { clock, background } = this.#components
     const over = new AbortController()
     let found: Told | undefined
@@ -144,14 +164,15 @@ export class NetworkReceipts implements Receipts {
       if (asked.has(peerId)) return
       asked.add(peerId)
       const answer = await this.#askOne(cid, peerId, addresses, signal)
-      const told = answer && (await this.#told(answer, cid))
+      const told = answer && (await this.#told(answer, cid, more))
       // Another may have answered meanwhile, and ended this one in vain.
       if (told !== undefined && (found === undefined || isBetter(told, found))) found = told
       if (found?.isHearsay === false) over.abort()
     }
     const ending = AbortSignal.any([over.signal, background.signal])
+    const limit = { ms: endsAt - clock.elapsed(), what: 'Looking for a receipt', signal: ending }
     try {
-      await within(clock, { ms, what: 'Looking for a receipt', signal: ending }, async (signal) => {
+      await within(clock, limit, async (signal) => {
         const near = this.#near().map((each) => ask(each.peerId, each.addresses, signal))
         const patience = new AbortController()
         await Promise.race([
@@ -167,13 +188,14 @@ export class NetworkReceipts implements Receipts {
     return found?.view
   }
 
-  async #told(answer: Answer, cid: Cid): Promise<Told | undefined> {
+  async #told(answer: Answer, cid: Cid, more: More): Promise<Told | undefined> {
     const { local, clock } = this.#components
     const { shown } = local
     if (!('head' in answer)) {
       return { view: shown.openElsewhere(answer, clock.now()), isHearsay: false }
     }
-    const view = await shown.elsewhere(answer, cid)
+    const view =
+      (await shown.elsewhere(answer, cid)) ?? (await more({ sealed: answer, elsewhere: answer }))
     if (view === undefined) return undefined
     const { author } = answer.head
     const writer = writerOf(tryToReadBody(answer.entry)) ?? author

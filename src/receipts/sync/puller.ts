@@ -18,6 +18,8 @@ const BATCHES_MAX = 512
 /** A log that was not taken is not asked for again so soon; a place may get free. */
 const REFUSED_MS = 600_000
 const REFUSED_MAX = 16_384
+/** Far more than are asked at once. */
+const PEERS_MAX = 1_024
 
 /** A log of which another peer says that it has more. */
 export interface Wanted {
@@ -39,8 +41,8 @@ export class Puller {
   readonly #underWay = new Set<string>()
   /** When they may be asked for again. */
   readonly #refused = new LruMap<string, number>(REFUSED_MAX)
-  /** Batches that were taken so far, from all peers. */
-  taken = 0
+  /** Bytes of entries that were taken so far, by the peer that sent them. */
+  readonly #taken = new LruMap<string, number>(PEERS_MAX)
 
   constructor(components: PullerComponents) {
     this.#components = components
@@ -59,7 +61,8 @@ export class Puller {
       let left = BATCHES_MAX
       for (let at = 0; at < free.length && left > 0; at += RANGES_MAX) {
         const asked = await this.#asked(free.slice(at, at + RANGES_MAX))
-        const pull = new Pull({ ...this.#components, onTaken: () => this.taken++ }, asked)
+        const onTaken = (bytes: number) => this.#took(client.peerId, bytes)
+        const pull = new Pull({ ...this.#components, onTaken }, asked)
         left = await pull.run(client, left)
         for (const name of pull.refused) this.#refused.set(name, now + REFUSED_MS)
       }
@@ -67,6 +70,15 @@ export class Puller {
     } finally {
       for (const { feed } of free) this.#underWay.delete(feedName(feed))
     }
+  }
+
+  /** Bytes of entries that this peer sent, and that were news. */
+  takenFrom(peerId: string): number {
+    return this.#taken.get(peerId) ?? 0
+  }
+
+  #took(peerId: string, bytes: number): void {
+    this.#taken.set(peerId, this.takenFrom(peerId) + bytes)
   }
 
   /** From where each of them ends here. */
@@ -87,7 +99,7 @@ interface Asked {
 }
 
 interface PullComponents extends PullerComponents {
-  onTaken(): void
+  onTaken(bytes: number): void
 }
 
 /** One question for ranges. */
@@ -144,7 +156,7 @@ class Pull {
     if (this.#odd.has(name)) return
     const taken = await take(this.#components.intake, piece.batch)
     if (taken.type === 'taken') {
-      this.#components.onTaken()
+      this.#components.onTaken(bytesOf(piece.batch.entries))
       return
     }
     if (taken.type === 'full' || taken.type === 'newer') this.refused.push(name)
@@ -159,6 +171,9 @@ class Pull {
     )
   }
 }
+
+const bytesOf = (entries: readonly Uint8Array[]): number =>
+  entries.reduce((sum, { length }) => sum + length, 0)
 
 export const notSupplied = () =>
   new PeerError('not_supplied', 'That peer does not have what it said it has.', {

@@ -151,6 +151,38 @@ describe('an archive is not misled by one that', () => {
     expect(peers.hub.faults).toEqual([])
   })
 
+  it('sends next to nothing, and so keeps the others waiting no longer each time', async () => {
+    const peers = new LogPeers()
+    const archive = await peers.peer(alice, { archive: true })
+    const honest = await peers.peer(dora, { publish: false })
+    await peers.connect(honest, archive)
+    const log = logOf(bob, 200)
+    const asked: number[] = []
+    const dribbling = scripted(async function* (request) {
+      if (request.type === 'digest') {
+        asked.push(peers.clock.elapsed())
+        yield { type: 'places', places: [placeOf(log)] } as SyncAnswer
+      } else if (request.type === 'ranges') {
+        const [{ from } = { from: 0 }] = request.ranges
+        for (let at = from; at < 200; at++) {
+          await peers.clock.sleep(9_000, never)
+          yield { type: 'batch', batch: await batchOf(log, { from: at, to: at + 1 }) } as SyncAnswer
+        }
+      }
+      yield end()
+    })
+    await peers.connect(await peers.hostile(mallory, dribbling), archive)
+    // Others get on meanwhile.
+    for (let n = 0; n < 20; n++) {
+      await honest.write(1)
+      await peers.clock.advance(45_000)
+    }
+    expect(asked.length).toBeLessThan(6)
+    const here = await archive.feeds.tables.feeds.get(placeOf(log))
+    expect(here?.size).toBeGreaterThan(6)
+    expect((await archive.shows(dora))[0]).toBeGreaterThan(15)
+  })
+
   it('is always busy', async () => {
     const { peers, archive } = await under(() => [end('busy')])
     await peers.clock.advance(60_000)
@@ -279,11 +311,13 @@ describe('a peer that was restarted', () => {
     expect(again.log.isHeld).toBe(true)
     const honest = await peers.peer(bob)
     await peers.connect(honest, again)
-    await peers.clock.advance(400)
+    await peers.clock.advance(2_500)
     expect(again.log.isHeld).toBe(false)
     expect(await again.shows(alice)).toEqual([3])
   })
 })
+
+const never = new AbortController().signal
 
 /** As this version would have written it, but for the version. */
 function newer(): SealedEntry {

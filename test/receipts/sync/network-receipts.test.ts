@@ -37,6 +37,16 @@ async function found(peers: LogPeers, peer: LogPeer, text = cid) {
   return { view, ms: peers.clock.elapsed() - began }
 }
 
+/** What mallory, as a coordinator, says of that work. */
+const routed = (work: typeof entry.cid) =>
+  routingEntry(
+    1,
+    signRouting(
+      { ...routing([{ execution: work }]), coordinator: mallory.publicKey },
+      { network, sign: (message) => mallory.sign(message) },
+    ),
+  )
+
 /** A provider with the receipt in its log, and somebody who is connected with it. */
 async function stage() {
   const peers = new LogPeers()
@@ -147,6 +157,35 @@ describe('a receipt of another peer', () => {
     expect((await found(peers, asker)).view).toMatchObject({ cid })
   })
 
+  it('is found by what its coordinator says of it, who does not have it', async () => {
+    const { peers, asker, author } = await stage()
+    const told = routed(entry.cid)
+    const teller = await peers.peer(mallory)
+    await teller.log.append([told], { publish: true })
+    await peers.connect(asker, teller)
+    const wanted = {
+      ...{ cid, verified: true, nodeId: provider.peerId },
+      execution: { cid: entry.cid.toString(), index: 1, proof: { head: expect.anything() } },
+      routing: { cid: told.cid.toString(), index: 0, proof: { head: expect.anything() } },
+    }
+    const { view, ms } = await found(peers, asker, told.cid.toString())
+    expect(view).toMatchObject(wanted)
+    expect(ms).toBeLessThan(500)
+    // Whoever says it asks for the rest alone.
+    await peers.connect(teller, author)
+    expect((await found(peers, teller, told.cid.toString())).view).toMatchObject(wanted)
+  })
+
+  it('is not found by way of an entry that leads from one to the next', async () => {
+    const { peers, asker } = await stage()
+    const second = routed(entry.cid)
+    const first = routed(second.cid)
+    const teller = await peers.peer(mallory)
+    await teller.log.append([second, first], { publish: true })
+    await peers.connect(asker, teller)
+    expect((await found(peers, asker, first.cid.toString())).view).toBeUndefined()
+  })
+
   it('is not looked for longer than two seconds', async () => {
     const { peers } = await stage()
     const asker = await peers.peer(bob)
@@ -158,6 +197,14 @@ describe('a receipt of another peer', () => {
     const { view, ms } = await found(peers, asker)
     expect(view).toBeUndefined()
     expect(ms).toBeLessThanOrEqual(2_050)
+    // Nor is what leads to it.
+    const told = routed(entry.cid)
+    const teller = await peers.peer(mallory)
+    await teller.log.append([told], { publish: true })
+    await peers.connect(asker, teller)
+    const last = await found(peers, asker, told.cid.toString())
+    expect(last.view).toBeUndefined()
+    expect(last.ms).toBeLessThanOrEqual(2_050)
   })
 
   it('is taken from whoever tells the truth', async () => {
