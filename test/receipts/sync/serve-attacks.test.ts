@@ -188,6 +188,41 @@ describe('too much', () => {
     expect(hub.faults).toMatchObject([{ action: 'penalise', reason: 'too many sync/1 streams' }])
   })
 
+  test('of streams that follow leaves room for questions', async () => {
+    const { asker, sync, hub } = await serving({ limits: { streamsMax: 4, followersMax: 3 } })
+    const ranges = [rangeOf(peer(1))]
+    const followers = await Promise.all([201, 202, 203].map((seed) => asker(peer(seed))))
+    for (const each of followers) each.write({ type: 'follow', ranges })
+    await settled()
+    const late = await asker(peer(204))
+    expect(kindsOf(await late.ask({ type: 'ranges', ranges }))).toEqual(['end'])
+    expect(kindsOf(await late.ask({ type: 'follow', ranges }))).toEqual(['end busy'])
+    await followers[0]?.stream.close()
+    await settled()
+    const again = await asker(peer(204))
+    again.write({ type: 'follow', ranges })
+    await settled()
+    expect(sync.status()).toEqual({ streams: 3, followed: 3 })
+    expect(hub.faults).toEqual([])
+  })
+
+  test('of streams by peers in one net is refused, and others are answered', async () => {
+    const { asker, hub } = await serving({ limits: { streamsMax: 8, netStreamsMax: 3 } })
+    const near = await Promise.all(
+      [201, 202, 203].map((seed) => asker(peer(seed), `10.0.0.${seed}`)),
+    )
+    const late = await asker(peer(204), '10.0.0.204')
+    expect(await late.answers()).toEqual([{ type: 'end', reason: 'busy' }])
+    const question = { type: 'ranges' as const, ranges: [] }
+    const far = await asker(peer(205), '10.0.1.201')
+    expect(kindsOf(await far.ask(question))).toEqual(['end'])
+    await near[0]?.stream.close()
+    await settled()
+    const again = await asker(peer(204))
+    expect(kindsOf(await again.ask(question))).toEqual(['end'])
+    expect(hub.faults).toEqual([])
+  })
+
   test('of questions at once is answered in their order, as fast as they are read', async () => {
     const { asker, ...peerHere } = await serving()
     await given(peerHere, bigLog(3))

@@ -45,14 +45,15 @@ export async function serving({ limits, ...options }: ServeOptions = {}) {
   await index.start({ signal })
   await sync.start()
 
-  const connect = async (who: Identity): Promise<MemoryNetwork> => {
-    const near = hub.network(who.peerId)
+  const connect = async (who: Identity, ip4?: string): Promise<MemoryNetwork> => {
+    const near = hub.network(who.peerId, ip4 === undefined ? {} : { ip4 })
     await near.start({ signal })
     await near.connect(server.peerId, network.status().addrs, { signal })
     return near
   }
-  const asker = async (who = peer(200)): Promise<Asker> => {
-    const near = hub.running(who.peerId) ?? (await connect(who))
+  /** `ip4`: where it is, when it comes first. */
+  const asker = async (who = peer(200), ip4?: string): Promise<Asker> => {
+    const near = hub.running(who.peerId) ?? (await connect(who, ip4))
     return new Asker(await near.open(server.peerId, protocols.sync, { signal }))
   }
   return { ...logs, clock, hub, live, index, sync, asker }

@@ -7,6 +7,7 @@ import type { Bars } from '../../feeds/bars.ts'
 import { feedName } from '../../feeds/feed-id.ts'
 import type { FeedStore } from '../../feeds/feed-store.ts'
 import type { HeadIndex } from '../head-index.ts'
+import type { ServeLimits } from './limits.ts'
 import { LogReader } from './log-reader.ts'
 
 export interface FollowersComponents {
@@ -15,21 +16,24 @@ export interface FollowersComponents {
   bars: Pick<Bars, 'proof' | 'onNews'>
 }
 
+export type FollowLimits = Pick<ServeLimits, 'followersMax' | 'followedMax'>
+
 /** Batches of 48 KiB at most, so that those who keep up with a log need not each read it. */
 const FRESH_MAX = 64
 
 /** Who follows which log, so that a new head is a matter of those who wait for it. */
 export class Followers {
   readonly #components: FollowersComponents
-  readonly #followedMax: number
+  readonly #limits: FollowLimits
   readonly #byLog = new Map<string, Set<Follower>>()
   readonly #fresh = new LruMap<string, Batch>(FRESH_MAX)
   readonly #endings: (() => void)[]
+  #followers = 0
   #followed = 0
 
-  constructor(components: FollowersComponents, { followedMax }: { followedMax: number }) {
+  constructor(components: FollowersComponents, limits: FollowLimits) {
     this.#components = components
-    this.#followedMax = followedMax
+    this.#limits = limits
     const { feeds, bars } = components
     this.#endings = [
       feeds.onHead(({ feed, batch }) => this.#tell(feedName(feed), batch)),
@@ -42,12 +46,15 @@ export class Followers {
     return this.#followed
   }
 
-  /** Undefined where too much is followed already. It is to be ended. */
+  /** Undefined where too much is followed already. It is to be ended, once. */
   follow(ranges: readonly Range[]): Follower | undefined {
+    const { followersMax, followedMax } = this.#limits
     const fresh = (name: string) => this.#fresh.get(name)
     const follower = new Follower({ ...this.#components, fresh }, ranges)
     const { names } = follower
-    if (this.#followed + names.length > this.#followedMax) return undefined
+    const isFull = this.#followers >= followersMax
+    if (isFull || this.#followed + names.length > followedMax) return undefined
+    this.#followers += 1
     this.#followed += names.length
     for (const name of names) {
       const ofLog = this.#byLog.get(name) ?? new Set()
@@ -57,6 +64,7 @@ export class Followers {
   }
 
   end(follower: Follower): void {
+    this.#followers -= 1
     for (const name of follower.names) {
       const ofLog = this.#byLog.get(name)
       if (ofLog?.delete(follower)) this.#followed -= 1

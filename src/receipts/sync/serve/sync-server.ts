@@ -18,7 +18,7 @@ import { Pace } from './pace.ts'
 import { type SyncMetrics, syncMetrics } from './sync-metrics.ts'
 
 export interface SyncServerComponents {
-  network: Pick<Network, 'handle'>
+  network: Pick<Network, 'handle' | 'link'>
   feeds: FeedStore
   index: HeadIndex
   /** Those of the intake: a proof that another peer brings is kept, and they tell of it. */
@@ -33,6 +33,7 @@ const PACES_MAX = 4096
 
 /** `sync/1`, the answering side. Made before the network starts; started after the own log. */
 export class SyncServer implements Service {
+  readonly #network: SyncServerComponents['network']
   readonly #clock: Clock
   readonly #limits: ServeLimits
   readonly #answers: Answers
@@ -42,9 +43,12 @@ export class SyncServer implements Service {
   readonly #ofPeers = new LruMap<string, Pace>(PACES_MAX)
   readonly #stopped = new AbortController()
   readonly #conversations = new Set<Promise<void>>()
+  /** Streams by the net of whoever opened them. */
+  readonly #ofNets = new Map<string, number>()
   #isStarted = false
 
   constructor(components: SyncServerComponents, limits: Partial<ServeLimits> = {}) {
+    this.#network = components.network
     this.#clock = components.clock
     this.#limits = { ...defaultServe, ...limits }
     this.#answers = new Answers(components)
@@ -71,18 +75,29 @@ export class SyncServer implements Service {
   }
 
   async #handle(stream: FrameStream): Promise<void> {
-    const isFull = this.#conversations.size >= this.#limits.streamsMax
+    const net = this.#network.link(stream.peerId)?.net ?? 'unknown'
+    const ofNet = this.#ofNets.get(net) ?? 0
+    const { streamsMax, netStreamsMax } = this.#limits
+    const isFull = this.#conversations.size >= streamsMax || ofNet >= netStreamsMax
     if (!this.#isStarted || isFull || this.#stopped.signal.aborted) {
       stream.write(encodeSyncAnswer({ type: 'end', reason: 'busy' }))
       return
     }
     const conversation = this.#converse(stream)
     this.#conversations.add(conversation)
+    this.#count(net, 1)
     try {
       await conversation
     } finally {
       this.#conversations.delete(conversation)
+      this.#count(net, -1)
     }
+  }
+
+  #count(net: string, more: number): void {
+    const streams = (this.#ofNets.get(net) ?? 0) + more
+    if (streams === 0) this.#ofNets.delete(net)
+    else this.#ofNets.set(net, streams)
   }
 
   async #converse(stream: FrameStream): Promise<void> {
