@@ -24,7 +24,7 @@ export interface HeldComponents {
 }
 
 /** When an entry came, and which one. */
-interface Arrival {
+interface Came {
   /** Milliseconds since 1970. */
   at: number
   digest: Uint8Array
@@ -49,7 +49,7 @@ export class HeldEntries {
   /** Digests of receipts in them, and the digest of the entry that they are in. */
   readonly #finds: Table<Uint8Array, Uint8Array>
   /** Numbered as they came. */
-  readonly #arrivals: Table<number, Arrival>
+  readonly #arrivals: Table<number, Came>
   #span: Promise<Span> | undefined
 
   constructor({ store, clock }: HeldComponents, options: Partial<typeof defaultHeld> = {}) {
@@ -57,7 +57,7 @@ export class HeldEntries {
     this.#options = { ...defaultHeld, ...options }
     this.#entries = store.table('held-entries', { key: bytesKey, value: bytesValue })
     this.#finds = store.table('held-finds', { key: bytesKey, value: bytesValue })
-    this.#arrivals = store.table('held-arrivals', { key: integerKey, value: arrivalRow })
+    this.#arrivals = store.table('held-arrivals', { key: integerKey, value: cameRow })
   }
 
   /** Of an execution that was found to be good. */
@@ -112,7 +112,7 @@ export class HeldEntries {
     if (arrival !== undefined) await this.#drop(rows, first, arrival)
   }
 
-  async #drop(rows: Batch, number: number, { digest }: Arrival): Promise<void> {
+  async #drop(rows: Batch, number: number, { digest }: Came): Promise<void> {
     rows.del(this.#arrivals, number)
     const sealed = await this.entry(digest)
     if (sealed === undefined) return
@@ -131,7 +131,7 @@ function findsOf({ entry }: SealedEntry): Uint8Array[] {
 
 const INTEGER_BYTES = 8
 
-const arrivalRow: ValueCodec<Arrival> = {
+const cameRow: ValueCodec<Came> = {
   encode: ({ at, digest }) => joinBytes(integerKey.encode(at), digest),
   decode: (bytes) => ({
     at: integerKey.decode(bytes.subarray(0, INTEGER_BYTES)),

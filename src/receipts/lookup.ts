@@ -26,6 +26,9 @@ export const lookupLimits = {
   rowsMax: 64,
   /** Anybody's log may hold entries that are nothing to list, as many as it likes. */
   scannedMax: 4096,
+  /** New entries that are looked up for listeners: at once, and those that wait for it. */
+  newsAtOnce: 8,
+  newsMax: 1024,
 }
 
 /** Finds what this peer has: in the logs, among what came with answers, and of jobs at work. */
@@ -36,6 +39,9 @@ export class ReceiptLookup implements Receipts, AccountReceipts {
   readonly #all: ReceiptReader
   readonly #listeners = new Set<(view: ReceiptView) => void>()
   #endListening: (() => void) | undefined
+  /** What came new, and may be something to tell. */
+  #news: Place[] = []
+  #telling = 0
 
   constructor(components: LookupComponents, { network }: { network: string }) {
     const { verify, ...rest } = components
@@ -83,26 +89,32 @@ export class ReceiptLookup implements Receipts, AccountReceipts {
 
   onReceipt(listener: (view: ReceiptView) => void): () => void {
     this.#listeners.add(listener)
-    this.#endListening ??= this.#components.feeds.onEntries((arrived) => this.#tell(arrived))
+    this.#endListening ??= this.#components.feeds.onEntries((arrived) => this.#hear(arrived))
     return () => {
       this.#listeners.delete(listener)
       if (this.#listeners.size > 0) return
       this.#endListening?.()
       this.#endListening = undefined
+      this.#news = []
     }
   }
 
-  /** Each is looked up once, however many listen. */
-  #tell({ feed, first, entries }: NewEntries): void {
-    for (const [at] of entries.entries()) {
-      this.#listed({ feed, index: first + at }).then(
-        (view) => {
-          for (const listener of this.#listeners) if (view !== undefined) listener(view)
-        },
-        // An entry that cannot be read is none for a listener either.
-        () => {},
-      )
+  /** Each is looked up once, however many listen. Of more than that, the list tells. */
+  #hear({ feed, first, entries }: NewEntries): void {
+    const room = lookupLimits.newsMax - this.#news.length
+    const places = entries.slice(0, room).map((_, at) => ({ feed, index: first + at }))
+    this.#news.push(...places)
+    while (this.#telling < lookupLimits.newsAtOnce && this.#news.length > 0) void this.#tellNews()
+  }
+
+  async #tellNews(): Promise<void> {
+    this.#telling += 1
+    for (let place = this.#news.shift(); place !== undefined; place = this.#news.shift()) {
+      // An entry that cannot be read is none for a listener either.
+      const view = await this.#listed(place).catch(() => undefined)
+      if (view !== undefined) for (const listener of this.#listeners) tell(listener, view)
     }
+    this.#telling -= 1
   }
 
   /** Each job once: by its execution, or by the routing entry where only that is here. */
@@ -128,10 +140,21 @@ export class ReceiptLookup implements Receipts, AccountReceipts {
   async #arrivalOf(text: string): Promise<ArrivalKey | undefined> {
     const { feeds, held } = this.#components
     const { kind, digest } = parseCid(text)
-    let [place] = await feeds.find(kind === 'entry' ? 'entry' : 'receipt', digest)
-    const sealed = place === undefined ? await held.find(digest) : undefined
-    if (sealed !== undefined) [place] = await feeds.find('mention', sealed.cid.digest)
+    const isEntry = kind === 'entry'
+    let [place] = await feeds.find(isEntry ? 'entry' : 'receipt', digest, { limit: 1 })
+    if (place === undefined) {
+      const sealed = await (isEntry ? held.entry(digest) : held.find(digest))
+      if (sealed !== undefined) [place] = await feeds.find('mention', sealed.cid.digest)
+    }
     const row = place && (await feeds.entry(place))
     return row && place && { arrived: row.arrived, place }
+  }
+}
+
+function tell(listener: (view: ReceiptView) => void, view: ReceiptView): void {
+  try {
+    listener(view)
+  } catch {
+    // Trouble of one is no matter of the others.
   }
 }

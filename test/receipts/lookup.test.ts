@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Place } from '../../src/receipts/feeds/feed-id.ts'
+import type { NewEntries } from '../../src/receipts/feeds/feed-store.ts'
 import { lookupLimits, ReceiptLookup } from '../../src/receipts/lookup.ts'
 import { requestHash } from '../../src/receipts/requests.ts'
 import type { ReceiptView } from '../../src/receipts/view.ts'
@@ -10,7 +11,7 @@ import { checkProof, type Proof } from '../../src/wire/proof.ts'
 import { openDigest, type Receipt, receiptDigest } from '../../src/wire/receipt.ts'
 import { signRouting } from '../../src/wire/routing.ts'
 import { openFound } from '../../src/wire/sync.ts'
-import { FakeClock } from '../base/fake-clock.ts'
+import { FakeClock, settled } from '../base/fake-clock.ts'
 import {
   coordinator,
   ExampleLog,
@@ -217,4 +218,58 @@ it('tells all that listen of each public one, and looks it up once', async () =>
   for (const { stop } of told) stop()
   await log.append([note], { publish: true })
   expect(reads).toBe(2)
+})
+
+it('looks up few at once for those that listen, however many come', async () => {
+  const { feeds, live, held, requests, verify, log } = await stage()
+  const works = Array.from({ length: 16 }, (_, n) => executionEntry(1, execution(`job_${n}.1`)))
+  await log.append(works, { publish: true })
+  const go = Promise.withResolvers<void>()
+  let [underWay, most, reads] = [0, 0, 0]
+  let tell = (_: NewEntries) => {}
+  const slow = Object.assign(Object.create(feeds), {
+    onEntries: (listener: (entries: NewEntries) => void) => {
+      tell = listener
+      return () => {}
+    },
+    find: feeds.find.bind(feeds),
+    prove: feeds.prove.bind(feeds),
+    entry: async (place: Place) => {
+      reads++
+      most = Math.max(most, ++underWay)
+      await go.promise
+      underWay--
+      return feeds.entry(place)
+    },
+  })
+  const lookup = new ReceiptLookup({ feeds: slow, live, held, requests, verify }, { network })
+  const heard = new Set<string>()
+  lookup.onReceipt(() => {
+    throw new Error('a listener with a fault')
+  })
+  lookup.onReceipt(({ cid }) => heard.add(cid))
+  for (let n = 0; n < 1_000; n++) tell({ feed: log.feed, first: 0, entries: works })
+  await settled()
+  expect(most).toBe(lookupLimits.newsAtOnce)
+  go.resolve()
+  await expect.poll(() => heard.size).toBe(16)
+  await expect.poll(() => underWay).toBe(0)
+  expect(reads).toBeLessThanOrEqual(2 * (lookupLimits.newsAtOnce + lookupLimits.newsMax))
+  // And go on when more comes.
+  heard.clear()
+  tell({ feed: log.feed, first: 3, entries: works.slice(3, 4) })
+  await expect.poll(() => heard.size).toBe(1)
+})
+
+it('a list goes on behind the entry of another peer', async () => {
+  const { receipts, keep, log } = await stage()
+  const older = execution('job_9.1')
+  await log.append([executionEntry(1, older)], { publish: true })
+  await keep(true)
+  const first = await receipts.recent({ limit: 1 })
+  expect(first).toMatchObject([{ cid: cids.final }])
+  for (const after of [cids.final, cids.execution]) {
+    const cids = (await receipts.recent({ limit: 10, after })).map(({ cid }) => cid)
+    expect(cids).toContain(ryv1Cid(receiptDigest(older.receipt)))
+  }
 })
