@@ -85,6 +85,33 @@ it('a coordinator whose disk is slow refuses what it can’t write in time', asy
   expect((await read(all, 'theirs')).end).toBe('final')
 })
 
+it.each(['test-chat', 'theirs'])(
+  'a coordinator whose disk hangs keeps nobody of %s waiting, and says nothing that is not on it',
+  async (model) => {
+    const backend = new StubBackend()
+    const all = await bothEnds({ own: { backend } })
+    await read(all, model)
+    await settled()
+    const before = (await all.proof.bodies()).length
+    const { length } = backend.writes
+    backend.held = true
+    let told: Awaited<ReturnType<typeof read>> | undefined
+    const reading = read(all, model).then((each) => {
+      told = each
+    })
+    await expect.poll(() => backend.writes.length).toBeGreaterThan(length)
+    await all.clock.advance(9_000)
+    expect(told).toBeUndefined()
+    await all.clock.advance(1_500)
+    await reading
+    expect(told).toEqual({ text: ANSWER_TEXT, end: 'storage_failed' })
+    // The disk takes it after all.
+    backend.release()
+    await expect.poll(async () => (await all.proof.bodies()).length).toBe(2 * before)
+    expect((await read(all, 'test-chat')).end).toBe('final')
+  },
+)
+
 it.each(['test-chat', 'theirs'])('whoever stops waits for what %s is written of', async (model) => {
   const backend = new StubBackend()
   const all = await bothEnds({ own: { backend } })
