@@ -5,6 +5,7 @@ import type { Service } from '../base/lifecycle.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { Random } from '../base/random.ts'
+import { Underway } from '../base/underway.ts'
 import type { Engine } from '../engines/engine.ts'
 import { cancelledDone } from '../engines/lanes.ts'
 import type { Identity } from '../identity/identity.ts'
@@ -94,8 +95,8 @@ export class Coordinator implements Market, Service {
   readonly #books: Books
   readonly #activity: Activity
   readonly #metrics: MarketMetrics
-  readonly #running = new Set<AbortController>()
-  readonly #partings = new Set<Promise<void>>()
+  readonly #running = new Underway<AbortController>()
+  readonly #partings = new Underway<Promise<void>>()
   readonly #remoteComponents: RemoteEffortComponents
   #unlisten = () => {}
 
@@ -146,8 +147,8 @@ export class Coordinator implements Market, Service {
   async stop(): Promise<void> {
     this.#unlisten()
     this.#dispatcher.stop()
-    for (const running of this.#running) running.abort()
-    while (this.#partings.size > 0) await Promise.all(this.#partings)
+    for (const running of this.#running.all()) running.abort()
+    while (this.#partings.size > 0) await Promise.all(this.#partings.all())
   }
 
   models(): MarketModel[] {
@@ -240,11 +241,11 @@ export class Coordinator implements Market, Service {
     const onAbort = () => stop.abort(caller.reason)
     if (caller.aborted) onAbort()
     else caller.addEventListener('abort', onAbort, { once: true })
-    this.#running.add(stop)
+    const isOver = this.#running.add(stop)
     this.#activity.began()
     const leave = (failed: boolean) => {
       caller.removeEventListener('abort', onAbort)
-      this.#running.delete(stop)
+      isOver()
       this.#activity.ended(failed ? 'failed' : 'finished')
     }
     return { signal: stop.signal, leave }
@@ -299,8 +300,8 @@ export class Coordinator implements Market, Service {
   }
 
   #part(parting: Promise<void>): void {
-    const known = parting.finally(() => this.#partings.delete(known))
-    this.#partings.add(known)
+    const isOver = this.#partings.add(parting)
+    parting.then(isOver, isOver)
   }
 
   /** Undefined after an abort. */

@@ -3,7 +3,7 @@ import { PeerError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Engine, ModelStatus } from '../engines/engine.ts'
 import { type IssueComponents, issued, WorkRecord } from '../receipts/issue.ts'
-import type { Chunk, Done, Generate, Node } from '../wire/chunk.ts'
+import type { Chunk, Done, Node } from '../wire/chunk.ts'
 import { declaredModelId } from '../wire/model-id.ts'
 import type { Books } from './books.ts'
 import type { Effort } from './effort.ts'
@@ -60,13 +60,13 @@ export class LocalEffort implements Effort {
 
   async chunks(options: { signal: AbortSignal }): Promise<AsyncIterable<Chunk>> {
     const { engine, issue, publish } = this.#components
-    const { job, written, salt } = this.#request
+    const request = this.#request
+    const { job, salt } = request
     const { name, id = declaredModelId(name, this.node.id) } = this.model
-    const generate: Generate = (...all) => engine.generate(...all)
     const record = new WorkRecord(issue, {
       jobId: attemptId(job, this.#attempt),
       work: job.work,
-      promptRoot: written.promptRoot,
+      promptRoot: () => request.written.promptRoot,
       coordinator: issue.identity.publicKey,
       model: { id, name },
       price: { input: 0, output: 0 },
@@ -74,8 +74,8 @@ export class LocalEffort implements Effort {
       nonce: salt,
       isPublic: publish === 'receipts',
     })
-    const chunks = issued(generate, record)({ ...job, model: name }, options)
-    return this.#booked(chunks, record)
+    const chunks = engine.generate({ ...job, model: name }, options)
+    return this.#booked(issued(chunks, record), record)
   }
 
   /** Its end goes up once it is in the log. */

@@ -45,7 +45,7 @@ export class AnswerHash {
   readonly #nonce: Uint8Array
   readonly #texts: ResultHasher
   /** Of the beginning that was asked for last. */
-  readonly #beginning: ResultHasher
+  #beginning: ResultHasher | undefined
   /** Of an embedding. */
   readonly #vectors: ReturnType<typeof portable.create> | undefined
   readonly #lanes: Lane[]
@@ -58,7 +58,6 @@ export class AnswerHash {
     const choices = finishesOf(work)
     this.#nonce = nonce
     this.#texts = new ResultHasher({ choices, nonce })
-    this.#beginning = new ResultHasher({ choices: 1, nonce })
     this.#vectors = work.kind === 'embedding' ? portable.create().update(nonce) : undefined
     this.#lanes = Array.from({ length: choices }, () => new Lane())
   }
@@ -97,6 +96,7 @@ export class AnswerHash {
   digestTo(tokens: number): Uint8Array | undefined {
     const text = this.#lanes[0]?.next(tokens)
     if (text === undefined) return undefined
+    this.#beginning ??= new ResultHasher({ choices: 1, nonce: this.#nonce })
     this.#beginning.text(0, text)
     return this.#beginning.digest()
   }

@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 import { finishesOf } from '../engines/lanes.ts'
 import type { Identity } from '../identity/identity.ts'
-import type { Accepted, Chunk, Done, Generate, Issued, Tokens, Vectors } from '../wire/chunk.ts'
+import type { Accepted, Chunk, Done, Issued, Tokens, Vectors } from '../wire/chunk.ts'
 import { executionEntry } from '../wire/entry.ts'
 import { type Execution, SEGMENTS_MAX } from '../wire/execution.ts'
 import type { Price, Work } from '../wire/job.ts'
@@ -30,7 +30,8 @@ export interface Commission {
   /** `<job id>.<attempt>` */
   jobId: string
   work: Work
-  promptRoot: Uint8Array
+  /** Asked for once the job is taken on. */
+  promptRoot(): Uint8Array
   /** The key of whoever asked. */
   coordinator: Uint8Array
   model: { id: string; name: string }
@@ -49,15 +50,15 @@ export interface IssueComponents {
   live: Pick<LiveReceipts, 'opened' | 'segment' | 'finished'>
 }
 
-/** The same Generate, of one job, whose work is signed. Nothing of it is in a log yet. */
-export function issued(generate: Generate, record: WorkRecord): Generate {
-  return async function* (job, options) {
-    for await (const chunk of generate(job, options)) {
-      if (chunk.type === 'accepted')
-        yield { ...chunk, open: await record.opened(chunk.inputTokens) }
-      else if (chunk.type === 'done') yield await record.ended(chunk)
-      else yield* recorded(record, chunk)
-    }
+/** The same chunks, of one job, whose work is signed. Nothing of it is in a log yet. */
+export async function* issued(
+  chunks: AsyncIterable<Chunk>,
+  record: WorkRecord,
+): AsyncGenerator<Chunk> {
+  for await (const chunk of chunks) {
+    if (chunk.type === 'accepted') yield { ...chunk, open: await record.opened(chunk.inputTokens) }
+    else if (chunk.type === 'done') yield await record.ended(chunk)
+    else yield* recorded(record, chunk)
   }
 }
 
@@ -125,7 +126,8 @@ export class WorkRecord {
 
   #begun(inputTokens: number): OpenReceiptFields {
     this.counted(inputTokens)
-    const { jobId, promptRoot } = this.#commission
+    const { jobId } = this.#commission
+    const promptRoot = this.#commission.promptRoot()
     return { jobId, nodePk: this.#identity.publicKey, promptRoot, inputTokens }
   }
 

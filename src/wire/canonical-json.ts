@@ -14,7 +14,7 @@ export interface JsonBounds {
  */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
-  if (typeof value === 'object' && value !== null) return canonicalObject(Object.entries(value))
+  if (typeof value === 'object' && value !== null) return canonicalObject(value)
   if (typeof value === 'string') return JSON.stringify(value.toWellFormed())
   if (typeof value === 'number' && !Number.isFinite(value)) {
     throw new RangeError(`JSON has no ${value}.`)
@@ -22,14 +22,24 @@ export function canonicalJson(value: unknown): string {
   return JSON.stringify(value)
 }
 
-function canonicalObject(members: [string, unknown][]): string {
-  const texts = members
-    .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => [key.toWellFormed(), value] as const)
-    // By UTF-16 code units, as `<` compares.
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, value]) => `${JSON.stringify(key)}:${canonicalJson(value)}`)
-  return `{${texts.join(',')}}`
+function canonicalObject(value: object): string {
+  const members = wellFormed(value)
+  let text = ''
+  // `sort` compares UTF-16 code units, as it has to be.
+  for (const key of Object.keys(members).sort()) {
+    const member = members[key]
+    if (member === undefined) continue
+    text += `${text === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(member)}`
+  }
+  return `{${text}}`
+}
+
+function wellFormed(value: object): Record<string, unknown> {
+  const isWellFormed = Object.keys(value).every((key) => key.isWellFormed())
+  if (isWellFormed) return value as Record<string, unknown>
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]) => [key.toWellFormed(), member]),
+  )
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

@@ -1,8 +1,7 @@
-import { hmac } from '@noble/hashes/hmac.js'
-import { sha256 as portable } from '@noble/hashes/sha2.js'
 import { canonicalJson } from './canonical-json.ts'
 import type { Resume, WireJob } from './generate.ts'
 import { decodeResumes, encodeResumes } from './generate-codec.ts'
+import { hmacSha256 } from './hmac.ts'
 import type { Sampling, Work } from './job.ts'
 import { malformed } from './malformed.ts'
 import { sha256 } from './sha256.ts'
@@ -12,14 +11,16 @@ export { decodeWork } from './work-json.ts'
 
 const COUNT_MAX = 2 ** 32 - 1
 
+const utf8 = new TextEncoder()
+
 /** The body of a job: canonical JSON, so that its hash means its content. */
 export function encodeWork(work: Work): Uint8Array {
-  return new TextEncoder().encode(canonicalJson(toBody(work)))
+  return utf8.encode(canonicalJson(toBody(work)))
 }
 
 /** HMAC-SHA256 of the body. Who does not have the nonce can't try out prompts against it. */
 export function promptRoot(nonce: Uint8Array, body: Uint8Array): Uint8Array {
-  return hmac(portable, nonce, body)
+  return hmacSha256(nonce, body)
 }
 
 /** What a job says of its body. */

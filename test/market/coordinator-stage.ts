@@ -268,7 +268,7 @@ export async function stage(options: StageOptions = {}) {
           const work = openBody(job, Buffer.concat(parts))
           const { jobId, promptRoot, model: id } = job
           const commission = {
-            ...{ jobId, work, promptRoot, price: { input: 0, output: 0 } },
+            ...{ jobId, work, promptRoot: () => promptRoot, price: { input: 0, output: 0 } },
             coordinator: publicKeyOf(job.coordinator),
             model: { id, name: 'net-chat' },
           }

@@ -14,7 +14,7 @@ import {
 import { LiveReceipts } from '../../src/receipts/live.ts'
 import type { Chunk, Done, Issued } from '../../src/wire/chunk.ts'
 import { readBody } from '../../src/wire/entry.ts'
-import type { Job, Sampling, Work } from '../../src/wire/job.ts'
+import type { Sampling, Work } from '../../src/wire/job.ts'
 import { openReceiptHolds, receiptHolds } from '../../src/wire/receipt.ts'
 import { vectorsHash } from '../../src/wire/result-hash.ts'
 import { FakeClock } from '../base/fake-clock.ts'
@@ -42,7 +42,7 @@ const embedding: Work = { kind: 'embedding', inputs: ['a', 'b', 'c'] }
 const commission = (work: Work): Commission => ({
   jobId: 'job_1.1',
   work,
-  promptRoot: new Uint8Array(32).fill(4),
+  promptRoot: () => new Uint8Array(32).fill(4),
   coordinator: new Uint8Array(32).fill(5),
   model: { id: modelId('test-chat'), name: 'test-chat' },
   price: { input: 1, output: 2 },
@@ -72,16 +72,12 @@ function stage(work = chat()) {
 
 async function through(work: Work, chunks: Chunk[]): Promise<Chunk[]> {
   const { components } = stage()
-  const generate = issued(
-    async function* () {
-      yield* chunks
-    },
-    new WorkRecord(components, commission(work)),
-  )
+  async function* given() {
+    yield* chunks
+  }
+  const record = new WorkRecord(components, commission(work))
   const all: Chunk[] = []
-  const job: Job = { id: 'job_1', model: 'test-chat', work, cacheScope: 'a' }
-  const { signal } = new AbortController()
-  for await (const chunk of generate(job, { signal })) all.push(chunk)
+  for await (const chunk of issued(given(), record)) all.push(chunk)
   return all
 }
 

@@ -168,7 +168,7 @@ export class Provider implements Service {
     return new WorkRecord(this.#components, {
       jobId,
       work,
-      promptRoot,
+      promptRoot: () => promptRoot,
       coordinator: publicKeyOf(wire.coordinator),
       model: { id, name },
       price,
