@@ -3,8 +3,9 @@
     python3 verdicts.py [folder]      the folder with README.md; without, the one above this file's
 
 Each line of standard input is a case as in the files of vectors, with its protocol:
-{"protocol": "log", "message": "Entry", "hex": "a4 …"}. Each line of standard output is the verdict
-on the next of them: good, or the code of the refusal.
+{"protocol": "log", "message": "Entry", "hex": "a4 …"}; or the text of a file for verify.py:
+{"file": "…"}. Each line of standard output is the verdict on the next of them: good, or the code of
+the refusal.
 """
 
 import json
@@ -21,6 +22,7 @@ from reader import Vectors
 from records import TABLES, Protocol
 from refusal import Refused
 from sync_bounds import SYNC, WHOLE_OF_SYNC
+from verify import verify
 
 GOOD = "good"
 
@@ -38,7 +40,9 @@ class Judge:
 
     def verdict(self, case: dict[str, Any]) -> str:
         try:
-            if case["protocol"] == "receipt":
+            if "file" in case:
+                verify(case["file"].encode())
+            elif case["protocol"] == "receipt":
                 receipt_vectors.read(case)
             else:
                 self._vectors[case["protocol"]].read(case["message"], bytes_of_hex(case["hex"]))

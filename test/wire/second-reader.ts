@@ -30,7 +30,7 @@ export class SecondReader {
   }
 
   /** `good`, or the code of the refusal. One question at a time. */
-  async verdict(doubtful: DoubtfulCase): Promise<string> {
+  async verdict(doubtful: DoubtfulCase | { file: string }): Promise<string> {
     this.#child.stdin.write(`${JSON.stringify(doubtful)}\n`)
     const { value, done } = await this.#verdicts.next()
     if (done) throw new Error(`The second reader broke: ${this.#complaints}`)
