@@ -45,7 +45,10 @@ async function stage(identity = identityFromSeed(filled(99))) {
   const { feeds, store, verify } = peer
   const verifyLater = async (...args: Parameters<typeof verify>) => verify(...args)
   const verifying = { network, verify }
-  const intake = new Intake({ feeds, store, clock, logger: silentLogger, verifying, verifyLater })
+  const { publicKey } = identity
+  const parts = { feeds, store, clock, logger: silentLogger, verifying, verifyLater }
+  const isThere = () => true
+  const intake = new Intake({ ...parts, publicKey, isThere, isWanted: isThere })
   const take = async (log: ExampleLog) => {
     for (let at = 0; at < log.entries.length; at += 50) {
       await intake.ingest(await log.batch(at, Math.min(at + 50, log.entries.length)))

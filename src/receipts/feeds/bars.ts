@@ -1,6 +1,7 @@
 import type { Logger } from '../../base/logger.ts'
 import type { Store } from '../../storage/store.ts'
 import { type Equivocation, openEquivocation } from '../../wire/equivocation.ts'
+import { sameBytes } from '../../wire/octets.ts'
 import { peerIdOf } from '../../wire/peer-id.ts'
 import type { Verifying } from '../../wire/signed.ts'
 import type { FeedStore } from './feed-store.ts'
@@ -15,7 +16,14 @@ export interface BarsComponents {
   verifying: Verifying
   totals: TotalsKeeper
   serial: Serial
+  /** This peer's own. */
+  publicKey: Uint8Array
+  /** Whether this peer could meet that author now. */
+  isThere(author: Uint8Array): boolean
 }
+
+/** Proofs about strangers are looked for among so many when one has to give way. */
+const COMPARED = 64
 
 /** A peer that is barred from now on. */
 export interface BarNews {
@@ -23,11 +31,17 @@ export interface BarNews {
   proof: Equivocation
 }
 
-/** Authors that signed two histories of one log, each with the proof of it, for good. */
+/**
+ * Authors that signed two histories of one log, each with the proof of it. For good, but for
+ * strangers whose logs are not here: of them, so many are remembered.
+ */
 export class Bars {
   readonly #parts: BarsComponents
   readonly #barredMax: number
   readonly #listeners = new Set<(news: BarNews) => void>()
+  readonly #forgetting = new Set<(author: Uint8Array) => void>()
+  /** Where the looking for one to forget stopped: it goes round and round. */
+  #hand: Uint8Array | undefined
 
   constructor(parts: BarsComponents, { barredMax }: { barredMax: number }) {
     this.#parts = parts
@@ -40,6 +54,12 @@ export class Bars {
     return () => this.#listeners.delete(listener)
   }
 
+  /** Hears of each author that is not remembered any more. */
+  onForgotten(listener: (author: Uint8Array) => void): () => void {
+    this.#forgetting.add(listener)
+    return () => this.#forgetting.delete(listener)
+  }
+
   async has(author: Uint8Array): Promise<boolean> {
     return (await this.proof(author)) !== undefined
   }
@@ -50,26 +70,47 @@ export class Bars {
 
   /**
    * Bars whom it proves guilty, and says whether that is news, to be passed on. Throws
-   * `no_equivocation` when it proves nothing, `own_log` when it is about this peer.
+   * `no_equivocation` when it proves nothing, `own_log` when it is about this peer: others see to that.
    */
   async add(claim: Equivocation): Promise<boolean> {
-    const { author, epoch } = openEquivocation(claim, this.#parts.verifying)
-    if (this.#parts.feeds.isOwn({ author, epoch })) throw ownLog()
-    return this.#parts.serial.run(() => this.keep(author, claim))
+    const { author } = openEquivocation(claim, this.#parts.verifying)
+    if (sameBytes(author, this.#parts.publicKey)) throw ownLog()
+    return this.#parts.serial.run(() => this.#keep(author, claim))
   }
 
-  /** Of what was proved before, in its turn among the changes. */
-  async keep(author: Uint8Array, proof: Equivocation): Promise<boolean> {
+  async #keep(author: Uint8Array, proof: Equivocation): Promise<boolean> {
     const { feeds, store, totals, logger } = this.#parts
     if (await this.has(author)) return false
     // Keys cost nothing: proofs about strangers must not fill the disk.
     const isFull = (await totals.get()).barred >= this.#barredMax
-    if (isFull && (await feeds.countEpochs(author, 1)) === 0)
+    const forgotten = isFull ? await this.#stranger() : undefined
+    if (isFull && forgotten === undefined && (await this.#isStranger(author))) {
       throw logFull('proofs about strangers')
+    }
     const batch = store.batch().put(feeds.tables.barred, author, proof)
-    await totals.write(batch, { barred: 1 }, (rows) => store.commit(rows))
+    if (forgotten !== undefined) batch.del(feeds.tables.barred, forgotten)
+    const change = { barred: forgotten === undefined ? 1 : 0 }
+    await totals.write(batch, change, (rows) => store.commit(rows))
     logger.warn('a peer signed two histories of its log and is barred', { peer: peerIdOf(author) })
+    if (forgotten !== undefined) for (const listener of this.#forgetting) listener(forgotten)
     for (const listener of this.#listeners) listener({ author, proof })
     return true
+  }
+
+  async #isStranger(author: Uint8Array): Promise<boolean> {
+    const { feeds, isThere } = this.#parts
+    return !isThere(author) && (await feeds.countEpochs(author, 1)) === 0
+  }
+
+  /** The next one that is barred. Where it is heard of again, others tell the proof again. */
+  async #stranger(): Promise<Uint8Array | undefined> {
+    const { barred } = this.#parts.feeds.tables
+    for (const gt of [this.#hand, undefined]) {
+      for await (const [author] of barred.range({ ...(gt && { gt }), limit: COMPARED })) {
+        this.#hand = author
+        if (await this.#isStranger(author)) return author
+      }
+    }
+    return undefined
   }
 }

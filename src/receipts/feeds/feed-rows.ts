@@ -4,7 +4,7 @@ import type { FeedId } from './feed-id.ts'
 import type { EntryAt } from './feed-store.ts'
 import { type Finding, findingsOf } from './findings.ts'
 import { type FeedTables, NOTHING } from './tables.ts'
-import type { Growth } from './tiles.ts'
+import { edgeTiles, type Growth } from './tiles.ts'
 
 /** An entry on its way into a feed, and by what it will be found. */
 export interface Arrival {
@@ -41,6 +41,11 @@ export function putEntries(
 
 export function putTiles(batch: Batch, tables: FeedTables, feed: FeedId, growth: Growth): void {
   for (const { tile, row } of growth.takeChanged()) batch.put(tables.tiles, { feed, tile }, row)
+}
+
+/** Those that are left of a tree of this size when all its entries are pruned. */
+export function delTiles(batch: Batch, tables: FeedTables, feed: FeedId, size: number): void {
+  for (const tile of edgeTiles(size)) batch.del(tables.tiles, { feed, tile })
 }
 
 /**

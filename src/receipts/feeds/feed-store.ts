@@ -1,3 +1,4 @@
+import { LruMap } from '../../base/lru-map.ts'
 import type { Store } from '../../storage/store.ts'
 import type { SealedEntry } from '../../wire/entry.ts'
 import type { Signed } from '../../wire/generate.ts'
@@ -70,11 +71,14 @@ export interface FindOptions {
 
 const ALL_FEEDS = { gte: FIRST_FEED, lte: LAST_FEED }
 const RANK_MAX = 255
+/** Those that another peer may still ask for. */
+const FORGOTTEN_MAX = 4_096
 
 /** The logs of many peers. Reads take a few rows, however long the logs are. */
 export class FeedStore {
   readonly tables: FeedTables
   readonly #own = new Map<string, Visibility>()
+  readonly #forgotten = new LruMap<string, true>(FORGOTTEN_MAX)
   readonly #listeners = new Set<(arrived: NewEntries) => void>()
   readonly #headListeners = new Set<(change: HeadChange) => void>()
 
@@ -94,6 +98,12 @@ export class FeedStore {
   giveUp(feed: FeedId, head: Signed | undefined): void {
     this.#own.delete(feedName(feed))
     if (head !== undefined) this.tellHead({ feed, batch: headAlone(head) })
+  }
+
+  /** Nothing of it is here any more. Others may have been told of it just now. */
+  forget(feed: FeedId): void {
+    this.#forgotten.set(feedName(feed), true)
+    this.tellHead({ feed, batch: undefined })
   }
 
   isOwn(feed: FeedId): boolean {
@@ -198,6 +208,7 @@ export class FeedStore {
    */
   async batch(feed: FeedId, { from, to, peaks }: Part): Promise<Batch | undefined> {
     const row = await this.#shownRow(feed)
+    if (row === undefined && this.#forgotten.get(feedName(feed))) throw logPruned()
     if (row?.head === undefined) return undefined
     const { size } = readHead(row.head)
     if (from >= size) return undefined

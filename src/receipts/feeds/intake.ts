@@ -8,40 +8,38 @@ import type { Signed } from '../../wire/generate.ts'
 import { readHead } from '../../wire/head.ts'
 import { type Batch, grow, type OpenBatch, openBatch } from '../../wire/log-batch.ts'
 import { leafHash } from '../../wire/merkle.ts'
+import { peakNodes } from '../../wire/merkle-proof.ts'
 import { sameBytes } from '../../wire/octets.ts'
+import { peerIdOf } from '../../wire/peer-id.ts'
 import type { Verifying } from '../../wire/signed.ts'
 import { Bars } from './bars.ts'
 import type { FeedId } from './feed-id.ts'
-import { type Arrival, putEntries, putTiles } from './feed-rows.ts'
+import { type Arrival, delTiles, putEntries, putTiles } from './feed-rows.ts'
 import type { FeedStore } from './feed-store.ts'
 import { findingsLater } from './findings.ts'
-import {
-  authorBarred,
-  EquivocationError,
-  LogForkError,
-  LogGapError,
-  logFull,
-  ownLog,
-} from './log-errors.ts'
+import { authorBarred, EquivocationError, LogForkError, LogGapError, ownLog } from './log-errors.ts'
 import { putPruned } from './prune.ts'
 import { ReceiptCounts } from './receipt-counts.ts'
+import { archiveRoom, Room } from './room.ts'
 import { type FeedRow, feedRow } from './rows.ts'
 import { Serial } from './serial.ts'
-import type { Growth } from './tiles.ts'
+import { Growth } from './tiles.ts'
 import { TotalsKeeper } from './totals.ts'
 
 export const defaultIntake = {
-  /** A feed without entries takes 2 KB. */
-  feedsMax: 100_000,
-  /** An honest peer begins a new one after it lost the end of the last. */
-  epochsMax: 64,
-  /** Of all entries of others; indexes and trees take half as much again. */
-  bytesMax: 16 * 1024 ** 3,
+  ...archiveRoom,
   /** Batches of 64 KiB, so 16 MiB. */
   waitingMax: 256,
   /** Proofs of 600 bytes. */
   barredMax: 10_000,
+  /**
+   * Whether a log goes on behind a gap, where its author has thrown away what lies between. Then what
+   * is here goes; an archive rather keeps it.
+   */
+  skipsGaps: false,
 }
+
+export type IntakeLimits = typeof defaultIntake
 
 export interface IntakeComponents {
   feeds: FeedStore
@@ -51,6 +49,12 @@ export interface IntakeComponents {
   /** Of heads, and of the many receipts under them. */
   verifying: Verifying
   verifyLater: VerifyLater
+  /** This peer's own. */
+  publicKey: Uint8Array
+  /** Whether this peer could meet that author now. */
+  isThere(author: Uint8Array): boolean
+  /** Whether there is to be room for the logs of this author, if need be in place of others. */
+  isWanted(author: Uint8Array): boolean
 }
 
 export interface Ingested {
@@ -65,43 +69,48 @@ export interface Ingested {
 /** Takes in what others say of others' logs. Everything that it takes is proved. */
 export class Intake {
   readonly bars: Bars
+  readonly room: Room
   readonly #feeds: FeedStore
   readonly #store: Store
   readonly #clock: Clock
+  readonly #logger: Logger
   readonly #verifying: Verifying
   readonly #verifyLater: VerifyLater
-  readonly #options: typeof defaultIntake
+  readonly #options: IntakeLimits
   readonly #totals: TotalsKeeper
   readonly #counts: ReceiptCounts
   /** All changes of others' feeds: what one finds, none changes before it has written. */
   readonly #serial: Serial
   #underWay = 0
 
-  constructor(
-    { feeds, store, clock, logger, verifying, verifyLater }: IntakeComponents,
-    options: Partial<typeof defaultIntake> = {},
-  ) {
+  constructor(parts: IntakeComponents, options: Partial<IntakeLimits> = {}) {
+    const { feeds, store, clock, logger, verifying, verifyLater } = parts
     this.#options = { ...defaultIntake, ...options }
     this.#feeds = feeds
     this.#store = store
     this.#clock = clock
+    this.#logger = logger
     this.#verifying = verifying
     this.#verifyLater = verifyLater
     this.#totals = new TotalsKeeper(feeds.tables.totals)
     this.#counts = new ReceiptCounts(feeds.tables.counts, 'others')
     this.#serial = new Serial(this.#options.waitingMax)
-    this.bars = new Bars(
-      { feeds, store, logger, verifying, totals: this.#totals, serial: this.#serial },
-      this.#options,
-    )
+    const shared = { ...parts, totals: this.#totals, serial: this.#serial }
+    this.bars = new Bars(shared, this.#options)
+    const giving = {
+      prune: (feed: FeedId, before: number) => this.prune(feed, before),
+      remove: (feed: FeedId) => this.#remove(feed),
+    }
+    this.room = new Room({ ...shared, ...giving }, this.#options)
   }
 
   /**
    * Entries of one log, proved by its signed head. What is here already is passed over.
    * Throws `log_gap` when something is missing before them, `bad_log` when they are not what the
-   * head was signed for, `log_forked` or `equivocation` when its author signed two histories.
+   * head was signed for, `log_forked` or `equivocation` when its author signed two histories,
+   * `log_full` when there is no room for it. `from`: who brought it, if not its author.
    */
-  async ingest(batch: Batch): Promise<Ingested> {
+  async ingest(batch: Batch, from = GOSSIP): Promise<Ingested> {
     if (this.#underWay >= this.#options.waitingMax) {
       throw new BusyError('The log is behind with what others send. Ask again in a second.')
     }
@@ -109,10 +118,14 @@ export class Intake {
     try {
       // Checked while others are written; seldom has the feed changed until it is its turn.
       const checked = await this.#check(batch)
-      return await this.#serial.run(async () => {
+      if (checked.growth !== undefined) await this.#makeRoom(checked, from)
+      const taken = await this.#serial.run(async () => {
         const row = await this.#feeds.tables.feeds.get(checked.feed)
         return this.#take(isUnchanged(row, checked.known) ? checked : await this.#check(batch))
       })
+      const { feed, bytes } = checked
+      if (taken.added > 0) await this.room.trim(feed.author, { bytes, count: taken.added })
+      return taken
     } catch (error) {
       if (error instanceof EquivocationError) await this.bars.add(error.proof)
       throw error
@@ -148,16 +161,18 @@ export class Intake {
     )
     if (known !== undefined) await this.#compare(feed, known, open)
     const row = known ?? newRow(feed, open)
-    if (open.entries.length === 0) return { feed, known, row, open, arrivals: [] }
-    if (open.first > row.size) throw new LogGapError(feed, row.size)
-    const growth = await this.#grow(feed, row, open, batch)
+    if (open.entries.length === 0) return { feed, known, row, open, arrivals: [], bytes: 0 }
+    const begun = open.first > row.size ? this.#begunAgain(feed, row, open) : row
+    const growth = await this.#grow(feed, begun, open, batch)
+    if (begun !== row) await this.#comparePeaks(feed, row, open)
     // Last, as it costs most: now they are known to be what the author signed.
     const arrivals = await Promise.all(
       open.entries.map(async (sealed) => {
         return { sealed, findings: await findingsLater(sealed, author, this.#verifyLater) }
       }),
     )
-    return { feed, known, row, open, growth, arrivals }
+    const bytes = open.entries.reduce((sum, entry) => sum + entry.bytes.length, 0)
+    return { feed, known, row: begun, open, growth, arrivals, bytes }
   }
 
   /** Throws when its author has signed something else that is here. */
@@ -173,16 +188,40 @@ export class Intake {
     }
   }
 
-  /** Keys and epochs cost nothing: others must not fill the disk with feeds. */
-  async #refuseMore({ author }: FeedId): Promise<void> {
-    const { feedsMax, epochsMax } = this.#options
-    if ((await this.#totals.get()).feeds >= feedsMax) throw logFull('feeds')
-    const epochs = await this.#feeds.countEpochs(author, epochsMax)
-    if (epochs >= epochsMax) throw logFull('epochs of this author')
+  /** Behind what was thrown away: of what was known of it, the heads stay. */
+  #begunAgain(feed: FeedId, { size, head, target }: FeedRow, open: OpenBatch): FeedRow {
+    if (!this.#options.skipsGaps || open.peaks.length === 0) throw new LogGapError(feed, size)
+    const isAhead = sizeOf(target) >= open.first
+    return { ...newRow(feed, open), ...(head && { head }), ...(isAhead && target && { target }) }
+  }
+
+  /**
+   * Throws unless the largest subtrees of what is here are those of what goes on: all that shows,
+   * across a gap, that it is the same history. Smaller ones are part of others by then.
+   */
+  async #comparePeaks(feed: FeedId, { size }: FeedRow, { first, peaks }: OpenBatch): Promise<void> {
+    const mine = await this.#feeds.peaksAt(feed, size)
+    const theirs = peakNodes(first)
+    for (const [at, { level, index }] of peakNodes(size).entries()) {
+      if (theirs[at]?.level !== level || theirs[at].index !== index) return
+      const [here, there] = [mine[at], peaks[at]]
+      if (here && there && !sameBytes(here, there)) throw new LogForkError(feed)
+    }
+  }
+
+  async #makeRoom({ feed, known, row, bytes }: Checked, from: string): Promise<void> {
+    const isNew = known === undefined
+    await this.room.make({ feed, isNew, bytes, before: row.bytes, from })
+    if (isNew || row === known) return
+    const peer = peerIdOf(feed.author)
+    const gap = { peer, from: known.size, to: row.size }
+    this.#logger.warn('a log goes on behind a gap: its author threw away what lies between', gap)
+    await this.prune(feed, known.size)
   }
 
   async #grow(feed: FeedId, row: FeedRow, open: OpenBatch, batch: Batch): Promise<Growth> {
-    const growth = await this.#feeds.growth(feed, row)
+    const { base, size } = row
+    const growth = base?.size === size ? Growth.from(base) : await this.#feeds.growth(feed, row)
     checkOnTheWay(feed, row, growth, open)
     try {
       growth.follow(open)
@@ -193,15 +232,15 @@ export class Intake {
     }
   }
 
-  async #take({ feed, known, row, open, growth, arrivals }: Checked): Promise<Ingested> {
+  async #take({ feed, known, row, open, growth, arrivals, bytes }: Checked): Promise<Ingested> {
     if (growth === undefined) return resultOf(feed, row, 0)
-    if (known === undefined) await this.#refuseMore(feed)
-    const bytes = open.entries.reduce((sum, entry) => sum + entry.bytes.length, 0)
-    const totals = await this.#totals.get()
-    if (totals.bytes + bytes > this.#options.bytesMax) throw logFull('entries')
+    const isBegunAgain = known !== undefined && row !== known
+    // More came meanwhile of what is to go.
+    if (isBegunAgain && known.start < known.size) throw new LogGapError(feed, known.size)
     const { tables } = this.#feeds
     const batch = this.#store.batch()
     const arrived = this.#clock.now()
+    if (isBegunAgain) delTiles(batch, tables, feed, known.size)
     putEntries(batch, tables, { feed, first: open.first, arrived, listed: true }, arrivals)
     putTiles(batch, tables, feed, growth)
     const next = rowAfter(row, open, bytes)
@@ -214,6 +253,25 @@ export class Intake {
     this.#feeds.tell({ feed, first: open.first, entries: open.entries })
     if (next.head === open.signed) this.#feeds.tellHead({ feed, batch: batchOf(open) })
     return resultOf(feed, next, open.entries.length)
+  }
+
+  /** All that is here of a feed, as if it had never been. */
+  async #remove(feed: FeedId): Promise<void> {
+    for (let isMore = true; isMore; ) {
+      isMore = await this.#serial.run(() => this.#removeSome(feed))
+    }
+  }
+
+  async #removeSome(feed: FeedId): Promise<boolean> {
+    const { tables } = this.#feeds
+    const row = await tables.feeds.get(feed)
+    if (row === undefined) return false
+    if (row.start < row.size) return this.#prune(feed, row.size)
+    const batch = this.#store.batch().del(tables.feeds, feed)
+    delTiles(batch, tables, feed, row.size)
+    await this.#totals.write(batch, { feeds: -1 }, (rows) => this.#store.write(rows))
+    this.#feeds.forget(feed)
+    return false
   }
 
   /** Whether there is more to prune. */
@@ -235,12 +293,18 @@ interface Checked {
   feed: FeedId
   /** The feed as it was; undefined for a new one. */
   known: FeedRow | undefined
+  /** As it is known, or begun where the batch begins. */
   row: FeedRow
   open: OpenBatch
   /** Undefined where there is nothing to add. */
   growth?: Growth
   arrivals: readonly Arrival[]
+  /** Of the entries. */
+  bytes: number
 }
+
+/** Brings batches from anybody. */
+const GOSSIP = ''
 
 const isUnchanged = (a: FeedRow | undefined, b: FeedRow | undefined): boolean =>
   a === b || (a !== undefined && b !== undefined && sameBytes(feedRow.encode(a), feedRow.encode(b)))
@@ -269,7 +333,7 @@ function withoutOld(batch: Batch, size: number): Batch {
 function checkOnTheWay(feed: FeedId, { target }: FeedRow, growth: Growth, open: OpenBatch): void {
   if (target === undefined) return
   const { size, root } = readHead(target)
-  if (size > open.first + open.entries.length) return
+  if (size < open.first || size > open.first + open.entries.length) return
   const until = growth.copy()
   for (const { cid } of open.entries.slice(0, size - open.first)) until.append(leafHash(cid.bytes))
   if (!sameBytes(until.root(), root)) throw new LogForkError(feed)

@@ -68,6 +68,4 @@ export const ownLog = () =>
   new PeerError('own_log', 'The log is this peer’s own.', { action: 'ignore' })
 
 export const logFull = (what: string) =>
-  new PeerError('log_full', `The log takes no more ${what}. Prune feeds, or allow it more room.`, {
-    action: 'ignore',
-  })
+  new PeerError('log_full', `This peer keeps no more ${what}. Others may.`, { action: 'ignore' })

@@ -130,7 +130,8 @@ const isSame = (a: TileRef, b: TileRef): boolean => a.level === b.level && a.ind
 const edgeCount = (size: number, level: number): number =>
   Math.floor(size / TILE_WIDTH ** level) % TILE_WIDTH
 
-function edgeTiles(size: number): TileRef[] {
+/** The unfinished tiles of a tree. */
+export function edgeTiles(size: number): TileRef[] {
   const tiles: TileRef[] = []
   for (let level = 0, rest = size; rest > 0; level++, rest = Math.floor(rest / TILE_WIDTH)) {
     if (rest % TILE_WIDTH > 0) tiles.push({ level, index: Math.floor(rest / TILE_WIDTH) })

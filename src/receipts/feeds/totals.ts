@@ -35,8 +35,8 @@ export class TotalsKeeper {
   ): Promise<void> {
     const now = await this.get()
     const next = {
-      feeds: now.feeds + (change.feeds ?? 0),
       // A feed that was once this peer's own was never counted in.
+      feeds: Math.max(0, now.feeds + (change.feeds ?? 0)),
       bytes: Math.max(0, now.bytes + (change.bytes ?? 0)),
       barred: now.barred + (change.barred ?? 0),
     }

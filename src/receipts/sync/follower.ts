@@ -66,6 +66,10 @@ export class Follower {
     this.#gauge = components.metrics.gauge('pinaivu_log_followed', help)
   }
 
+  follows(peerId: string): boolean {
+    return this.#followed.has(peerId)
+  }
+
   /** Returns how to end that. */
   start(): () => void {
     const unlisten = this.#components.discovery.onChange((change) => {
@@ -171,7 +175,7 @@ export class Follower {
         return undefined
       }
       const taken = await take(intake, piece.batch)
-      // What lies between was thrown away over there; its other logs go on.
+      // What lies between was thrown away while it was sent; its other logs go on.
       if (taken.type !== 'taken' && taken.type !== 'gap') return taken
       await clock.sleep(READ_EVERY_MS, signal)
     }

@@ -10,7 +10,7 @@ import type { FeedStore } from '../feeds/feed-store.ts'
 
 export interface HeadIndexComponents {
   feeds: FeedStore
-  bars: Pick<Bars, 'onNews'>
+  bars: Pick<Bars, 'onNews' | 'onForgotten'>
 }
 
 /** What another peer's place says, held against what is here. */
@@ -51,14 +51,22 @@ export class HeadIndex implements Service {
     this.#bars = bars
   }
 
-  /** Reads one row for each log. Only after the own log has started, which says what is not shown. */
+  /** Only after the own log has started, which says what is not shown. */
   async start({ signal }: { signal: AbortSignal }): Promise<void> {
     const { tables } = this.#feeds
     this.#endings = [
       this.#feeds.onHead(({ feed, batch }) => this.#set(feed, batch && readHead(batch.head))),
       this.#bars.onNews(({ author }) => this.#bar(author)),
+      this.#bars.onForgotten((author) => this.#barred.delete(textOf(author))),
     ]
     for await (const [author] of tables.barred.range({ signal })) this.#barred.add(textOf(author))
+  }
+
+  /**
+   * Reads one row for each log, some 50 µs: not while somebody waits for the peer to come up. Before
+   * that nothing here is to be compared or shown.
+   */
+  async load({ signal }: { signal: AbortSignal }): Promise<void> {
     for await (const { feed, head } of this.#feeds.feeds()) {
       signal.throwIfAborted()
       // What was heard of since the scan began is newer.

@@ -129,7 +129,7 @@ class Pull {
         reason = piece.reason
         break
       }
-      await this.#take(piece)
+      await this.#take(piece, client.peerId)
       left -= 1
       // Whoever has so much need not be asked whether it has all of it.
       if (left === 0) return 0
@@ -142,7 +142,7 @@ class Pull {
     return reason === 'too_much' ? 0 : left
   }
 
-  async #take(piece: LogPiece): Promise<void> {
+  async #take(piece: LogPiece, from: string): Promise<void> {
     if (piece.type === 'equivocation') {
       await this.#components.intake.bars.add(piece)
       const { author } = readHead(piece.one)
@@ -154,7 +154,7 @@ class Pull {
     const { author, epoch } = readHead(piece.batch.head)
     const name = feedName({ author, epoch })
     if (this.#odd.has(name)) return
-    const taken = await take(this.#components.intake, piece.batch)
+    const taken = await take(this.#components.intake, piece.batch, from)
     if (taken.type === 'taken') {
       this.#components.onTaken(bytesOf(piece.batch.entries))
       return

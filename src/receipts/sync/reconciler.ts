@@ -21,7 +21,7 @@ const BARRED_MAX = 16
 
 export interface ReconcilerComponents {
   feeds: FeedStore
-  intake: Pick<Intake, 'ingest' | 'bars'>
+  intake: Pick<Intake, 'ingest' | 'bars' | 'room'>
   index: Pick<HeadIndex, 'digest' | 'compare'>
   log: Pick<OwnFeed, 'confirm'>
   /** This peer's key. */
@@ -40,8 +40,8 @@ export class Reconciler {
 
   /** Resolves to whether there is more to fetch. Throws what the other peer is at fault for. */
   async reconcile(client: SyncClient): Promise<boolean> {
-    const { index, puller, log, publicKey } = this.#components
-    const differences = new Differences()
+    const { index, puller, log, publicKey, intake } = this.#components
+    const differences = new Differences(intake.room.strangersFrom(client.peerId))
     for await (const places of client.places(index.digest)) {
       for (const place of places) await this.#compare(place, differences)
     }
@@ -53,10 +53,13 @@ export class Reconciler {
   }
 
   async #compare(place: PlaceMark, differences: Differences): Promise<void> {
-    const compared = this.#components.index.compare(place)
+    const { index, intake } = this.#components
+    const compared = index.compare(place)
     switch (compared.type) {
       case 'missing':
-        return differences.want(place)
+        return differences.want(place, {
+          isStrangers: compared.from === 0 && intake.room.isStranger(place.author),
+        })
       case 'differs':
         return differences.suspect(place)
       case 'barred':
@@ -121,10 +124,21 @@ class Differences {
   knowsMoreOfUs = false
   isMore = false
   lookUps = 0
+  #strangersLeft: number
 
-  want({ author, epoch, size }: PlaceMark): void {
-    if (this.wanted.length === WANTED_MAX) this.isMore = true
-    else this.wanted.push({ feed: { author, epoch }, claimed: size })
+  /** `strangersMax`: logs of strangers that are taken from this peer; what is more is for later. */
+  constructor(strangersMax: number) {
+    this.#strangersLeft = strangersMax
+  }
+
+  want({ author, epoch, size }: PlaceMark, { isStrangers }: { isStrangers: boolean }): void {
+    if (this.wanted.length === WANTED_MAX) {
+      this.isMore = true
+      return
+    }
+    if (isStrangers && this.#strangersLeft < 1) return
+    if (isStrangers) this.#strangersLeft -= 1
+    this.wanted.push({ feed: { author, epoch }, claimed: size })
   }
 
   suspect(place: PlaceMark): void {

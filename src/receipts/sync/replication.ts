@@ -8,11 +8,12 @@ import { Background } from '../../network/discovery/background.ts'
 import type { Discovery } from '../../network/discovery/discovery.ts'
 import type { Network } from '../../network/network.ts'
 import type { Store } from '../../storage/store.ts'
-import { publicKeyOf } from '../../wire/peer-id.ts'
+import { peerIdOf, publicKeyOf } from '../../wire/peer-id.ts'
 import type { Verify } from '../../wire/signed.ts'
 import type { FeedStore } from '../feeds/feed-store.ts'
-import { Intake } from '../feeds/intake.ts'
+import { Intake, type IntakeLimits } from '../feeds/intake.ts'
 import type { OwnFeed } from '../feeds/own-feed.ts'
+import { followerRoom } from '../feeds/room.ts'
 import type { LiveReceipts } from '../live.ts'
 import type { ReceiptLookup } from '../lookup.ts'
 import type { Receipts } from '../view.ts'
@@ -56,6 +57,7 @@ export interface ReplicationOptions {
   follow: boolean
   /** Tells archives of what is new in the own log. */
   publish: boolean
+  limits?: Partial<IntakeLimits>
 }
 
 interface Part {
@@ -82,11 +84,21 @@ export class Replication implements Service {
     const logger = components.logger.child('log')
     const verifying = { network: options.network, verify }
     const background = new Background(logger)
-    const intake = new Intake({ ...components, logger, verifying })
-    const { bars } = intake
-    const index = new HeadIndex({ ...components, bars })
+    const { archive, follow, publish, limits } = options
     const { directory } = discovery
     const publicKey = publicKeyOf(self)
+    const isThere = (author: Uint8Array) => {
+      const peerId = peerIdOf(author)
+      return components.network.isConnected(peerId) || directory.get(peerId) !== undefined
+    }
+    const isFollowed = (author: Uint8Array) => follower.follows(peerIdOf(author))
+    const isWanted = archive ? isThere : isFollowed
+    const intake = new Intake(
+      { ...components, logger, verifying, publicKey, isThere, isWanted },
+      { ...(archive ? {} : { ...followerRoom, skipsGaps: true }), ...limits },
+    )
+    const { bars } = intake
+    const index = new HeadIndex({ ...components, bars })
     const base = {
       ...components,
       logger,
@@ -102,12 +114,12 @@ export class Replication implements Service {
     const puller = new Puller({ ...base, mender })
     const fetching = { ...base, mender, puller }
     const reconciler = new Reconciler(fetching)
+    const follower = new Follower(fetching)
     this.#index = index
     this.#server = new SyncServer(base)
     this.#intake = intake
     this.#background = background
     this.receipts = new NetworkReceipts({ ...base, local: components.receipts })
-    const { archive, follow, publish } = options
     this.#parts = [
       new Spreader(base),
       new Confirmer(base),
@@ -116,13 +128,20 @@ export class Replication implements Service {
         ? [new LogListener(fetching), new ArchiveRounds({ ...fetching, reconciler })]
         : []),
       // An archive has all of them anyway.
-      ...(follow && !archive ? [new Follower(fetching)] : []),
+      ...(follow && !archive ? [follower] : []),
     ]
   }
 
   async start({ signal }: { signal: AbortSignal }): Promise<void> {
     await this.#index.start({ signal })
+    this.#background.run((ending) => this.#begin(ending))
+  }
+
+  /** Nobody waits for it: others are told `busy` until then. */
+  async #begin(signal: AbortSignal): Promise<void> {
+    await this.#index.load({ signal })
     await this.#server.start()
+    signal.throwIfAborted()
     this.#endings = this.#parts.map((part) => part.start())
   }
 

@@ -26,12 +26,16 @@ export type Taken =
   /** There is no room for it here. */
   | { type: 'full'; feed: FeedId }
 
-/** Throws what its sender is at fault for, or `overloaded`. */
-export async function take(intake: Pick<Intake, 'ingest'>, batch: Batch): Promise<Taken> {
+/** Throws what its sender is at fault for, or `overloaded`. `from`: who brought it, where it is known. */
+export async function take(
+  intake: Pick<Intake, 'ingest'>,
+  batch: Batch,
+  from?: string,
+): Promise<Taken> {
   const { author, epoch, size } = readHead(batch.head)
   const feed = { author, epoch }
   try {
-    const ingested = await intake.ingest(batch)
+    const ingested = await intake.ingest(batch, from)
     return { type: 'taken', ...ingested, target: Math.max(ingested.target, size) }
   } catch (error) {
     switch (error instanceof PeerError ? error.code : '') {

@@ -131,66 +131,6 @@ describe('what does not hold', () => {
     const mine = new ExampleLog(coordinator, own.feed.epoch).append(...notes(4))
     await expect(intake.ingest(await mine.batch(2, 4))).rejects.toMatchObject({ code: 'own_log' })
   })
-
-  it('stops at the limits for feeds, epochs of an author and bytes', async () => {
-    const limits = { feedsMax: 3, epochsMax: 2, bytesMax: 2500 }
-    const { intake } = await follower({ intake: limits })
-    const feedOf = async (who: typeof provider, epoch: number, bytes = 0) =>
-      intake.ingest(await new ExampleLog(who, filled(epoch, 8)).append(note(1, bytes)).batch(0, 1))
-    const full = { code: 'log_full', action: 'ignore' }
-    await feedOf(provider, 1)
-    await feedOf(provider, 2)
-    await expect(feedOf(provider, 3)).rejects.toMatchObject(full)
-    await expect(feedOf(coordinator, 3, 3000)).rejects.toMatchObject(full)
-    await feedOf(coordinator, 3)
-    await expect(feedOf(coordinator, 4)).rejects.toMatchObject(full)
-  })
-})
-
-describe('the limits', () => {
-  const full = { code: 'log_full', action: 'ignore' }
-  const oneOf = (who: typeof provider, epoch: number, bytes = 0) =>
-    new ExampleLog(who, filled(epoch, 8)).append(note(1, bytes)).batch(0, 1)
-
-  /** The same disk after a restart, with other limits. */
-  async function restarted() {
-    const backend = new MemoryBackend()
-    const { intake, store } = await follower({ backend })
-    await intake.ingest(await oneOf(provider, 1, 1000))
-    await intake.ingest(await oneOf(provider, 2))
-    await store.close()
-    return (limits: NonNullable<Parameters<typeof stage>[0]>['intake']) =>
-      follower({ backend, intake: limits })
-  }
-
-  it('for feeds count those from before a restart', async () => {
-    const { intake } = await (await restarted())({ feedsMax: 3 })
-    await intake.ingest(await oneOf(coordinator, 3))
-    await expect(intake.ingest(await oneOf(coordinator, 4))).rejects.toMatchObject(full)
-  })
-
-  it('for epochs of an author count those from before a restart', async () => {
-    const { intake } = await (await restarted())({ epochsMax: 2 })
-    await expect(intake.ingest(await oneOf(provider, 3))).rejects.toMatchObject(full)
-    await intake.ingest(await oneOf(coordinator, 3))
-  })
-
-  it('for bytes count those from before a restart', async () => {
-    const { intake } = await (await restarted())({ bytesMax: 2000 })
-    await expect(intake.ingest(await oneOf(provider, 3, 1000))).rejects.toMatchObject(full)
-    await intake.ingest(await oneOf(provider, 3))
-  })
-
-  it('for authors that are barred count those from before a restart', async () => {
-    const backend = new MemoryBackend()
-    const { intake, store } = await follower({ backend })
-    await intake.bars.add(headsEquivocation(providersLog(9).head(), providersLog(9, 3).head()))
-    await store.close()
-    const again = await follower({ backend, who: provider, intake: { barredMax: 1 } })
-    const stranger = (n: number) => new ExampleLog(coordinator).append(note(n)).head()
-    const more = headsEquivocation(stranger(1), stranger(2))
-    await expect(again.intake.bars.add(more)).rejects.toMatchObject(full)
-  })
 })
 
 describe('an author of two histories', () => {
@@ -241,19 +181,91 @@ describe('an author of two histories', () => {
   })
 
   it('is barred by a proof from elsewhere, once; a claim without one bars nobody', async () => {
-    const { intake, own } = await follower({ intake: { barredMax: 1 } })
+    const { intake, own } = await follower()
     const claim = headsEquivocation(providersLog(9).head(), providersLog(9, 3).head())
     const same = headsEquivocation(providersLog(9).head(), providersLog(9).head())
     const nothing = { code: 'no_equivocation', action: 'penalise' }
     await expect(intake.bars.add(same)).rejects.toMatchObject(nothing)
     expect(await intake.bars.add(claim)).toBe(true)
     expect(await intake.bars.add(claim)).toBe(false)
-    const mine = (n: number) => new ExampleLog(coordinator, own.feed.epoch).append(note(n)).head()
-    const aboutMe = headsEquivocation(mine(1), mine(2))
-    await expect(intake.bars.add(aboutMe)).rejects.toMatchObject({ code: 'own_log' })
-    const stranger = (n: number) => new ExampleLog(coordinator).append(note(n)).head()
-    const more = headsEquivocation(stranger(1), stranger(2))
-    await expect(intake.bars.add(more)).rejects.toMatchObject({ code: 'log_full' })
+    // About this peer itself it is for others to judge, in this epoch or one before.
+    for (const epoch of [own.feed.epoch, filled(8, 8)]) {
+      const mine = (n: number) => new ExampleLog(coordinator, epoch).append(note(n)).head()
+      const aboutMe = headsEquivocation(mine(1), mine(2))
+      await expect(intake.bars.add(aboutMe)).rejects.toMatchObject({ code: 'own_log' })
+    }
+    expect(await intake.bars.has(coordinator.publicKey)).toBe(false)
+  })
+})
+
+describe('a log whose author threw away what lies between', () => {
+  /** 100 entries are here, of those that come next the first is the 300th, or that of `log`. */
+  async function behind(log = providersLog(400), intake = { skipsGaps: true }) {
+    const here = await follower({ intake })
+    await here.intake.ingest(await providersLog(400).batch(0, 100, 100))
+    const late = { ...(await log.batch(300, 350)), peaks: [...log.peaks(300).hashes] }
+    return { ...here, late }
+  }
+
+  it('goes on behind the gap, and nothing is left of what stood before it', async () => {
+    const { feeds, intake, late } = await behind()
+    expect(await intake.ingest(late)).toMatchObject({ added: 50, size: 350, target: 400 })
+    await intake.ingest(await providersLog(400).batch(350, 400))
+    expect(await feeds.head(feed)).toEqual(providersLog(400).head())
+    const proof = await feeds.prove({ feed, index: 301 })
+    expect(proof && stands(note(301), 301, proof)).toBe(true)
+    expect(await feeds.find('entry', note(99).cid.digest)).toEqual([])
+    expect((await feeds.recent({ limit: 999 })).length).toBe(100)
+    const bytes = notes(100, 300).reduce((sum, entry) => sum + entry.bytes.length, 0)
+    expect(await feeds.tables.feeds.get(feed)).toMatchObject({ size: 400, start: 300, bytes })
+    expect(await feeds.tables.totals.get('others')).toMatchObject({ feeds: 1, bytes })
+    // The tree of what goes on, and no row of the one before.
+    const fresh = await follower()
+    await fresh.intake.ingest(late)
+    await fresh.intake.ingest(await providersLog(400).batch(350, 400))
+    const tiles = await gather(feeds.tables.tiles.range())
+    expect(tiles).toEqual(await gather(fresh.feeds.tables.tiles.range()))
+  })
+
+  it('is the fault of who sent it where its peaks do not come to the head', async () => {
+    const { feeds, intake, late } = await behind()
+    const peaks = [...providersLog(300, 5).peaks().hashes]
+    await expect(intake.ingest({ ...late, peaks })).rejects.toMatchObject({ code: 'bad_log' })
+    expect(await feeds.tables.feeds.get(feed)).toMatchObject({ size: 100, start: 0 })
+  })
+
+  it('is another history where the subtrees of what is here are others', async () => {
+    // 292 is 256 + 32 + 4, and 300 is 256 + 32 + 8 + 4.
+    const { feeds, intake } = await follower({ intake: { skipsGaps: true } })
+    await intake.ingest(await providersLog(400).batch(0, 292, 292))
+    const other = providersLog(400, 280)
+    const late = { ...(await other.batch(300, 350)), peaks: [...other.peaks(300).hashes] }
+    await expect(intake.ingest(late)).rejects.toMatchObject({ code: 'log_forked' })
+    expect(await feeds.head(feed)).toEqual(providersLog(292).head())
+  })
+
+  it.each([300, 320])(
+    'is another history where the head awaited at %s is another',
+    async (size) => {
+      const { intake } = await follower({ intake: { skipsGaps: true } })
+      await intake.ingest(await providersLog(size).batch(0, 100))
+      const other = providersLog(400, size - 1)
+      const late = { ...(await other.batch(300, 350)), peaks: [...other.peaks(300).hashes] }
+      await expect(intake.ingest(late)).rejects.toMatchObject({ code: 'log_forked' })
+    },
+  )
+
+  it('shows two histories as before by the head that was known last', async () => {
+    const { intake, late } = await behind()
+    await intake.ingest(late)
+    const other = await providersLog(100, 40).batch(40, 100)
+    await expect(intake.ingest(other)).rejects.toMatchObject({ code: 'equivocation' })
+  })
+
+  it('stays as it is where all of it is to be kept', async () => {
+    const { feeds, intake, late } = await behind(undefined, { skipsGaps: false })
+    await expect(intake.ingest(late)).rejects.toMatchObject({ code: 'log_gap', next: 100 })
+    expect(await feeds.tables.feeds.get(feed)).toMatchObject({ size: 100, start: 0 })
   })
 })
 

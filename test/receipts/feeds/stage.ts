@@ -38,6 +38,7 @@ export interface StageOptions {
   verify?: Verify
   verifyLater?: VerifyLater
   intake?: ConstructorParameters<typeof Intake>[1]
+  isWanted?(author: Uint8Array): boolean
   own?: ConstructorParameters<typeof OwnFeed>[1]
 }
 
@@ -50,8 +51,10 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
   const feeds = new FeedStore({ store })
   const checking = { network, verify: checks }
   const parts = { feeds, store, clock, logger }
-  const intake = new Intake({ ...parts, verifying: checking, verifyLater }, options.intake)
   const { publicKey } = who
+  const { isWanted = () => false } = options
+  const knowing = { verifying: checking, verifyLater, publicKey, isThere: isWanted, isWanted }
+  const intake = new Intake({ ...parts, ...knowing }, options.intake)
   const signing = { network, sign: (message: Uint8Array) => who.sign(message) }
   const random = seededRandom(seed)
   const own = new OwnFeed({ ...parts, publicKey, signing, verify: checks, random }, options.own)

@@ -20,6 +20,7 @@ async function indexed(options: StageOptions = {}) {
 async function indexOf({ feeds, intake }: Stage): Promise<HeadIndex> {
   const index = new HeadIndex({ feeds, bars: intake.bars })
   await index.start({ signal })
+  await index.load({ signal })
   return index
 }
 

@@ -85,6 +85,8 @@ export interface PeerOptions extends Partial<ReplicationOptions> {
   draw?: number
   /** Has a model, so that its log is followed. */
   serves?: boolean
+  /** Its disk does not say before that which logs are on it. */
+  reading?: Promise<void>
 }
 
 /** One peer, as far as logs go. */
@@ -109,10 +111,18 @@ export class LogPeers {
   }
 
   async peer(who: Identity, options: PeerOptions = {}) {
-    const { backend = new MemoryBackend(), draw = ++this.#draws, serves = false, ...rest } = options
+    const { backend = new MemoryBackend(), draw = ++this.#draws, serves = false } = options
+    const { reading, ...rest } = options
     const { clock } = this
     const logs = await stage({ who, clock, backend, seed: draw })
     const { feeds, own: log, store } = logs
+    if (reading !== undefined) {
+      const { feeds: read } = feeds
+      feeds.feeds = async function* (...range) {
+        await reading
+        yield* read.apply(feeds, range)
+      }
+    }
     const live = new LiveReceipts({ clock })
     const held = new HeldEntries({ store, clock })
     const requests = new RequestIndex({ store })

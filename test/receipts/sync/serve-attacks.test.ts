@@ -337,9 +337,12 @@ describe('an equivocation', () => {
   })
 
   test('of this peer itself, or of one stranger too many, is no fault of who says so', async () => {
-    const { asker, intake, own, hub } = await serving({ intake: { barredMax: 1 } })
+    const { asker, own, hub, ...rest } = await serving({ intake: { barredMax: 1 } })
+    const { intake } = rest
     const one = await asker()
     const { epoch } = own.feed
+    // The proof about it stays.
+    await given(rest, logOf(peer(1), 1))
     const logs = [5, 6].map((n) => new ExampleLog(server, epoch).append(note(n)).head())
     const [first, second] = logs
     if (first === undefined || second === undefined) throw new Error('no heads')

@@ -24,6 +24,7 @@ async function connected() {
   const signal = AbortSignal.timeout(20_000)
   await network.start({ signal })
   await index.start({ signal })
+  await index.load({ signal })
   await sync.start()
   const far = await startHost({ bootstrap: network.status().addrs })
   await eventually(() => far.isConnected(server.peerId))

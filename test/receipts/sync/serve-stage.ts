@@ -43,6 +43,7 @@ export async function serving({ limits, ...options }: ServeOptions = {}) {
   const signal = new AbortController().signal
   await network.start({ signal })
   await index.start({ signal })
+  await index.load({ signal })
   await sync.start()
 
   const connect = async (who: Identity, ip4?: string): Promise<MemoryNetwork> => {

@@ -20,7 +20,9 @@ export interface IndexedStage extends Stage {
 export async function indexed(logs: Stage): Promise<IndexedStage> {
   await logs.own.confirm([])
   const index = new HeadIndex({ feeds: logs.feeds, bars: logs.intake.bars })
-  await index.start({ signal: AbortSignal.timeout(60_000) })
+  const signal = AbortSignal.timeout(60_000)
+  await index.start({ signal })
+  await index.load({ signal })
   return { ...logs, index }
 }
 
