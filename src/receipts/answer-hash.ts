@@ -11,8 +11,6 @@ class Lane {
   tokens = 0
   /** Tokens and UTF-16 units after each piece, in turn. */
   readonly #marks: number[] = [0, 0]
-  /** Where the last call of `next` ended. */
-  #at = 0
 
   add(tokens: number, text: string): void {
     this.tokens += tokens
@@ -28,24 +26,12 @@ class Lane {
     }
     return undefined
   }
-
-  /** What follows, up to so many tokens in all; undefined where no piece ends there. */
-  next(tokens: number): string | undefined {
-    let at = this.#at
-    while ((this.#marks[at + 2] ?? Number.POSITIVE_INFINITY) <= tokens) at += 2
-    if (this.#marks[at] !== tokens) return undefined
-    const text = this.text.slice(this.#marks[this.#at + 1], this.#marks[at + 1])
-    this.#at = at
-    return text
-  }
 }
 
 /** The result hash of an answer, in whatever pieces it comes. */
 export class AnswerHash {
   readonly #nonce: Uint8Array
   readonly #texts: ResultHasher
-  /** Of the beginning that was asked for last. */
-  #beginning: ResultHasher | undefined
   /** Of an embedding. */
   readonly #vectors: ReturnType<typeof portable.create> | undefined
   readonly #lanes: Lane[]
@@ -87,18 +73,6 @@ export class AnswerHash {
   /** Of all that came so far. */
   digest(): Uint8Array {
     return this.#vectors?.clone().digest() ?? this.#texts.digest()
-  }
-
-  /**
-   * Of so many tokens of one plain text, each time of more; undefined where no piece ends there. All
-   * together cost what the whole answer does: whoever signs decides how many there are.
-   */
-  digestTo(tokens: number): Uint8Array | undefined {
-    const text = this.#lanes[0]?.next(tokens)
-    if (text === undefined) return undefined
-    this.#beginning ??= new ResultHasher({ choices: 1, nonce: this.#nonce })
-    this.#beginning.text(0, text)
-    return this.#beginning.digest()
   }
 
   /**

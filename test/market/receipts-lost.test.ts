@@ -174,6 +174,21 @@ describe('of a provider that is lost in the middle', () => {
     expect(body.whole?.resultHash).toEqual(sha256('t0 t1 t2 '))
   })
 
+  it.each([
+    ['of another text', { resultHash: new Uint8Array(32).fill(7) }],
+    ['of another key', { signature: new Uint8Array(64).fill(7) }],
+  ])('that signed a segment %s, nothing is signed, and nothing paid', async (_what, wrong) => {
+    const { collect, clock, routing } = await lone(async (line) => {
+      line.say(accept, frames.progress())
+      line.sayTokens(frames.tokens(0, ['what was sent']))
+      const segment = { end: 1, units: 6, resultHash: sha256('what was sent') }
+      line.say({ type: 'segment', ...segment, signature: new Uint8Array(64), ...wrong })
+    })
+    await expect(collect()).rejects.toMatchObject({ code: 'provider_failed' })
+    await clock.advance(0)
+    expect(await routing()).toMatchObject({ verdict: 'dispute', parts: [], amount: 0 })
+  })
+
   it('before its first token, there is nothing to tell', async () => {
     const { collect, clock, proof } = await lone(async (line) => line.say(accept))
     const refused = expect(collect()).rejects.toMatchObject({ code: 'no_nodes_available' })

@@ -18,22 +18,23 @@ const pieces = fc.array(
 )
 
 describe('the beginning of an answer', () => {
-  it('has the same hash, asked for in passing or at the end, salted or not', () => {
+  it('has the hash of its text, salted or not', () => {
     fc.assert(
-      fc.property(pieces, fc.boolean(), fc.infiniteStream(fc.boolean()), (all, isSalted, asked) => {
-        const hash = new AnswerHash(chat, isSalted ? new Uint8Array(32).fill(1) : new Uint8Array())
+      fc.property(pieces, fc.boolean(), fc.nat(), (all, isSalted, at) => {
+        const nonce = isSalted ? new Uint8Array(32).fill(1) : new Uint8Array()
+        const hash = new AnswerHash(chat, nonce)
+        const beginning = new AnswerHash(chat, nonce)
+        const cut = at % (all.length + 1)
         let end = 0
-        const behind: number[] = []
-        for (const { tokens, text } of all) {
-          hash.tokens({ choice: 0, ids: Array(tokens).fill(0), text })
+        for (const [index, { tokens, text }] of all.entries()) {
+          const piece = { choice: 0, ids: Array(tokens).fill(0), text }
+          hash.tokens(piece)
+          if (index >= cut) continue
+          beginning.tokens(piece)
           end += tokens
-          behind.push(end)
-          // Now and then, of all that was not asked for yet.
-          if (!asked.next().value) continue
-          for (const to of behind.splice(0)) expect(hash.digestTo(to)).toEqual(hash.digestOf([to]))
         }
-        expect(hash.digestTo(end + 1)).toBeUndefined()
-        if (end > 0) expect(hash.digestTo(end)).toEqual(hash.digest())
+        expect(hash.digestOf([end])).toEqual(beginning.digest())
+        expect(hash.digestOf([200])).toBeUndefined()
       }),
     )
   })
@@ -41,17 +42,7 @@ describe('the beginning of an answer', () => {
   it('is none within a piece', () => {
     const hash = new AnswerHash(chat)
     hash.tokens({ choice: 0, ids: [1, 2, 3], text: 'abc' })
-    expect(hash.digestTo(2)).toBeUndefined()
-    expect(hash.digestTo(3)).toEqual(hash.digest())
-  })
-
-  it('costs no more, however often it is asked for', () => {
-    const [count, text] = [4_000, 'x'.repeat(1_000)]
-    const hash = new AnswerHash(chat)
-    for (let at = 0; at < count; at++) hash.tokens({ choice: 0, ids: [at], text })
-    const { user } = process.cpuUsage()
-    for (let end = 1; end <= count; end++) hash.digestTo(end)
-    // Each anew would be eight gigabytes.
-    expect((process.cpuUsage().user - user) / 1e6).toBeLessThan(4)
+    expect(hash.digestOf([2])).toBeUndefined()
+    expect(hash.digestOf([3])).toEqual(hash.digest())
   })
 })

@@ -50,7 +50,7 @@ export class AnswerProof {
   readonly #hash: AnswerHash
   /** One text: of others, the receipt at the end is all that is looked at. */
   readonly #isPlain: boolean
-  /** The last one. */
+  /** The last one, as its provider says. */
   #segment: { end: number; receipt: Receipt } | undefined
   /** When it was cancelled. */
   #cut: Came | undefined
@@ -86,19 +86,19 @@ export class AnswerProof {
     this.#hash.vectors(vectors)
   }
 
-  /** `inputTokens`: of the prompt. Undefined for one that is not of a plain text. */
+  /**
+   * `inputTokens`: of the prompt. Undefined for one that is not of a plain text. Whether it holds is
+   * looked at when it counts: a stream has many, and each would hold up the tokens of all others.
+   */
   segment(segment: FrameOf<'segment'>, inputTokens: number): Segmented | undefined {
     if (!this.#isPlain) return undefined
-    const { end, units, resultHash } = segment
-    // Each costs a verification: no more of them than tokens.
-    if (end <= this.#signedTo) throw misbehaved('a segment that covers nothing new')
-    const expected = this.#hash.digestTo(end)
-    const fits = expected !== undefined && sameBytes(expected, resultHash)
-    if (!fits || units !== inputTokens + end) {
+    const { end, units } = segment
+    if (end <= (this.#segment?.end ?? 0)) throw misbehaved('a segment that covers nothing new')
+    const [received = 0] = this.#hash.received
+    if (end > received || units !== inputTokens + end) {
       throw misbehaved('a segment says something else than what it sent')
     }
     const receipt = segmentReceipt(this.#commissioned, segment)
-    if (!receiptHolds(receipt, this.#verify)) throw misbehaved('its segment does not hold')
     this.#live.segment(receipt)
     this.#segment = { end, receipt }
     return { type: 'segment', end, receipt }
@@ -141,7 +141,8 @@ export class AnswerProof {
     const ended = this.#unfinished(counted, { dispute, isLie: false })
     if (dispute === 'misbehaved') return ended
     // What was signed is paid, but for the prompt: its price is for who finishes the answer.
-    return { ...ended, paid: { inputTokens: 0, outputTokens: this.#signedTo } }
+    const outputTokens = output.outputTokens - ended.unsignedTail
+    return { ...ended, paid: { inputTokens: 0, outputTokens } }
   }
 
   #judged(frame: FrameOf<'done'>, came: Came, done: Done): Ended {
@@ -155,18 +156,25 @@ export class AnswerProof {
 
   /** Its last segment is all that holds of what it signed. */
   #unfinished(done: Done, verdict: Verdict, { resultHash } = this.#came): Ended {
-    const { receipt } = this.#segment ?? {}
+    const { end = 0, receipt } = this.#provenSegment() ?? {}
+    const isFalse = this.#segment !== undefined && receipt === undefined
     return {
       done,
-      verdict: { ...verdict, ...(receipt && { receipt }) },
+      verdict: { ...verdict, isLie: verdict.isLie || isFalse, ...(receipt && { receipt }) },
       resultHash,
-      unsignedTail: done.usage.outputTokens - this.#signedTo,
+      unsignedTail: done.usage.outputTokens - end,
       paid: NOTHING,
     }
   }
 
-  get #signedTo(): number {
-    return this.#segment?.end ?? 0
+  /** Undefined where none came, or the last one is not true. */
+  #provenSegment(): { end: number; receipt: Receipt } | undefined {
+    const segment = this.#segment
+    if (segment === undefined) return undefined
+    const { end, receipt } = segment
+    const delivered = this.#hash.digestOf([end])
+    const isTrue = delivered !== undefined && sameBytes(delivered, receipt.resultHash)
+    return isTrue && receiptHolds(receipt, this.#verify) ? segment : undefined
   }
 
   /** What counts. */
