@@ -333,7 +333,7 @@ function withoutOld(batch: Batch, size: number): Batch {
 function checkOnTheWay(feed: FeedId, { target }: FeedRow, growth: Growth, open: OpenBatch): void {
   if (target === undefined) return
   const { size, root } = readHead(target)
-  if (size < open.first || size > open.first + open.entries.length) return
+  if (size > open.first + open.entries.length) return
   const until = growth.copy()
   for (const { cid } of open.entries.slice(0, size - open.first)) until.append(leafHash(cid.bytes))
   if (!sameBytes(until.root(), root)) throw new LogForkError(feed)

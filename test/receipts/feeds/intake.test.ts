@@ -255,6 +255,14 @@ describe('a log whose author threw away what lies between', () => {
     },
   )
 
+  it('goes on past a head that it was on the way to', async () => {
+    const { intake } = await follower({ intake: { skipsGaps: true } })
+    await intake.ingest(await providersLog(200).batch(0, 100))
+    const log = providersLog(400)
+    const late = { ...(await log.batch(300, 400)), peaks: [...log.peaks(300).hashes] }
+    expect(await intake.ingest(late)).toMatchObject({ size: 400, target: 400 })
+  })
+
   it('shows two histories as before by the head that was known last', async () => {
     const { intake, late } = await behind()
     await intake.ingest(late)

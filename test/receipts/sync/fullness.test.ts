@@ -6,7 +6,7 @@ import { gather, note } from '../feeds/stage.ts'
 import { alice, bob, carol, dora, mallory } from './attack-stage.ts'
 import { identityOf, type LogPeer, LogPeers } from './peers-stage.ts'
 import { LogTeller, scripted } from './scripted.ts'
-import { Asker, kindsOf } from './serve-stage.ts'
+import { Asker, given, kindsOf, rangeOf, serving } from './serve-stage.ts'
 
 /** Logs of authors that nobody knows, one entry each. */
 function madeUp(count: number, seed: number): ExampleLog[] {
@@ -69,6 +69,14 @@ describe('an archive', () => {
     expect(await archive.shows(dora)).toEqual([3])
     expect(await archive.shows(bob)).toEqual([5])
     expect(peers.hub.faults).toEqual([])
+  })
+
+  it('says of a log that it has just thrown away that it was, which is no fault', async () => {
+    const here = await serving({ intake: { feedsMax: 1 } })
+    for (const who of [bob, carol]) await given(here, new ExampleLog(who).append(note(1)))
+    const one = await here.asker()
+    const answers = await one.ask({ type: 'ranges', ranges: [rangeOf(bob), rangeOf(carol)] })
+    expect(kindsOf(answers)).toEqual(['batch', 'end pruned'])
   })
 
   it('keeps nobody waiting while it reads what it has, and says that it is busy', async () => {

@@ -198,6 +198,15 @@ describe('an author that is barred', () => {
     expect(after.index.isBarred(peer(1).publicKey)).toBe(true)
   })
 
+  test('is as any other once it is forgotten for another', async () => {
+    const { intake, index } = await indexed({ intake: { barredMax: 1 } })
+    for (const seed of [1, 2]) await intake.bars.add(barred(logOf(peer(seed), 2), peer(seed)))
+    expect(index.isBarred(peer(1).publicKey)).toBe(false)
+    expect(index.isBarred(peer(2).publicKey)).toBe(true)
+    await given({ intake }, logOf(peer(1), 3))
+    expect(all(index)).toMatchObject([{ author: peer(1).publicKey, size: 3 }])
+  })
+
   test('is told of once, however often it is proved', async () => {
     const { intake } = await indexed()
     const told: Uint8Array[] = []
