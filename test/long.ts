@@ -2,12 +2,20 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 
 // The long campaigns: the same tests with many more runs. `--seeded` takes the property tests alone,
-// which depend on their seeds and not on the clock; CI runs those. A summary is kept in test/results/.
+// which depend on their seeds and not on the clock; CI runs those. `--skip NAME` leaves out files with that
+// in their path, to be run on their own. A summary is kept in test/results/.
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const seededOnly = process.argv.includes('--seeded')
+const { values } = parseArgs({
+  options: {
+    seeded: { type: 'boolean', default: false },
+    skip: { type: 'string', multiple: true, default: [] },
+  },
+})
+const { seeded: seededOnly, skip } = values
 const propertyRuns = seededOnly ? 2000 : 10_000
 
 interface Report {
@@ -25,7 +33,9 @@ const mentions = (word: string) =>
 
 const properties = mentions("from 'fast-check'")
 const campaigns = mentions('rounds(').filter((path) => !properties.includes(path))
-const chosen = seededOnly ? properties : [...properties, ...campaigns]
+const all = seededOnly ? properties : [...properties, ...campaigns]
+const isSkipped = (path: string) => skip.some((name) => path.includes(name))
+const chosen = all.filter((path) => !isSkipped(path))
 
 mkdirSync(join(root, 'test/results'), { recursive: true })
 const reportPath = join(root, 'test/results/.long.json')
@@ -63,6 +73,7 @@ if (!seededOnly) {
     '',
     `${report.numPassedTests} of ${report.numTotalTests} tests passed, ${report.numFailedTests} failed;`,
     `${propertyRuns} runs of each property. \`npm run test:long\` writes this page.`,
+    ...(skip.length === 0 ? [] : ['', `Not run: ${all.filter(isSkipped).join(', ')}.`]),
     '',
     '| file | result | seconds |',
     '| --- | --- | --: |',
