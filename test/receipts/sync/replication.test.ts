@@ -192,6 +192,21 @@ describe('a coordinator', () => {
   })
 })
 
+/** A peer on a copy of its disk that is two entries old, and an archive that has all four. */
+async function restoredFromBefore() {
+  const peers = new LogPeers()
+  const archive = await peers.peer(dora, { archive: true })
+  const peer = await peers.peer(alice)
+  await peers.connect(peer, archive)
+  await peer.write(2)
+  const backend = await copied(peer.backend)
+  await peer.write(2)
+  await peers.clock.advance(500)
+  await peer.stop()
+  const restored = await peers.peer(alice, { backend })
+  return { peers, archive, restored }
+}
+
 describe('a peer that was restarted', () => {
   it('shows a head once another has said what it knows', async () => {
     const peers = new LogPeers()
@@ -209,16 +224,7 @@ describe('a peer that was restarted', () => {
   })
 
   it('hears the archive first', async () => {
-    const peers = new LogPeers()
-    const archive = await peers.peer(dora, { archive: true })
-    const peer = await peers.peer(alice)
-    await peers.connect(peer, archive)
-    await peer.write(2)
-    const backend = await copied(peer.backend)
-    await peer.write(2)
-    await peers.clock.advance(500)
-    await peer.stop()
-    const restored = await peers.peer(alice, { backend })
+    const { peers, archive, restored } = await restoredFromBefore()
     const stranger = await peers.peer(bob)
     await peers.connect(restored, stranger)
     await peers.clock.advance(20)
@@ -231,16 +237,7 @@ describe('a peer that was restarted', () => {
   })
 
   it('asks on when the first one did not know it', async () => {
-    const peers = new LogPeers()
-    const archive = await peers.peer(dora, { archive: true })
-    const peer = await peers.peer(alice)
-    await peers.connect(peer, archive)
-    await peer.write(2)
-    const backend = await copied(peer.backend)
-    await peer.write(2)
-    await peers.clock.advance(500)
-    await peer.stop()
-    const restored = await peers.peer(alice, { backend })
+    const { peers, archive, restored } = await restoredFromBefore()
     await peers.connect(restored, await peers.peer(bob))
     await peers.clock.advance(2_500)
     expect(await restored.shows(alice)).toEqual([2])
