@@ -30,6 +30,8 @@ const TAIL = 8
 const TOKENS = SEGMENT_TOKENS + TAIL
 const texts = Array.from({ length: TOKENS }, (_, at) => `t${at} `)
 const TEXT = texts.join('')
+/** The first segment of its first attempt has no head start. */
+const ON_TIME = 'job_7'
 
 const accept = { ...frames.accept(), price: PRICE } as FromProvider
 
@@ -82,7 +84,7 @@ describe('of a provider that is lost in the middle', () => {
       await end(line)
     })
     const origin = { requestId: 'req_1', account: 'acct_1', endpoint: '/v1/x' }
-    const job = jobOf({ work: chat({ maxTokens: 500 }), origin })
+    const job = jobOf({ id: ON_TIME, work: chat({ maxTokens: 500 }), origin })
     let openCid: string | undefined
     let text = ''
     const reading = (async () => {
@@ -155,7 +157,9 @@ describe('of a provider that is lost in the middle', () => {
       },
       { totalMs: 10_000 },
     )
-    const late = expect(collect({ work: chat({ maxTokens: 500 }) })).rejects.toMatchObject({
+    const late = expect(
+      collect({ id: ON_TIME, work: chat({ maxTokens: 500 }) }),
+    ).rejects.toMatchObject({
       code: 'deadline_exceeded',
     })
     await clock.advance(12_000)
@@ -206,7 +210,7 @@ describe('of an answer that the client left', () => {
     let last: Chunk | undefined
     let count = 0
     const work = chat({ maxTokens: 500 })
-    for await (const chunk of coordinator.generate(jobOf({ work }), leaving)) {
+    for await (const chunk of coordinator.generate(jobOf({ id: ON_TIME, work }), leaving)) {
       last = chunk
       if (chunk.type === 'tokens' && ++count === TOKENS) {
         leaving.abort()
@@ -264,7 +268,10 @@ describe('of an answer that the client left', () => {
     })
     let count = 0
     const work = chat({ maxTokens: 500 })
-    for await (const { type } of coordinator.generate(jobOf({ work }), new AbortController())) {
+    for await (const { type } of coordinator.generate(
+      jobOf({ id: ON_TIME, work }),
+      new AbortController(),
+    )) {
       if (type === 'tokens' && ++count === TOKENS) break
     }
     expect(await proof.bodies()).toEqual([])

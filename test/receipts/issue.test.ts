@@ -7,6 +7,7 @@ import { AnswerHash } from '../../src/receipts/answer-hash.ts'
 import {
   type Commission,
   issued,
+  SEGMENT_HEAD_STARTS,
   SEGMENT_MS,
   SEGMENT_TOKENS,
   WorkRecord,
@@ -39,8 +40,8 @@ const chat = (choices = 1): Work => ({
 })
 const embedding: Work = { kind: 'embedding', inputs: ['a', 'b', 'c'] }
 
-const commission = (work: Work): Commission => ({
-  jobId: 'job_1.1',
+const commission = (work: Work, jobId = 'job_7.1'): Commission => ({
+  jobId,
   work,
   promptRoot: () => new Uint8Array(32).fill(4),
   coordinator: new Uint8Array(32).fill(5),
@@ -51,11 +52,11 @@ const commission = (work: Work): Commission => ({
 const usage = (outputTokens: number) => ({ inputTokens: 5, cachedTokens: 2, outputTokens })
 const sha256 = (text: string) => new Uint8Array(createHash('sha256').update(text).digest())
 
-function stage(work = chat()) {
+function stage(work = chat(), jobId?: string) {
   const clock = new FakeClock()
   const live = new LiveReceipts({ clock })
   const components = { identity, clock, live }
-  const record = new WorkRecord(components, commission(work))
+  const record = new WorkRecord(components, commission(work, jobId))
   let end = 0
   return {
     ...{ clock, live, components, record },
@@ -118,7 +119,7 @@ describe('an answer', () => {
     const [accepted] = chunks
     const open = accepted?.type === 'accepted' ? accepted.open : undefined
     expect(open && openReceiptHolds(open, verify)).toBe(true)
-    expect(open).toMatchObject({ jobId: 'job_1.1', inputTokens: 5 })
+    expect(open).toMatchObject({ jobId: 'job_7.1', inputTokens: 5 })
     const given = lastOf(chunks).issued as Issued
     expect(receiptHolds(given.receipt, verify)).toBe(true)
     expect(given.receipt).toMatchObject({ meteringUnits: 7, resultHash: sha256('Hello') })
@@ -221,7 +222,7 @@ describe('segments', () => {
       if (segment === undefined) continue
       ends.push(segment.end)
       const receipt = record.receiptOf(segment)
-      expect(receipt).toMatchObject({ jobId: `job_1.1#${n - 1}`, meteringUnits: 5 + n })
+      expect(receipt).toMatchObject({ jobId: `job_7.1#${n - 1}`, meteringUnits: 5 + n })
       expect(receipt.resultHash).toEqual(sha256(text))
       expect(receiptHolds(receipt, verify)).toBe(true)
     }
@@ -237,6 +238,29 @@ describe('segments', () => {
     clock.stall(SEGMENT_MS)
     expect(say('b')?.end).toBe(2)
     expect(say('c')).toBeUndefined()
+  })
+
+  it('of answers that are written together come at different times', () => {
+    const firsts = Array.from({ length: 64 }, (_, at) => {
+      const { record, say } = stage(chat(), `job_${at}.1`)
+      record.open(5)
+      for (;;) {
+        const segment = say('x')
+        if (segment !== undefined) return segment.end
+      }
+    })
+    const most = SEGMENT_TOKENS
+    expect(Math.max(...firsts)).toBe(most)
+    expect(Math.min(...firsts)).toBe(most - SEGMENT_HEAD_STARTS + 1)
+    expect(firsts.filter((end) => end === most).length).toBeLessThan(64 / 4)
+  })
+
+  it('of a slow answer has the same head start', () => {
+    const { record, say, clock } = stage(chat(), 'job_15.1')
+    record.open(5)
+    say('a')
+    clock.stall(SEGMENT_MS - (SEGMENT_MS * (SEGMENT_HEAD_STARTS - 1)) / SEGMENT_TOKENS)
+    expect(say('b')?.end).toBe(2)
   })
 
   it('come half as often after every 64', () => {
