@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { backoffMs } from '../../src/base/backoff.ts'
 import { LruMap } from '../../src/base/lru-map.ts'
 import { Watch } from '../../src/base/watch.ts'
 import { FakeClock, settled } from './fake-clock.ts'
@@ -71,6 +72,20 @@ describe('an LRU map', () => {
           expect([...map.entries()].map(([each]) => each)).toEqual(expected)
           expect(map.size).toBe(expected.length)
         }
+      }),
+    )
+  })
+})
+
+describe('a wait before the next try', () => {
+  it('is twice the one before, up to the longest, however often it was in vain', () => {
+    const ms = fc.integer({ min: 1, max: 1_000_000 })
+    fc.assert(
+      fc.property(ms, ms, fc.nat(), (firstMs, more, before) => {
+        const maxMs = firstMs + more
+        expect(backoffMs(0, firstMs, maxMs)).toBe(firstMs)
+        const wait = backoffMs(before, firstMs, maxMs)
+        expect(backoffMs(before + 1, firstMs, maxMs)).toBe(Math.min(maxMs, 2 * wait))
       }),
     )
   })

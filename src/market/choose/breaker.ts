@@ -1,3 +1,4 @@
+import { backoffMs } from '../../base/backoff.ts'
 import type { Random } from '../../base/random.ts'
 
 /** A provider that is back after a restart is not kept out for long. */
@@ -44,7 +45,7 @@ export class Breaker {
     this.#failures++
     this.#trying = false
     if (!surely && this.#openings === 0 && this.#failures < FAILURES_MAX) return
-    const ms = Math.min(OPEN_MS_MAX, OPEN_MS_MIN * 2 ** Math.min(this.#openings, 16))
+    const ms = backoffMs(this.#openings, OPEN_MS_MIN, OPEN_MS_MAX)
     // Half to whole: coordinators that lost the same provider don't come back all at once.
     this.#openUntil = now + ms / 2 + this.#random.below(Math.ceil(ms / 2) + 1)
     this.#openings++

@@ -1,3 +1,4 @@
+import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { LruMap } from '../../base/lru-map.ts'
@@ -45,7 +46,8 @@ export class Crawl {
   readonly #rounds: Rounds
   /** Peer → when it may be tried again. */
   readonly #failed = new LruMap<string, number>(FAILED_MAX)
-  #pauseMs = ROUND_MS_MIN
+  /** Rounds in a row that met nobody. */
+  #barren = 0
   #wideAt: number
 
   constructor(components: CrawlComponents) {
@@ -63,7 +65,7 @@ export class Crawl {
 
   /** There is somebody new to ask. */
   soon(): void {
-    this.#pauseMs = ROUND_MS_MIN
+    this.#barren = 0
     this.#rounds.soon(FIRST_MS)
   }
 
@@ -75,9 +77,9 @@ export class Crawl {
       draw(strangers, MEET_MAX, random).map((hint) => this.#meet(hint, signal)),
     )
     const more = strangers.length > MEET_MAX || met.includes(true)
-    this.#pauseMs = more ? ROUND_MS_MIN : Math.min(ROUND_MS_MAX, this.#pauseMs * 2)
+    this.#barren = more ? 0 : this.#barren + 1
     // So that peers that started together do not ask together for ever.
-    return this.#pauseMs * (0.8 + random.below(400) / 1000)
+    return backoffMs(this.#barren, ROUND_MS_MIN, ROUND_MS_MAX) * (0.8 + random.below(400) / 1000)
   }
 
   /** Providers, and connected peers that have not said yet who they are. */

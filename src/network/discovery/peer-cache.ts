@@ -1,3 +1,4 @@
+import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -73,7 +74,8 @@ export class PeerCache {
   /** Peer → when it may be tried again. */
   readonly #failed = new Map<string, number>()
   readonly #gauge
-  #pauseMs = ROUND_MS_MIN
+  /** Rounds since it last lost somebody. */
+  #rounds = 0
 
   constructor(components: PeerCacheComponents) {
     this.#components = components
@@ -89,7 +91,7 @@ export class PeerCache {
     this.#joining = new Rounds(components.clock, (signal) => this.#join(signal))
     components.directory.onChange(({ entry, previous }) => {
       if (entry === undefined) {
-        this.#pauseMs = ROUND_MS_MIN
+        this.#rounds = 0
         this.#joining.soon(ROUND_MS_MIN)
       } else if (entry.advert !== previous?.advert) {
         this.#note(entry)
@@ -136,9 +138,7 @@ export class PeerCache {
     await this.#anchor(signal)
     const away = [...this.#known].filter(([peerId]) => !network.isConnected(peerId))
     await this.#ask(draw(away, DIALS_PER_ROUND, random), signal)
-    const pauseMs = this.#pauseMs
-    this.#pauseMs = Math.min(ROUND_MS_MAX, pauseMs * 2)
-    return pauseMs
+    return backoffMs(this.#rounds++, ROUND_MS_MIN, ROUND_MS_MAX)
   }
 
   /** Connects to the anchors; in the place of one that does not answer comes the next. */

@@ -1,3 +1,4 @@
+import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import type { Metrics } from '../../base/metrics.ts'
@@ -119,7 +120,7 @@ export class Prober {
 
   #mute(reporter: string): void {
     const wrong = (this.#mutes.get(reporter)?.wrong ?? 0) + 1
-    const ms = Math.min(MUTE_MS_MAX, MUTE_MS * 2 ** (wrong - 1))
+    const ms = backoffMs(wrong - 1, MUTE_MS, MUTE_MS_MAX)
     this.#mutes.set(reporter, { untilMs: this.#components.clock.elapsed() + ms, wrong })
   }
 }

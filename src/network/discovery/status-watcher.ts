@@ -1,3 +1,4 @@
+import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { messageOf, PeerError } from '../../base/errors.ts'
@@ -120,7 +121,7 @@ export class StatusWatcher {
       }
       if (directory.get(peerId)?.status) directory.update(peerId, { status: undefined })
       if (clock.elapsed() - beganAt > REOPEN_MAX_MS) failures = 0
-      await clock.sleep(Math.min(REOPEN_MAX_MS, REOPEN_FIRST_MS * 2 ** failures), signal)
+      await clock.sleep(backoffMs(failures, REOPEN_FIRST_MS, REOPEN_MAX_MS), signal)
     }
   }
 

@@ -1,3 +1,4 @@
+import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import type { PeerAction } from '../../base/errors.ts'
 import { LruMap } from '../../base/lru-map.ts'
@@ -53,7 +54,7 @@ export class Bans {
     }
     this.#points.delete(peerId)
     const count = (this.#bans.get(peerId)?.count ?? 0) + 1
-    const ms = Math.min(limits.banMsMax, limits.banFirstMs * 2 ** (count - 1))
+    const ms = backoffMs(count - 1, limits.banFirstMs, limits.banMsMax)
     const ban = { until: this.#clock.now() + ms, count }
     this.#bans.set(peerId, ban)
     return { ban, forgotten: this.#forget() }

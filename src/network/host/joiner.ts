@@ -1,3 +1,4 @@
+import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { isAbort, messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -47,7 +48,7 @@ export async function keepJoined(
       if ((components.dialled() < PEERS_MIN || isLong) && missing.length > 0) {
         const joined = await Promise.all(missing.map(dial))
         failures = joined.includes(true) ? 0 : failures + 1
-        if (failures > 0) waitMs = backoffMs(failures)
+        if (failures > 0) waitMs = backoffMs(failures - 1, BACKOFF_FIRST_MS, BACKOFF_MAX_MS)
       }
       await clock.sleep(waitMs, signal)
     }
@@ -56,10 +57,6 @@ export async function keepJoined(
       logger.error('joining stopped; restart the peer', { error: messageOf(error) })
     }
   }
-}
-
-function backoffMs(failures: number): number {
-  return Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** Math.min(failures - 1, 16))
 }
 
 /** Resolves to whether the peer was joined. Says so once when it can't be, and once when it can again. */

@@ -1,3 +1,4 @@
+import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { DeadlineError, messageOf } from '../../base/errors.ts'
@@ -141,7 +142,7 @@ export class ArchiveRounds {
       logger.debug('logs not compared', { peerId, error: messageOf(error) })
       // Whoever was slow to fail has kept others waiting.
       const firstMs = Math.max(RETRY_FIRST_MS, clock.elapsed() - begunAt)
-      return Math.min(RETRY_MAX_MS, firstMs * 2 ** Math.min(failures, 16))
+      return backoffMs(failures, firstMs, RETRY_MAX_MS)
     }
   }
 }

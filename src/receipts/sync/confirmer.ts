@@ -1,3 +1,4 @@
+import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { unlessAborted, within } from '../../base/deadline.ts'
 import { messageOf } from '../../base/errors.ts'
@@ -111,7 +112,7 @@ export class Confirmer {
           error: messageOf(error),
         })
       }
-      await clock.sleep(Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** failures), signal)
+      await clock.sleep(backoffMs(failures, RETRY_FIRST_MS, RETRY_MAX_MS), signal)
     }
   }
 

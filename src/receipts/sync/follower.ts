@@ -1,3 +1,4 @@
+import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { DeadlineError, messageOf, PeerError } from '../../base/errors.ts'
@@ -113,7 +114,7 @@ export class Follower {
     const { clock, logger, index } = this.#components
     const key = publicKeyOf(peerId)
     for (let failures = 0; !index.isBarred(key); ) {
-      let waitMs = Math.min(REOPEN_MAX_MS, REOPEN_FIRST_MS * 2 ** failures)
+      let waitMs = backoffMs(failures, REOPEN_FIRST_MS, REOPEN_MAX_MS)
       try {
         const hasLogs = await this.#follow(peerId, key, signal)
         waitMs = hasLogs ? REOPEN_FIRST_MS : NO_LOG_MS
