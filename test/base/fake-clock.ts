@@ -82,6 +82,14 @@ export class FakeClock implements Clock {
   }
 }
 
+/** The same time on a machine whose wall clock is off by so much. */
+export const skewed = (clock: Clock, ms: number): Clock => ({
+  now: () => clock.now() + ms,
+  elapsed: () => clock.elapsed(),
+  after: (delay, task) => clock.after(delay, task),
+  sleep: (delay, signal) => clock.sleep(delay, signal),
+})
+
 /** Resolves when nothing is left to do that needs no timer. */
 export async function settled(): Promise<void> {
   // One turn of the event loop runs every microtask, and those that these set off.

@@ -8,6 +8,7 @@ import type { Backend } from '../../src/storage/backend.ts'
 import { MemoryBackend } from '../../src/storage/memory-backend.ts'
 import type { Price } from '../../src/wire/job.ts'
 import { ScriptedEngine } from '../api/scripted-engine.ts'
+import { skewed } from '../base/fake-clock.ts'
 import { proofStage } from '../receipts/stage.ts'
 import { modelId, NETWORK, type StageOptions, signal, stage } from './coordinator-stage.ts'
 
@@ -19,6 +20,8 @@ export interface BothEndsOptions {
   theirBackend?: Backend
   /** The provider’s. */
   publish?: 'receipts' | 'none'
+  /** How far the provider’s wall clock is off. */
+  theirSkewMs?: number
 }
 
 /** A coordinator, and a provider as a peer has it, with a scripted engine. */
@@ -28,9 +31,11 @@ export async function bothEnds({
   own = {},
   theirBackend = new MemoryBackend(),
   publish = 'receipts',
+  theirSkewMs = 0,
 }: BothEndsOptions = {}) {
   const all = await stage(own)
-  const { clock, hub, list } = all
+  const { hub, list } = all
+  const clock = skewed(all.clock, theirSkewMs)
   const engine = new ScriptedEngine()
   const identity = identityFromSeed(new Uint8Array(32).fill(50))
   const network = hub.network(identity.peerId)

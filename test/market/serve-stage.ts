@@ -20,7 +20,7 @@ import type { Sampling, Work } from '../../src/wire/job.ts'
 import { packBody } from '../../src/wire/job-body.ts'
 import { cidModelId } from '../../src/wire/model-id.ts'
 import { ScriptedEngine } from '../api/scripted-engine.ts'
-import { FakeClock, settled } from '../base/fake-clock.ts'
+import { FakeClock, settled, skewed } from '../base/fake-clock.ts'
 import { memoryHub } from '../network/memory-hub.ts'
 import { proofStage } from '../receipts/stage.ts'
 
@@ -51,10 +51,12 @@ export interface StageOptions extends Partial<ProviderOptions> {
   slots?: number
   /** In place of the scripted engine. */
   generate?: Generate
+  /** How far its wall clock is off. */
+  skewMs?: number
 }
 
 /** A provider with a scripted engine in a network of memory, and coordinators that ask it. */
-export async function stage({ slots, generate, ...options }: StageOptions = {}) {
+export async function stage({ slots, generate, skewMs = 0, ...options }: StageOptions = {}) {
   const clock = new FakeClock()
   const hub = memoryHub({ clock })
   const engine = new ScriptedEngine()
@@ -79,7 +81,7 @@ export async function stage({ slots, generate, ...options }: StageOptions = {}) 
       },
       identity,
       verify: createVerifyNative(),
-      clock,
+      clock: skewed(clock, skewMs),
       logger,
       metrics: {
         ...noMetrics,

@@ -91,6 +91,19 @@ describe('an advert counts', () => {
     expect(entry()?.heardAt).toBeGreaterThan(before)
   })
 
+  test('under the same sequence as it was first: two processes with one key may say two things', async () => {
+    const { entry, puppet, ask, faults } = await met((puppet) => {
+      puppet.answer = puppet.signed({ version: 'first' })
+    })
+    puppet.answer = puppet.signed({ version: 'second' })
+    await ask()
+    expect(entry()?.advert.version).toBe('first')
+    puppet.answer = puppet.signed({ sequence: 2, version: 'second' })
+    await ask()
+    expect(entry()?.advert.version).toBe('second')
+    expect(faults()).toEqual([])
+  })
+
   test('with roles, kinds and fields of a newer version', async () => {
     const { entry } = await met((puppet) => {
       const models = [model('m', { kind: 'hologram', capabilities: ['smell'] })]

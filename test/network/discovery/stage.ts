@@ -12,7 +12,7 @@ import type { Advert, AdvertModel } from '../../../src/wire/advert.ts'
 import { decodeAdvertRequest, signAdvert, signDeparture } from '../../../src/wire/advert-codec.ts'
 import { cidModelId } from '../../../src/wire/model-id.ts'
 import type { ModelLoad } from '../../../src/wire/status.ts'
-import { FakeClock } from '../../base/fake-clock.ts'
+import { FakeClock, skewed } from '../../base/fake-clock.ts'
 import { recorder } from '../hosts.ts'
 import { MemoryHub } from '../memory-hub.ts'
 import type { MemoryNetwork } from '../memory-network.ts'
@@ -128,8 +128,6 @@ export class Stage {
   /** Built and started. */
   async peer(settings: PeerSettings = {}): Promise<StagePeer> {
     const { models = [], disk = new Disk(), rejoin = false, number = ++this.#made } = settings
-    const { clock } = this
-    const now = () => clock.now() + (settings.skewMs ?? 0)
     const ip4 = settings.ip4 === undefined ? {} : { ip4: settings.ip4 }
     const identity = this.identity(number)
     const { peerId } = identity
@@ -157,12 +155,7 @@ export class Stage {
         load: () => peer.load,
         known: disk.peerStore(),
         sequences: disk.sequenceStore(),
-        clock: {
-          now,
-          elapsed: () => clock.elapsed(),
-          after: (ms, task) => clock.after(ms, task),
-          sleep: (ms, signal) => clock.sleep(ms, signal),
-        },
+        clock: skewed(this.clock, settings.skewMs ?? 0),
         random: seededRandom(number),
         logger,
         metrics: noMetrics,

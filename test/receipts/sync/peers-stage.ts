@@ -14,7 +14,7 @@ import { MemoryBackend } from '../../../src/storage/memory-backend.ts'
 import type { SealedEntry } from '../../../src/wire/entry.ts'
 import { readHead } from '../../../src/wire/head.ts'
 import { protocols } from '../../../src/wire/protocols.ts'
-import { FakeClock } from '../../base/fake-clock.ts'
+import { FakeClock, skewed } from '../../base/fake-clock.ts'
 import { type MemoryHub, memoryHub } from '../../network/memory-hub.ts'
 import type { MemoryNetwork } from '../../network/memory-network.ts'
 import { filled, network as networkName } from '../../wire/log-examples.ts'
@@ -85,6 +85,8 @@ export interface PeerOptions extends Partial<ReplicationOptions> {
   draw?: number
   /** Has a model, so that its log is followed. */
   serves?: boolean
+  /** How far its wall clock is off. */
+  skewMs?: number
   /** Its disk does not say before that which logs are on it. */
   reading?: Promise<void>
 }
@@ -112,8 +114,8 @@ export class LogPeers {
 
   async peer(who: Identity, options: PeerOptions = {}) {
     const { backend = new MemoryBackend(), draw = ++this.#draws, serves = false } = options
-    const { reading, ...rest } = options
-    const { clock } = this
+    const { reading, skewMs = 0, ...rest } = options
+    const clock = skewed(this.clock, skewMs)
     const logs = await stage({ who, clock, backend, seed: draw })
     const { feeds, own: log, store } = logs
     if (reading !== undefined) {
