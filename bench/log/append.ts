@@ -1,10 +1,21 @@
 import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { diskStage, job, peer } from '../../test/receipts/feeds/disk-stage.ts'
+import { systemClock } from '../../src/base/clock.ts'
+import type { OwnFeed } from '../../src/receipts/feeds/own-feed.ts'
+import type { Backend, Row } from '../../src/storage/backend.ts'
+import { openLevel } from '../../src/storage/level-backend.ts'
+import type { SealedEntry } from '../../src/wire/entry.ts'
+import { job, peer, verifyLater } from '../../test/receipts/feeds/disk-stage.ts'
+import { stage } from '../../test/receipts/feeds/stage.ts'
+import { median } from '../statistics.ts'
 
 /** In one turn; appends and fdatasync take turns, so that both meet the same disk. */
 const TURN = 50
+/** Of each appender in a turn, at least: it is one of a crowd that goes on. */
+const IN_A_ROW = 5
+/** Before anything is measured: then it runs compiled code, as a peer that has run for a while. */
+const WARM_UP = 10_000
 
 /** How many appenders wait at a time. */
 export const crowds = [1, 8, 100] as const
@@ -13,58 +24,120 @@ export interface AppendRound {
   appenders: (typeof crowds)[number]
   /** Milliseconds of each append. */
   append: number[]
-  /** Of each fdatasync of a file to which as much was added as those appends write at once. */
+  /**
+   * Of each fdatasync of a file to which as much was added as those appends write at once, by a
+   * process that computes as long in between: a disk answers a busy machine later than an idle one.
+   */
   fdatasync: number[]
+  /** So much was added. */
+  bytes: number
+  /** Of each write of the same rows, in the same groups, into a database with nothing on top. */
+  database: number[]
 }
 
 /** What an entry takes to be on the disk under a signed head, against the disk itself. */
 export async function appendRounds(turns: number): Promise<AppendRound[]> {
   const dir = await mkdtemp(join(tmpdir(), 'pinaivu-bench-log-'))
   const who = peer(1)
-  const { own, store } = await diskStage(dir, { who })
+  const { backend, groups } = recorded(await openLevel(dir))
+  const bare = await openLevel(join(dir, 'bare'))
+  const { own, store } = await stage({ clock: systemClock, verifyLater, who, backend })
   const file = await open(join(dir, 'file'), 'a')
-  const rounds = crowds.map((appenders): AppendRound => ({ appenders, append: [], fdatasync: [] }))
   let jobs = 0
-  try {
-    for (let turn = -1; turn < turns; turn++) {
-      for (const { appenders, append, fdatasync } of rounds) {
-        const each = Math.ceil(TURN / appenders)
-        const entries = Array.from({ length: appenders * each }, () => job(who, `job_${jobs++}.1`))
-        const bytes = new Uint8Array((entries[0]?.bytes.length ?? 0) * appenders)
-        const synced = await syncTimes(file, bytes, Math.max(each, TURN / 5))
-        const lane = async (mine: typeof entries) => {
-          const times: number[] = []
-          for (const entry of mine) {
-            const begin = performance.now()
-            await own.append([entry], { publish: true })
-            times.push(performance.now() - begin)
-          }
-          return times
-        }
-        const lanes = Array.from({ length: appenders }, (_, n) =>
-          lane(entries.slice(n * each, (n + 1) * each)),
-        )
-        const appended = (await Promise.all(lanes)).flat()
-        // The first turn compiles what the others run.
-        if (turn < 0) continue
-        append.push(...appended)
-        fdatasync.push(...synced)
-      }
+  const entriesOf = (count: number) =>
+    Array.from({ length: count }, () => job(who, `job_${jobs++}.1`))
+  const together = async (entries: readonly SealedEntry[], appenders: number) => {
+    groups.length = 0
+    const lanes = Array.from({ length: appenders }, (_, lane) =>
+      appendTimes(
+        own,
+        entries.filter((_entry, at) => at % appenders === lane),
+      ),
+    )
+    return (await Promise.all(lanes)).flat()
+  }
+  const round = async (appenders: AppendRound['appenders']): Promise<AppendRound> => {
+    const each = Math.max(IN_A_ROW, Math.ceil(TURN / appenders))
+    const inTurn = each * appenders
+    const before = await together(entriesOf(WARM_UP), appenders)
+    const bytes = Math.round(median(groups.map(bytesOf)))
+    const computingMs = Math.max(0, median(before) - median(await writeTimes(bare, groups)))
+    const count = Math.max(each, TURN / 5)
+    const entries = entriesOf(turns * inTurn)
+    const append: number[] = []
+    const fdatasync: number[] = []
+    const database: number[] = []
+    for (let turn = 0; turn < turns; turn++) {
+      fdatasync.push(...(await syncTimes(file, { bytes, count, computingMs })))
+      const mine = entries.slice(turn * inTurn, (turn + 1) * inTurn)
+      append.push(...(await together(mine, appenders)))
+      database.push(...(await writeTimes(bare, groups)))
     }
+    return { appenders, append, fdatasync, bytes, database }
+  }
+  try {
+    const rounds: AppendRound[] = []
+    for (const appenders of crowds) rounds.push(await round(appenders))
     return rounds
   } finally {
     await file.close()
     await own.stop()
     await store.close()
+    await bare.close()
     await rm(dir, { recursive: true })
   }
 }
 
-async function syncTimes(file: FileHandle, bytes: Uint8Array, count: number): Promise<number[]> {
+async function appendTimes(own: OwnFeed, entries: readonly SealedEntry[]): Promise<number[]> {
+  const times: number[] = []
+  for (const entry of entries) {
+    const begin = performance.now()
+    await own.append([entry], { publish: true })
+    times.push(performance.now() - begin)
+  }
+  return times
+}
+
+/** Keeps what is written for good at once. */
+function recorded(backend: Backend): { backend: Backend; groups: (readonly Row[])[] } {
+  const groups: (readonly Row[])[] = []
+  const write = (rows: readonly Row[], sync: boolean): Promise<void> => {
+    if (sync) groups.push(rows)
+    return backend.write(rows, sync)
+  }
+  const rest: Omit<Backend, 'write'> = {
+    get: (key) => backend.get(key),
+    getMany: (keys) => backend.getMany(keys),
+    range: (range) => backend.range(range),
+    close: () => backend.close(),
+  }
+  return { backend: { ...rest, write }, groups }
+}
+
+const bytesOf = (rows: readonly Row[]): number =>
+  rows.reduce((sum, row) => sum + row.key.length + (row.type === 'put' ? row.value.length : 0), 0)
+
+async function writeTimes(backend: Backend, groups: readonly (readonly Row[])[]) {
+  const times: number[] = []
+  for (const rows of groups) {
+    const begin = performance.now()
+    await backend.write(rows, true)
+    times.push(performance.now() - begin)
+  }
+  return times
+}
+
+async function syncTimes(
+  file: FileHandle,
+  { bytes, count, computingMs }: { bytes: number; count: number; computingMs: number },
+): Promise<number[]> {
+  const added = new Uint8Array(bytes)
   const times: number[] = []
   for (let n = 0; n < count; n++) {
+    const until = performance.now() + computingMs
+    while (performance.now() < until);
     const begin = performance.now()
-    await file.write(bytes)
+    await file.write(added)
     await file.datasync()
     times.push(performance.now() - begin)
   }
