@@ -1,3 +1,5 @@
+import { Underway } from '../base/underway.ts'
+
 export interface FairGateOptions {
   /** Lanes that may run at once. */
   slots: number
@@ -18,7 +20,7 @@ export class FairGate {
   readonly #onChange: () => void
   /** The map's order is the order of turns; a scope without waiting jobs is not in it. */
   readonly #scopes = new Map<string, Ticket[]>()
-  readonly #running = new Set<Ticket>()
+  readonly #running = new Underway<Ticket>()
   #slots: number
   #queued = 0
   #admitted = 0
@@ -57,7 +59,7 @@ export class FairGate {
 
   /** The ticket is admitted at once where there is room; it must be left in every case. */
   enter(scope: string, lanes: number): Ticket | Refusal {
-    const ticket = new Ticket(scope, lanes, () => this.#leave(ticket))
+    const ticket = new Ticket(scope, lanes, () => this.#giveUp(ticket))
     if (this.#queued === 0 && this.#fits(ticket)) {
       this.#start(ticket)
       this.#onChange()
@@ -81,23 +83,25 @@ export class FairGate {
   #fits(ticket: Ticket): boolean {
     // Counted anew each time: what a job with many lanes holds changes with the number of slots.
     let held = 0
-    for (const running of this.#running) held += this.#weight(running)
+    for (const running of this.#running.all()) held += this.#weight(running)
     return held + this.#weight(ticket) <= this.#slots
   }
 
   #start(ticket: Ticket): void {
-    this.#running.add(ticket)
+    const end = this.#running.add(ticket)
     this.#admitted++
-    ticket.admit()
+    ticket.admit(() => {
+      end()
+      this.#admit()
+      this.#onChange()
+    })
   }
 
-  #leave(ticket: Ticket): void {
-    if (!this.#running.delete(ticket)) {
-      const waiting = this.#scopes.get(ticket.scope) ?? []
-      waiting.splice(waiting.indexOf(ticket), 1)
-      if (waiting.length === 0) this.#scopes.delete(ticket.scope)
-      this.#queued--
-    }
+  #giveUp(ticket: Ticket): void {
+    const waiting = this.#scopes.get(ticket.scope) ?? []
+    waiting.splice(waiting.indexOf(ticket), 1)
+    if (waiting.length === 0) this.#scopes.delete(ticket.scope)
+    this.#queued--
     this.#admit()
     this.#onChange()
   }
@@ -140,7 +144,7 @@ export class FairGate {
 export class Ticket {
   readonly scope: string
   readonly lanes: number
-  readonly #onLeave: () => void
+  #onLeave: () => void
   #state: 'waiting' | 'running' | 'left' = 'waiting'
   #place = 0
   #wake: (() => void) | undefined
@@ -175,9 +179,10 @@ export class Ticket {
     this.#wake?.()
   }
 
-  /** For the gate alone. */
-  admit(): void {
+  /** For the gate alone: how this one leaves from now on. */
+  admit(onLeave: () => void): void {
     this.#state = 'running'
+    this.#onLeave = onLeave
     this.#wake?.()
   }
 

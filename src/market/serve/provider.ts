@@ -3,6 +3,7 @@ import { DeadlineError, PeerError } from '../../base/errors.ts'
 import type { Service } from '../../base/lifecycle.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Metrics } from '../../base/metrics.ts'
+import { Underway } from '../../base/underway.ts'
 import type { Engine } from '../../engines/engine.ts'
 import type { Identity } from '../../identity/identity.ts'
 import type { FrameStream, Network } from '../../network/network.ts'
@@ -68,7 +69,7 @@ export class Provider implements Service {
   readonly #logger: Logger
   readonly #draining = new AbortController()
   readonly #stopped = new AbortController()
-  readonly #streams = new Set<Promise<void>>()
+  readonly #streams = new Underway<Promise<void>>()
 
   constructor(components: ProviderComponents, options: ProviderOptions) {
     this.#components = components
@@ -99,15 +100,15 @@ export class Provider implements Service {
       this.#logger.warn('jobs cut short by the stop', { jobs: this.#admission.open })
       this.#stopped.abort(new PeerError('shutting_down', message))
     })
-    await Promise.all(this.#streams)
+    await Promise.all(this.#streams.all())
     cut()
   }
 
   async #handle(stream: FrameStream): Promise<void> {
     const handled = this.#serve(stream)
-    this.#streams.add(handled)
+    const leave = this.#streams.add(handled)
     await handled
-    this.#streams.delete(handled)
+    leave()
   }
 
   async #serve(stream: FrameStream): Promise<void> {
