@@ -3,7 +3,10 @@ import { sha256 } from './sha256.ts'
 
 const BLOCK_BYTES = 64
 
-/** HMAC-SHA256 (RFC 2104), with the platform's hash where there is one. The key has at most 64 bytes. */
+/**
+ * HMAC-SHA256 (RFC 2104), with the platform's hash where there is one. The key has at most 64 bytes.
+ * Node's own needs no copy of the message, but an object, which for most bodies costs more.
+ */
 export function hmacSha256(key: Uint8Array, message: Uint8Array): Uint8Array<ArrayBuffer> {
   if (key.length > BLOCK_BYTES) throw new RangeError(`a key of ${key.length} bytes`)
   const inner = sha256(joinBytes(padded(key, 0x36), message))
