@@ -103,7 +103,9 @@ def sign(seed: bytes, message: bytes) -> bytes:
     return encoded_r + ((r + k * scalar) % L).to_bytes(32, "little")
 
 
+@lru_cache(maxsize=256)
 def verify(key: bytes, message: bytes, signature: bytes) -> bool:
+    """Remembered, as the files of one receipt have the same signatures in them."""
     if len(key) != 32 or len(signature) != 64:
         return False
     point = _key_point(key)

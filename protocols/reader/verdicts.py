@@ -5,7 +5,7 @@
 Each line of standard input is a case as in the files of vectors, with its protocol:
 {"protocol": "log", "message": "Entry", "hex": "a4 …"}; or the text of a file for verify.py:
 {"file": "…"}. Each line of standard output is the verdict on the next of them: good, or the code of
-the refusal.
+the refusal. Behind a file's "good" stands, as JSON, the list of its members that nobody signed.
 """
 
 import json
@@ -41,8 +41,8 @@ class Judge:
     def verdict(self, case: dict[str, Any]) -> str:
         try:
             if "file" in case:
-                verify(case["file"].encode())
-            elif case["protocol"] == "receipt":
+                return f"{GOOD} {json.dumps(verify(case['file'].encode()).unsigned)}"
+            if case["protocol"] == "receipt":
                 receipt_vectors.read(case)
             else:
                 self._vectors[case["protocol"]].read(case["message"], bytes_of_hex(case["hex"]))

@@ -3,12 +3,13 @@
     python3 verify.py FILE [--network NAME]        - for FILE reads standard input
 
 FILE has a proof, as "pinaivu-peer receipts export" writes it, or a receipt as peers show it, which
-has its proof in it. Exit code 0: all of it holds. 1: it does not, or is none. 2: there was nothing
-to read.
+has its proof in it. Whatever else is said there is compared with what was signed, or told to be
+nobody's word. Exit code 0: all of it holds. 1: it does not, or is none. 2: there was nothing to read.
 """
 
 import argparse
 import sys
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ sys.dont_write_bytecode = True  # leaves nothing behind in a folder of specifica
 
 from names import peer_id_of_key
 from proof import MAX_FILE_BYTES, Proof, ProofReader, Standing, has_receipt, read_file
-from receipts import Receipt, base64_of, receipt_of_json, require_holds
+from receipts import Receipt, receipt_of_json, require_holds
 from refusal import Refused
+from shown import unsigned_of_open, unsigned_of_proof, unsigned_of_shown
 
 _NOT_PROVED = (
     "which text it is about: the text itself does, where its hash is the result's",
@@ -30,24 +32,34 @@ _NOT_PROVED = (
 
 _NOTHING_YET = ["- that anything came of it, and which model it was: the final receipt says so"]
 
+_MAX_NAMES = 16
+_MAX_NAME = 64
+
 _READER = ProofReader(Path(__file__).resolve().parent.parent / "log")
 
 
-def verify(content: bytes, network: str | None = None) -> Proof | Receipt:
+@dataclass(frozen=True)
+class Verified:
     """A receipt that is open stands in no log: nothing but itself is proved by it."""
+
+    proof: Proof | Receipt
+    # Names of members that nobody signed, as "fuzzy_trace" or "proof.note".
+    unsigned: list[str]
+
+
+def verify(content: bytes, network: str | None = None) -> Verified:
     file = read_file(content)
     if not isinstance(file, dict) or file.get("object") != "receipt":
-        return _proof(file, network)
+        proof = _proof(file, network)
+        return Verified(proof, unsigned_of_proof(file))
     if file.get("status") == "open":
         opened = receipt_of_json(file, "open")
         require_holds(opened)
-        _require_said(file, opened)
-        return opened
+        return Verified(opened, unsigned_of_open(file, opened))
     alone = {"object": "receipt_proof", "version": "PNV1", "network": network or "none"}
     inner = file.get("proof")
     proof = _proof(alone | {"receipt": file, "entries": []} if inner is None else inner, network)
-    _require_said(file, proof.receipt)
-    return proof
+    return Verified(proof, unsigned_of_shown(file, proof))
 
 
 def _proof(value: Any, network: str | None) -> Proof:
@@ -57,36 +69,28 @@ def _proof(value: Any, network: str | None) -> Proof:
     return _READER.check(file)
 
 
-def _require_said(file: dict[str, Any], receipt: Receipt) -> None:
-    """Of what stands around a proof, this much is as in it. The rest is nobody's word."""
-    signed = {
-        "cid": receipt.ryv1_cid,
-        "multiformats_cid": str(receipt.cid),
-        "node": peer_id_of_key(receipt.node_pk),
-        "node_pk": receipt.node_pk.hex(),
-        "job_id": receipt.job_id,
-        "signed_payload": receipt.payload,
-        "signature": base64_of(receipt.signature),
-    }
-    if receipt.form == "receipt":
-        signed |= {"result_hash": receipt.hash.hex(), "metering_units": float(receipt.count)}
-    for name, value in signed.items():
-        if file.get(name) not in (None, value):
-            raise Refused("does_not_hold", f"{name} is another than what was signed")
-
-
-def in_words(proof: Proof | Receipt) -> list[str]:
+def in_words(verified: Verified) -> list[str]:
+    proof = verified.proof
     if isinstance(proof, Receipt):
-        return ["It holds.", "", "Proved:", *_lines_of_open(proof), "", "Not proved:", *_NOTHING_YET]
+        lines = ["It holds.", "", "Proved:", *_lines_of_open(proof), "", "Not proved:"]
+        return [*lines, *_lines_of_unsigned(verified.unsigned), *_NOTHING_YET]
     lines = ["It holds.", "", "Proved:", *_lines_of_receipt(proof.receipt)]
     for standing in proof.standings:
         lines += _lines_of_standing(standing, proof)
-    lines += ["", "Not proved:"]
+    lines += ["", "Not proved:", *_lines_of_unsigned(verified.unsigned)]
     if not proof.standings:
         lines.append("- network, model, coordinator and price: no entry of a log is in the file")
     if not any(standing.entry.kind == "routing" for standing in proof.standings):
         lines.append("- that anybody else took the work for good: there is no routing in the file")
     return lines + [f"- {line}" for line in _NOT_PROVED]
+
+
+def _lines_of_unsigned(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    told = ", ".join(_shown(name[:_MAX_NAME]) for name in names[:_MAX_NAMES])
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return [f"- what it says of {told}{more}: nobody signed that here"]
 
 
 def _lines_of_open(opened: Receipt) -> list[str]:
@@ -170,11 +174,11 @@ def main() -> int:
         print(f"{options.file}: {error.strerror}", file=sys.stderr)
         return 2
     try:
-        proof = verify(content, options.network)
+        verified = verify(content, options.network)
     except Refused as refused:
         print(f"It proves nothing: {_shown(str(refused))}")
         return 1
-    print("\n".join(in_words(proof)))
+    print("\n".join(in_words(verified)))
     return 0
 
 

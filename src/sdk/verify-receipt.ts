@@ -15,9 +15,10 @@ import {
   type Proof,
   readProofJson,
 } from '../wire/proof.ts'
-import { openDigest, openPayload, openReceiptHolds, receiptDigest } from '../wire/receipt.ts'
+import { openDigest, openReceiptHolds, receiptDigest } from '../wire/receipt.ts'
+import { compare } from './comparing.ts'
+import { coveredByOpen, coveredByProof, coveredInFile } from './covered-members.ts'
 import { readOpenReceipt } from './open-receipt.ts'
-import { claimsOfBoth, contradictions } from './receipt-claims.ts'
 
 export interface VerifyOptions {
   /** What was asked for, in any spelling: another good receipt is not it. */
@@ -46,6 +47,8 @@ export interface ReceiptReport {
   /** All that was looked at holds. */
   holds: boolean
   findings: Finding[]
+  /** Members that nobody signed: whoever showed it may say there what they like. */
+  unsigned: string[]
   /** What this leaves open, in sentences. */
   unproved: string[]
 }
@@ -70,15 +73,24 @@ export function verifyReceipt(receipt: unknown, options: VerifyOptions = {}): Re
     ...(answer !== undefined && { answer }),
     ...(nonce !== undefined && { nonce: toNonce(nonce) }),
   })
-  const around = given.object === 'receipt' ? [agreement(contradictions(given, proof))] : []
-  const findings = [...report.findings, ...around, ...askedFor(asked, digestsOf(proof))]
+  const isShown = given.object === 'receipt'
+  const { wrong, unsigned } = compare(
+    given,
+    isShown ? coveredByProof(proof, given) : coveredInFile(proof),
+  )
+  const findings = [
+    ...report.findings,
+    ...(isShown ? [agreement(wrong)] : []),
+    ...askedFor(asked, digestsOf(proof)),
+  ]
   return {
     cid: report.cid,
     node: report.node,
     status: proof.receipt.jobId.includes('#') ? 'segment' : 'final',
     holds: findings.every(({ holds }) => holds),
     findings,
-    unproved: report.unproved,
+    unsigned,
+    unproved: [...unsaid(unsigned), ...report.unproved],
   }
 }
 
@@ -118,9 +130,20 @@ const agreement = (wrong: string[]): Finding => ({
   holds: wrong.length === 0,
   says:
     wrong.length === 0
-      ? 'What stands around the proof agrees with it.'
+      ? 'What stands around the proof agrees with it, as far as it is signed.'
       : `What stands around the proof says something else: ${wrong.join(', ')}.`,
 })
+
+const NAMES_MAX = 16
+const NAME_LENGTH_MAX = 64
+
+/** Names are of whoever showed it, and as many as they like. */
+function unsaid(unsigned: readonly string[]): string[] {
+  if (unsigned.length === 0) return []
+  const names = unsigned.slice(0, NAMES_MAX).map((name) => name.slice(0, NAME_LENGTH_MAX))
+  const more = unsigned.length > NAMES_MAX ? ` and ${unsigned.length - NAMES_MAX} more` : ''
+  return [`What it says of ${names.join(', ')}${more}: nobody signed that here.`]
+}
 
 function digestsOf({ receipt, entries }: Proof): Uint8Array[] {
   return [receiptDigest(receipt), ...entries.map(({ entry }) => entryCid(entry).digest)]
@@ -142,11 +165,10 @@ function openReport(given: Record<string, Json>, asked: Cid | undefined): Receip
   const node = peerIdOf(open.nodePk)
   const holds = openReceiptHolds(open, verify)
   const says = `${node} took on job ${open.jobId}.`
-  const claims = { ...claimsOfBoth(open, digest), signed_payload: openPayload(open) }
-  const wrong = Object.entries(claims).filter(([name, value]) => (given[name] ?? value) !== value)
+  const { wrong, unsigned } = compare(given, coveredByOpen(open))
   const findings: Finding[] = [
     { what: 'open', holds, says: holds ? says : `This does not hold: ${says}` },
-    agreement(wrong.map(([name]) => name)),
+    agreement(wrong),
     ...askedFor(asked, [digest]),
   ]
   return {
@@ -155,6 +177,10 @@ function openReport(given: Record<string, Json>, asked: Cid | undefined): Receip
     status: 'open',
     holds: findings.every((finding) => finding.holds),
     findings,
-    unproved: ['That anything came of it, and which model it was: the final receipt says so.'],
+    unsigned,
+    unproved: [
+      ...unsaid(unsigned),
+      'That anything came of it, and which model it was: the final receipt says so.',
+    ],
   }
 }

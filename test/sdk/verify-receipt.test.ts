@@ -4,12 +4,15 @@ import * as fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { receiptJson } from '../../src/api/receipts/receipt-json.ts'
 import type { ReceiptJson } from '../../src/api/receipts/receipt-schema.ts'
+import { seededRandom } from '../../src/base/random.ts'
 import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import { verifyReceipt } from '../../src/sdk/index.ts'
+import type { ProofJson } from '../../src/wire/proof.ts'
 import { entryCids, finalView, openView, receiptView, segmentView } from '../api/receipt-views.ts'
 import { rounds } from '../campaign.ts'
 import { refusalOf } from '../wire/hostile.ts'
 import { execution, network, provider } from '../wire/log-examples.ts'
+import { isAmong, tampered } from '../wire/tampered.ts'
 
 const verifying = { network, verify: createVerifyNative() }
 
@@ -90,6 +93,20 @@ describe('a receipt as a peer shows it', () => {
     ['verdict', 'dispute'],
     ['count', 'claimed'],
     ['endpoint', '/v1/embeddings'],
+    ['version', 'RYV2'],
+    ['alg', 'none'],
+    ['verified', false],
+    ['entry_cid', null],
+    ['created_at', '2026-09-21T14:13:29Z'],
+    ['verdict', null],
+    ['dispute', 'hash'],
+    ['tokens', null],
+    ['segments', []],
+    ['final_cid', `ryv1:sha256:${'0'.repeat(64)}`],
+    ['parts', []],
+    ['speculative', { drafted: 1 }],
+    ['privacy', 'salted'],
+    ['jurisdiction', { requested: 'EU', resolved: 'CA' }],
   ])('does not hold with another %s around the same proof', (name, value) => {
     const { findings } = verifyReceipt({ ...final, [name]: value })
     const wrong = findings.filter(({ holds }) => !holds)
@@ -105,6 +122,81 @@ describe('a receipt as a peer shows it', () => {
     },
   )
 })
+
+describe('what nobody signed', () => {
+  const unsignedOf = (receipt: unknown) => verifyReceipt(receipt).unsigned
+  /** Of what the entries say. */
+  const told = [
+    ...[
+      'entry_cid',
+      'model',
+      'created_at',
+      'content_id',
+      'endpoint',
+      'jurisdiction',
+      'coordinator',
+    ],
+    ...['verdict', 'count', 'segments', 'privacy'],
+  ]
+
+  it('is named, and is nothing where all entries are there', () => {
+    for (const each of [final, segment, final.proof]) expect(unsignedOf(each)).toEqual([])
+    expect(unsignedOf(open)).toEqual(expect.arrayContaining([...told, 'final_cid']))
+    const lone = unsignedOf({ ...final, proof: null })
+    expect(lone).toEqual(expect.arrayContaining([...told, 'status', 'tokens']))
+    const proof = final.proof as ProofJson
+    const [done, summary] = proof.entries as [object, object]
+    const byNode = { ...final, proof: { ...proof, entries: [done] } }
+    expect(unsignedOf(byNode)).toEqual([
+      ...['endpoint', 'jurisdiction.requested', 'verdict', 'count'],
+    ])
+    const byOther = { ...final, proof: { ...proof, entries: [summary] } }
+    expect(verifyReceipt(byOther).holds).toBe(false)
+    expect(unsignedOf({ ...final, proof: { ...proof, entries: [] } })).toContain('proof.network')
+    expect(unsignedOf({ ...proof, entries: [] })).toEqual(['network'])
+  })
+
+  it('is told at any depth, and says something', () => {
+    const proof = final.proof as ProofJson
+    const more = {
+      ...{ note: 1, fuzzy_trace: [null, {}], retrieved_chunks: [{ sha256: 'a' }] },
+      tokens: { ...final.tokens, draft: 3, other: null },
+      proof: { ...proof, receipt: { ...proof.receipt, model: 'gpt-9' } },
+    }
+    const { holds, unsigned, unproved } = verifyReceipt({ ...final, ...more })
+    expect(holds).toBe(true)
+    const names = ['note', 'retrieved_chunks', 'tokens.draft', 'proof.receipt.model']
+    expect([...unsigned].sort()).toEqual(names.sort())
+    expect(unproved[0]).toContain('proof.receipt.model')
+  })
+
+  it('is told in few words, however much it is', () => {
+    const names = Array.from({ length: 30_000 }, (_, at) => [`${at}${'x'.repeat(100)}`, 1])
+    const { unsigned, unproved } = verifyReceipt({ ...final, ...Object.fromEntries(names) })
+    expect(unsigned).toHaveLength(30_000)
+    expect(unproved[0]?.length).toBeLessThan(2_000)
+    expect(unproved[0]).toContain('and 29984 more')
+  })
+
+  it('is all that can be changed in a receipt that holds', () => {
+    for (const each of [final, segment, open]) {
+      for (const { at, text } of tampered(JSON.stringify(each), seededRandom(1))) {
+        const unsigned = unsignedIfHolds(text)
+        expect([at, unsigned === undefined || isAmong(unsigned, at)]).toEqual([at, true])
+      }
+    }
+  })
+})
+
+/** Undefined for what does not hold. */
+function unsignedIfHolds(file: string): string[] | undefined {
+  try {
+    const { holds, unsigned } = verifyReceipt(file)
+    return holds ? unsigned : undefined
+  } catch {
+    return undefined
+  }
+}
 
 describe('what is no receipt', () => {
   it.each([

@@ -29,12 +29,21 @@ export class SecondReader {
     this.#verdicts = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]()
   }
 
-  /** `good`, or the code of the refusal. One question at a time. */
+  /**
+   * `good`, or the code of the refusal. Of a file also what nobody signed: `good ["model"]`. One
+   * question at a time.
+   */
   async verdict(doubtful: DoubtfulCase | { file: string }): Promise<string> {
     this.#child.stdin.write(`${JSON.stringify(doubtful)}\n`)
     const { value, done } = await this.#verdicts.next()
     if (done) throw new Error(`The second reader broke: ${this.#complaints}`)
     return value
+  }
+
+  /** What nobody signed of a file; undefined where it is refused. */
+  async unsignedOf(file: string): Promise<string[] | undefined> {
+    const verdict = await this.verdict({ file })
+    return verdict.startsWith('good ') ? JSON.parse(verdict.slice('good '.length)) : undefined
   }
 
   async stop(): Promise<void> {

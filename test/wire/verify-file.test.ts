@@ -1,13 +1,18 @@
 import { execFile } from 'node:child_process'
-import { beforeAll, describe, expect, it } from 'vitest'
+import * as fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { safeJson } from '../../bin/text.ts'
 import { receiptJson } from '../../src/api/receipts/receipt-json.ts'
 import type { ReceiptJson } from '../../src/api/receipts/receipt-schema.ts'
+import { seededRandom } from '../../src/base/random.ts'
 import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import { verifyReceipt } from '../../src/sdk/index.ts'
+import { anyView } from '../api/any-view.ts'
 import { finalView, openView, receiptView, segmentView } from '../api/receipt-views.ts'
+import { rounds } from '../campaign.ts'
 import { execution, network } from './log-examples.ts'
-import { hasPython } from './second-reader.ts'
+import { hasPython, SecondReader } from './second-reader.ts'
+import { isAmong, tampered } from './tampered.ts'
 
 const verifying = { network, verify: createVerifyNative() }
 
@@ -36,12 +41,15 @@ describe.skipIf(!hasPython)(hasPython ? title : `${title}: not run without pytho
   let segment: ReceiptJson
   let open: ReceiptJson
   let alone: ReceiptJson
+  let second: SecondReader
   beforeAll(async () => {
+    second = new SecondReader()
     final = receiptJson(await finalView(), verifying)
     segment = receiptJson(await segmentView(), verifying)
     open = receiptJson(await openView({ isOver: true }), verifying)
     alone = { ...receiptJson(receiptView(execution().receipt), verifying), proof: null }
   })
+  afterAll(() => second.stop())
 
   it('a proof, as it is exported', async () => {
     for (const { proof, cid, multiformats_cid } of [final, segment]) {
@@ -62,18 +70,50 @@ describe.skipIf(!hasPython)(hasPython ? title : `${title}: not run without pytho
       { object: 'list' },
     ]
     const all = [...good, ...bad]
-    const verdicts = await Promise.all(all.map((receipt) => verify(safeJson(receipt))))
-    expect(verdicts.map(({ holds }) => holds)).toEqual(
-      all.map((each) => good.includes(each as never)),
+    for (const each of all) {
+      const unsigned = await second.unsignedOf(safeJson(each))
+      expect(unsigned !== undefined).toBe(good.includes(each as never))
+      expect(unsignedOf(safeJson(each))).toEqual(unsigned)
+    }
+  })
+
+  it('a receipt as a peer shows it, and tells what in it nobody signed', async () => {
+    const { says } = await verify(safeJson({ ...final, fuzzy_trace: 1, 'a\nb': 2 }))
+    expect(says).toContain(String.raw`what it says of fuzzy_trace, 'a\nb': nobody signed that here`)
+    const whole = await verify(safeJson(final))
+    expect(whole.holds).toBe(true)
+    expect(whole.says).not.toContain('nobody signed')
+    const other = await verify(safeJson({ ...final, model: 'gpt-9' }))
+    expect(other).toEqual({ holds: false, says: expect.stringContaining('model') })
+  })
+
+  it('any receipt, and of any copy the SDK says the same', async () => {
+    const copy = fc.record({ at: fc.nat(), seed: fc.nat() })
+    const doubt = fc.tuple(anyView, copy)
+    await fc.assert(
+      fc.asyncProperty(doubt, async ([any, { at, seed }]) => {
+        const { view, isProved } = await any
+        const file = safeJson(receiptJson(view, verifying))
+        const unsigned = unsignedOf(file)
+        if (isProved) expect(unsigned).toEqual([])
+        expect(await second.unsignedOf(file)).toEqual(unsigned)
+        const copies = [...tampered(file, seededRandom(seed))]
+        const { at: changed, text } = copies[at % copies.length] ?? { at: '', text: '' }
+        const left = unsignedOf(text)
+        expect([changed, left === undefined || isAmong(left, changed)]).toEqual([changed, true])
+        expect(await second.unsignedOf(text)).toEqual(left)
+      }),
+      { numRuns: rounds(40, 3000) },
     )
-    expect(all.map(holds)).toEqual(verdicts.map(({ holds }) => holds))
   })
 })
 
-function holds(receipt: object): boolean {
+/** Undefined for what does not hold. */
+function unsignedOf(file: string): string[] | undefined {
   try {
-    return verifyReceipt(receipt).holds
+    const { holds, unsigned } = verifyReceipt(file)
+    return holds ? unsigned : undefined
   } catch {
-    return false
+    return undefined
   }
 }

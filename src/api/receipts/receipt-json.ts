@@ -1,12 +1,17 @@
 import { bytesToHex } from '@noble/hashes/utils.js'
 import type { EntryView, ReceiptView } from '../../receipts/view.ts'
-import { ryv1Cid } from '../../wire/cid.ts'
-import { type Execution, segmentReceiptsOf } from '../../wire/execution.ts'
-import { sameBytes } from '../../wire/octets.ts'
+import type { Execution } from '../../wire/execution.ts'
 import { peerIdOf } from '../../wire/peer-id.ts'
 import { checkProof, type Proof, proofJson } from '../../wire/proof.ts'
-import { type Receipt, receiptDigest } from '../../wire/receipt.ts'
-import type { Routing, RoutingPart } from '../../wire/routing.ts'
+import type { Receipt } from '../../wire/receipt.ts'
+import type { Routing } from '../../wire/routing.ts'
+import {
+  isSameReceipt,
+  partsJson,
+  routedTokens,
+  segmentsJson,
+  speculativeJson,
+} from '../../wire/shown-receipt.ts'
 import type { Verifying } from '../../wire/signed.ts'
 import type { Found } from '../../wire/sync.ts'
 import type { ReceiptJson, ReceiptLiteJson } from './receipt-schema.ts'
@@ -16,6 +21,7 @@ export function receiptJson(view: ReceiptView, verifying: Verifying): ReceiptJso
   const { receipt, open, execution, routing } = view
   const entry = execution ?? routing
   const proof = receipt && proofOf(receipt, view, verifying.network)
+  const parts = routing && partsJson(routing.body)
   return {
     ...receiptLiteJson(view),
     verified: proof === undefined ? view.verified : checkProof(proof, verifying).holds,
@@ -36,11 +42,10 @@ export function receiptJson(view: ReceiptView, verifying: Verifying): ReceiptJso
     verdict: routing?.body.verdict ?? null,
     dispute: routing?.body.dispute ?? null,
     count: routing?.body.count ?? null,
-    segments: segmentsOf(execution?.body),
+    segments: execution === undefined ? [] : segmentsJson(execution.body),
     final_cid: view.finalCid ?? null,
-    // Of one part the receipt itself tells all.
-    ...(routing && routing.body.parts.length > 1 && { parts: routing.body.parts.map(partJson) }),
-    speculative: speculativeOf(execution?.body),
+    ...(parts && { parts }),
+    speculative: execution === undefined ? null : speculativeJson(execution.body),
     fuzzy_trace: null,
     retrieved_chunks: [],
     privacy: entry?.body.privacy ?? null,
@@ -72,41 +77,8 @@ export const isoTime = (ms: number): string => new Date(ms).toISOString()
 /** How the units divide, by the word of whoever wrote the entry. Of a segment, nobody says. */
 function tokensOf({ status, receipt, execution, routing }: ReceiptView): ReceiptLiteJson['tokens'] {
   if (status !== 'final') return null
-  const part = routing?.body.parts.find(({ jobId }) => jobId === receipt?.jobId)
-  const tokens = execution?.body.tokens ?? part?.tokens ?? routing?.body.tokens
-  return tokens === undefined ? null : { ...tokens }
-}
-
-const segmentsOf = (execution: Execution | undefined): ReceiptJson['segments'] =>
-  execution === undefined
-    ? []
-    : segmentReceiptsOf(execution).map((receipt) => ({
-        cid: ryv1Cid(receiptDigest(receipt)),
-        // As in its job id: the last token that it covers.
-        segment_end: Number(receipt.jobId.split('#').at(-1)),
-      }))
-
-export function partJson(part: RoutingPart): NonNullable<ReceiptJson['parts']>[number] {
-  const { execution, receipt, jobId, node, tokens } = part
-  return {
-    cid: execution?.toString() ?? ryv1Cid(receiptDigest(receipt as Receipt)),
-    node: peerIdOf(node),
-    tokens: { ...tokens },
-    status: receipt === undefined || receipt.jobId === jobId ? 'final' : 'segment',
-  }
-}
-
-function speculativeOf(execution: Execution | undefined): ReceiptJson['speculative'] {
-  const drafting = execution?.drafting ?? []
-  if (drafting.length === 0) return null
-  const sum = (of: 'drafted' | 'accepted' | 'rolledBack') =>
-    drafting.reduce((total, each) => total + each[of], 0)
-  return {
-    draft_nodes: drafting.map(({ drafter }) => peerIdOf(drafter)),
-    drafted: sum('drafted'),
-    accepted: sum('accepted'),
-    rolled_back: sum('rolledBack'),
-  }
+  if (execution !== undefined) return { ...execution.body.tokens }
+  return receipt === undefined || routing === undefined ? null : routedTokens(receipt, routing.body)
 }
 
 /** With every entry whose place in its log may be shown. */
@@ -123,7 +95,7 @@ export function proofOf(
 
 const isIn = (receipt: Receipt, { whole, parts }: Routing): boolean =>
   [whole, ...parts.map((part) => part.receipt)].some(
-    (each) => each !== undefined && sameBytes(receiptDigest(each), receiptDigest(receipt)),
+    (each) => each !== undefined && isSameReceipt(each, receipt),
   )
 
 function foundOf(entry: EntryView<Execution | Routing> | undefined): Found | undefined {

@@ -5,8 +5,9 @@ import { decodeEntry } from '../../wire/entry.ts'
 import { peerIdOf } from '../../wire/peer-id.ts'
 import { type Receipt, receiptDigest, receiptHolds } from '../../wire/receipt.ts'
 import { type Routing, routingHolds, routingPayload } from '../../wire/routing.ts'
+import { partJson } from '../../wire/shown-receipt.ts'
 import { signedBytes, type Verifying } from '../../wire/signed.ts'
-import { isoTime, partJson } from './receipt-json.ts'
+import { isoTime } from './receipt-json.ts'
 import type { RoutingReceiptJson } from './receipt-schema.ts'
 
 export interface Routed extends ReceiptView {

@@ -19,6 +19,10 @@ export function* tampered(file: string, random: Random): Generator<Tampered> {
   }
 }
 
+/** Whether a change there is one of what these names stand for. */
+export const isAmong = (names: readonly string[], at: string): boolean =>
+  names.some((name) => at === name || at.startsWith(`${name}.`))
+
 /** To each value that has none in it, and to each list of such. */
 function* pathsOf(value: Json, path: string[] = []): Generator<string[]> {
   if (typeof value !== 'object' || value === null) yield path
