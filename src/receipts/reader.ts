@@ -14,6 +14,7 @@ import {
   receiptPayload,
 } from '../wire/receipt.ts'
 import { type Routing, routingHolds } from '../wire/routing.ts'
+import { routedStatus } from '../wire/shown-receipt.ts'
 import type { Verifying } from '../wire/signed.ts'
 import type { OpenFound } from '../wire/sync.ts'
 import type { Place } from './feeds/feed-id.ts'
@@ -192,10 +193,9 @@ export class ReceiptReader {
     }
     const more = await this.#told(routing)
     const createdAt = found.sealed.entry.at
-    // Of a provider that was lost, a segment is all that there is; the whole is its coordinator's.
-    const isSegment = receipt !== whole && !parts.some(({ jobId }) => jobId === receipt.jobId)
-    const view = { ...this.#receiptView(receipt, isSegment ? 'segment' : 'final'), createdAt }
-    const finalCid = isSegment && whole && ryv1Cid(receiptDigest(whole))
+    const status = routedStatus(receipt, body)
+    const view = { ...this.#receiptView(receipt, status), createdAt }
+    const finalCid = status === 'segment' && whole && ryv1Cid(receiptDigest(whole))
     return { ...view, ...(finalCid && { finalCid }), ...more }
   }
 

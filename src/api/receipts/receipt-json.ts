@@ -87,9 +87,13 @@ export function proofOf(
   { execution, routing, parts = [] }: Pick<ReceiptView, 'execution' | 'routing' | 'parts'>,
   network: string,
 ): Proof {
+  const done = foundOf(execution)
+  const isNamed = routing !== undefined && isIn(receipt, routing.body)
   // What is proved of the others is that the entry names them which has the receipt in it.
-  const others = routing !== undefined && isIn(receipt, routing.body) ? parts : []
-  const entries = [execution, ...others, routing].flatMap((entry) => foundOf(entry) ?? [])
+  const others = isNamed ? parts.map(foundOf) : []
+  // It has to name the receipt itself, or an entry in the proof that has it.
+  const told = isNamed || done !== undefined ? foundOf(routing) : undefined
+  const entries = [done, ...others, told].filter((found) => found !== undefined)
   return { network, receipt, entries }
 }
 
