@@ -1,10 +1,9 @@
 import { bytesToHex } from '@noble/hashes/utils.js'
 import type { Clock } from '../base/clock.ts'
-import { unlessAborted } from '../base/deadline.ts'
-import { PeerError } from '../base/errors.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { OwnFeed } from '../receipts/feeds/own-feed.ts'
 import type { HeldEntries } from '../receipts/held.ts'
+import { inTime } from '../receipts/in-time.ts'
 import type { LiveReceipts } from '../receipts/live.ts'
 import { type RequestIndex, requestHash } from '../receipts/requests.ts'
 import type { Batch } from '../storage/batch.ts'
@@ -23,9 +22,6 @@ import { quote } from './quote.ts'
 import type { Ended } from './remote/answer-proof.ts'
 import type { Commissioned } from './remote/verdict.ts'
 import type { Request } from './request.ts'
-
-/** Longer than a disk that is only slow; a client waits for it. */
-const WRITTEN_MS = 10_000
 
 export interface BooksComponents {
   identity: Pick<Identity, 'peerId' | 'publicKey' | 'sign' | 'signLater'>
@@ -71,23 +67,12 @@ export class Books {
 
   /** Work of this machine: what it signed and this peer's word on it are one commit. */
   local(work: Work, issued: Issued): Promise<AnswerReceipt> {
-    return this.#inTime(this.#local(work, issued))
+    return inTime(this.#components.clock, this.#local(work, issued))
   }
 
   /** Work of another peer. `entry` is what that peer is told of it. */
   remote(work: RemoteWork): Promise<{ entry: Uint8Array; receipt: AnswerReceipt }> {
-    return this.#inTime(this.#remote(work))
-  }
-
-  /** Nobody is told that it is done before it is on the disk, or waits for one that hangs. */
-  async #inTime<T>(written: Promise<T>): Promise<T> {
-    const late = new AbortController()
-    const cancel = this.#components.clock.after(WRITTEN_MS, () => late.abort(tooLate()))
-    try {
-      return await unlessAborted(written, late.signal)
-    } finally {
-      cancel()
-    }
+    return inTime(this.#components.clock, this.#remote(work))
   }
 
   async #local(work: Work, { receipt, execution }: Issued): Promise<AnswerReceipt> {
@@ -249,13 +234,6 @@ export class Books {
     await log.append(entries, { publish, rows })
   }
 }
-
-/** It may be there after all, later. */
-const tooLate = () =>
-  new PeerError(
-    'storage_failed',
-    `The receipt was not written within ${WRITTEN_MS / 1000} seconds. Check the disk of this peer.`,
-  )
 
 const isWhole = ({ finish }: Done): boolean => !finish.includes('cancelled')
 

@@ -149,6 +149,28 @@ describe('a provider', () => {
     expect(all.provider.status().open).toBe(0)
   })
 
+  it('whose disk hangs keeps nobody waiting, and has its places free again', async () => {
+    const theirBackend = new StubBackend()
+    const all = await bothEnds({ theirBackend })
+    theirBackend.held = true
+    let told: Awaited<ReturnType<typeof read>> | undefined
+    const reading = read(all, 'theirs').then((each) => {
+      told = each
+    })
+    await expect.poll(() => theirBackend.writes.length).toBeGreaterThan(1)
+    await all.clock.advance(9_000)
+    expect(told).toBeUndefined()
+    await all.clock.advance(1_500)
+    await reading
+    expect(told).toEqual({ text: ANSWER_TEXT, end: 'provider_failed' })
+    await expect.poll(() => all.provider.status().open).toBe(0)
+    expect((await routings(all.proof))[0]).toMatchObject({ verdict: 'dispute', dispute: 'failed' })
+    expect(all.faults()).toEqual([])
+    // The disk takes it after all.
+    theirBackend.release()
+    await expect.poll(() => all.theirProof.bodies()).toMatchObject([{ kind: 'execution' }])
+  })
+
   it('killed between its entry and its last frame is lost, and its entry is not', async () => {
     let afterWrite = (_rows: readonly Row[]) => {}
     const theirBackend = new (class extends StubBackend {

@@ -3,6 +3,7 @@ import { unlessAborted, within } from '../../base/deadline.ts'
 import { DeadlineError, PeerError } from '../../base/errors.ts'
 import { cancelledDone } from '../../engines/lanes.ts'
 import type { FrameStream } from '../../network/network.ts'
+import { inTime } from '../../receipts/in-time.ts'
 import type { WorkRecord } from '../../receipts/issue.ts'
 import type { Chunk, Done, Generate } from '../../wire/chunk.ts'
 import type { SealedEntry } from '../../wire/entry.ts'
@@ -193,8 +194,9 @@ export class Serving {
   /** No receipt leaves before it is in the log; meanwhile there are signs of life. */
   async #finish(done: Done, received?: readonly number[]): Promise<void> {
     this.#clearAll()
+    const { append, clock } = this.#components
     const issued = this.#given.record.sealed(done, received)
-    if (issued !== undefined) await this.#components.append([issued.execution])
+    if (issued !== undefined) await inTime(clock, append([issued.execution]))
     this.#end()
     this.#writer.done(done, issued)
   }
