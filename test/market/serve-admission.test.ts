@@ -54,12 +54,45 @@ describe('the allowance of a coordinator', () => {
     for (let job = 0; job < 3; job++) enter().leave('acknowledged')
     const [one, two] = [enter(), enter()]
     one.leave('unacknowledged')
+    await clock.advance(1_000)
     two.leave('unacknowledged')
     expect(() => enter()).toThrow('You may have 1 unacknowledged job here')
     await clock.advance(UNACKNOWLEDGED_MS - 1)
     expect(() => enter()).toThrow()
     await clock.advance(1)
     expect(enter().allowance).toBe(1)
+  })
+
+  it('is halved once by all that a crash has cut off: there is still room for who comes back', async () => {
+    const { clock, enter } = admissionOf()
+    for (let job = 0; job < 15; job++) enter().leave('acknowledged')
+    for (const each of Array.from({ length: 6 }, () => enter())) each.leave('unacknowledged')
+    expect([enter(), enter()].map(({ allowance }) => allowance)).toEqual([8, 8])
+    expect(() => enter()).toThrow()
+    // And by the next once more.
+    await clock.advance(999)
+    expect(() => enter()).toThrow()
+    await clock.advance(UNACKNOWLEDGED_MS)
+    for (const each of Array.from({ length: 6 }, () => enter())) each.leave('unacknowledged')
+    await clock.advance(UNACKNOWLEDGED_MS)
+    expect(enter().allowance).toBe(4)
+  })
+
+  it('leaves one place to who has proved itself, however much was cut off', async () => {
+    const { clock, enter } = admissionOf()
+    for (let job = 0; job < 7; job++) enter().leave('acknowledged')
+    for (const each of Array.from({ length: 8 }, () => enter())) each.leave('unacknowledged')
+    for (let job = 0; job < 3; job++) {
+      const one = enter()
+      expect(() => enter()).toThrow()
+      one.leave('acknowledged')
+    }
+    // Not to who goes on like that.
+    for (let cut = 0; cut < 2; cut++) {
+      await clock.advance(1_000)
+      enter().leave('unacknowledged')
+    }
+    expect(() => enter()).toThrow('You may have 1 unacknowledged job here')
   })
 
   it('has the place of what was cut off for the same work again, once', async () => {
@@ -77,11 +110,14 @@ describe('the allowance of a coordinator', () => {
     expect(enter('a').allowance).toBe(2)
   })
 
-  it('has no more places than it has when all that was cut off comes again', () => {
-    const { enter } = admissionOf()
+  it('has no more places than it has when all that was cut off comes again', async () => {
+    const { clock, enter } = admissionOf()
     for (let job = 0; job < 3; job++) enter().leave('acknowledged')
     const works = ['x', 'y', 'z']
-    for (const place of works.map((work) => enter('a', work))) place.leave('unacknowledged')
+    for (const place of works.map((work) => enter('a', work))) {
+      place.leave('unacknowledged')
+      await clock.advance(1_000)
+    }
     const first = enter('a', 'x')
     expect(() => enter('a', 'y')).toThrow()
     first.leave('acknowledged')

@@ -5,6 +5,9 @@ export const ALLOWANCE_MAX = 256
 /** Long enough to cost who never acknowledges, short enough for who only lost its connection. */
 export const UNACKNOWLEDGED_MS = 60_000
 
+/** What is cut off so close on each other, one thing has cut off: a crash, or a cable. */
+const ONE_CUT_MS = 1_000
+
 /**
  * acknowledged: it has the answer and says so · disputed: it says the answer is not right ·
  * unacknowledged: it had work of ours and said nothing · nothing-owed: there was no work, or the
@@ -16,6 +19,8 @@ export type Settlement = 'acknowledged' | 'disputed' | 'unacknowledged' | 'nothi
 export class Allowance {
   #size = ALLOWANCE_MIN
   #running = 0
+  /** When it was halved for what was not acknowledged. */
+  #cutAt = Number.NEGATIVE_INFINITY
   /** Jobs that were never acknowledged: until when each counts, and what it was; in order. */
   readonly #unacknowledged: { until: number; work: string | undefined }[] = []
 
@@ -34,21 +39,30 @@ export class Allowance {
   enter(now: number, work: string): { work: string | undefined } | undefined {
     while ((this.#unacknowledged[0]?.until ?? now + 1) <= now) this.#unacknowledged.shift()
     const cut = this.#unacknowledged.findIndex((each) => each.work === work)
-    const taken = this.#running + (cut < 0 ? this.#unacknowledged.length : 0)
+    const taken = this.#running + (cut < 0 ? this.#held : 0)
     if (taken >= this.#size) return undefined
     if (cut >= 0) this.#unacknowledged.splice(cut, 1)
     this.#running++
     return { work: cut < 0 ? work : undefined }
   }
 
+  /** Places of what was not acknowledged: whoever has proved itself keeps one to go on with. */
+  get #held(): number {
+    return Math.min(this.#unacknowledged.length, Math.max(ALLOWANCE_MIN, this.#size - 1))
+  }
+
   leave(settlement: Settlement, now: number, work?: string): void {
     this.#running--
     if (settlement === 'acknowledged') this.#size = Math.min(ALLOWANCE_MAX, this.#size + 1)
-    if (settlement === 'disputed' || settlement === 'unacknowledged') {
-      this.#size = Math.max(ALLOWANCE_MIN, Math.floor(this.#size / 2))
-    }
-    if (settlement === 'unacknowledged') {
-      this.#unacknowledged.push({ until: now + UNACKNOWLEDGED_MS, work })
-    }
+    if (settlement === 'disputed') this.#halve()
+    if (settlement !== 'unacknowledged') return
+    this.#unacknowledged.push({ until: now + UNACKNOWLEDGED_MS, work })
+    if (now < this.#cutAt + ONE_CUT_MS) return
+    this.#cutAt = now
+    this.#halve()
+  }
+
+  #halve(): void {
+    this.#size = Math.max(ALLOWANCE_MIN, Math.floor(this.#size / 2))
   }
 }
