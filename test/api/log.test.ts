@@ -151,6 +151,21 @@ describe('GET /v8/log/{author}', () => {
     }
   })
 
+  it('says so where the beginning is thrown away while it is read', async () => {
+    const { feeds, intake } = await stage()
+    await intake.ingest(await providersLog(20).batch(0, 20))
+    const feed = { author: provider.publicKey, epoch: filled(3, 8) }
+    const read = feeds.entries.bind(feeds)
+    feeds.entries = async function* (...part) {
+      feeds.entries = read
+      await intake.prune(feed, 7)
+      yield* read(...part)
+    }
+    const { url } = await serve(feeds)
+    const gone = await fetch(`${url}/v8/log/${provider.peerId}`)
+    expect([gone.status, (await errorOf(gone)).error.code]).toEqual([410, 'log_pruned'])
+  })
+
   it('goes on where it is told to, and ends', async () => {
     const { lines } = await start(kept(provider, 1200))
     const path = `/v8/log/${provider.peerId}`

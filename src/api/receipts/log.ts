@@ -187,12 +187,7 @@ async function logLines(
   { feed, head, start }: FeedHead,
   asked: number = start,
 ): Promise<object[]> {
-  if (asked < start) {
-    throw new PeerError(
-      'log_pruned',
-      `The log is here from entry ${start} on. Ask for those, or ask another peer.`,
-    )
-  }
+  if (asked < start) throw pruned(start)
   // No more than its head covers: what stands behind that is not signed yet.
   const { size } = readHead(head)
   const from = Math.min(asked, size)
@@ -200,6 +195,8 @@ async function logLines(
   let room = ENTRY_BYTES_MAX
   const most = Math.min(size, from + ENTRIES_MAX)
   for await (const { index, bytes } of feeds.entries(feed, from, most)) {
+    // They were thrown away just now.
+    if (index !== from + entries.length) throw pruned(index)
     room -= bytes.length
     if (room < 0) break
     entries.push({ index, cid: entryCid(bytes).toString(), entry_b64: base64(bytes) })
@@ -212,6 +209,12 @@ async function logLines(
   }
   return [part, ...entries]
 }
+
+const pruned = (start: number) =>
+  new PeerError(
+    'log_pruned',
+    `The log is here from entry ${start} on. Ask for those, or ask another peer.`,
+  )
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
 

@@ -1,9 +1,11 @@
+import type { Clock } from '../../base/clock.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Store } from '../../storage/store.ts'
 import { type Equivocation, openEquivocation } from '../../wire/equivocation.ts'
 import { sameBytes } from '../../wire/octets.ts'
 import { peerIdOf } from '../../wire/peer-id.ts'
 import type { Verifying } from '../../wire/signed.ts'
+import { Pace } from '../pace.ts'
 import type { FeedStore } from './feed-store.ts'
 import { logFull, ownLog } from './log-errors.ts'
 import type { Serial } from './serial.ts'
@@ -12,6 +14,7 @@ import type { TotalsKeeper } from './totals.ts'
 export interface BarsComponents {
   feeds: FeedStore
   store: Store
+  clock: Clock
   logger: Logger
   verifying: Verifying
   totals: TotalsKeeper
@@ -24,6 +27,8 @@ export interface BarsComponents {
 
 /** Proofs about strangers are looked for among so many when one has to give way. */
 const COMPARED = 64
+/** Of proofs about strangers that are taken in: anybody makes them from nothing, and each is an fsync. */
+const STRANGERS = { perSecond: 1, burst: 256 }
 
 /** A peer that is barred from now on. */
 export interface BarNews {
@@ -38,14 +43,18 @@ export interface BarNews {
 export class Bars {
   readonly #parts: BarsComponents
   readonly #barredMax: number
+  readonly #ofStrangers: Pace
   readonly #listeners = new Set<(news: BarNews) => void>()
   readonly #forgetting = new Set<(author: Uint8Array) => void>()
+  /** That there is a proof about this peer itself was said. */
+  #isWarned = false
   /** Where the looking for one to forget stopped: it goes round and round. */
   #hand: Uint8Array | undefined
 
   constructor(parts: BarsComponents, { barredMax }: { barredMax: number }) {
     this.#parts = parts
     this.#barredMax = barredMax
+    this.#ofStrangers = new Pace(parts.clock, STRANGERS)
   }
 
   /** Hears of each author that is barred from then on, once, wherever the proof came from. */
@@ -74,19 +83,32 @@ export class Bars {
    */
   async add(claim: Equivocation): Promise<boolean> {
     const { author } = openEquivocation(claim, this.#parts.verifying)
-    if (sameBytes(author, this.#parts.publicKey)) throw ownLog()
+    if (sameBytes(author, this.#parts.publicKey)) {
+      this.#warn()
+      throw ownLog()
+    }
     return this.#parts.serial.run(() => this.#keep(author, claim))
+  }
+
+  #warn(): void {
+    if (this.#isWarned) return
+    this.#isWarned = true
+    this.#parts.logger.error(
+      'others can prove that this key signed two histories, and believe it no more: another peer runs with ' +
+        'a copy of this data folder. Stop both, and start one of them with a new folder',
+    )
   }
 
   async #keep(author: Uint8Array, proof: Equivocation): Promise<boolean> {
     const { feeds, store, totals, logger } = this.#parts
     if (await this.has(author)) return false
-    // Keys cost nothing: proofs about strangers must not fill the disk.
+    // Keys cost nothing: proofs about strangers must not fill the disk, nor keep it busy.
+    const isStranger = await this.#isStranger(author)
+    if (isStranger && this.#ofStrangers.waitMs > 0) throw logFull('proofs about strangers')
     const isFull = (await totals.get()).barred >= this.#barredMax
     const forgotten = isFull ? await this.#stranger() : undefined
-    if (isFull && forgotten === undefined && (await this.#isStranger(author))) {
-      throw logFull('proofs about strangers')
-    }
+    if (isFull && forgotten === undefined && isStranger) throw logFull('proofs about strangers')
+    if (isStranger) this.#ofStrangers.take(1)
     const batch = store.batch().put(feeds.tables.barred, author, proof)
     if (forgotten !== undefined) batch.del(feeds.tables.barred, forgotten)
     const change = { barred: forgotten === undefined ? 1 : 0 }

@@ -287,12 +287,15 @@ export class FeedStore {
   async #entriesOfFrame(feed: FeedId, from: number, to: number): Promise<Uint8Array[]> {
     const entries: Uint8Array[] = []
     let room = BATCH_ENTRIES_BYTES_MAX
-    for await (const { bytes } of this.entries(feed, from, to)) {
+    for await (const { index, bytes } of this.entries(feed, from, to)) {
+      if (index !== from + entries.length) break
       room -= bytes.length
       if (room < 0) break
       entries.push(bytes)
       if (entries.length === BATCH_ENTRIES_MAX) break
     }
+    // They were thrown away just now.
+    if (entries.length === 0) throw logPruned()
     return entries
   }
 

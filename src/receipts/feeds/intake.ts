@@ -24,7 +24,7 @@ import { archiveRoom, Room } from './room.ts'
 import { type FeedRow, feedRow } from './rows.ts'
 import { Serial } from './serial.ts'
 import { Growth } from './tiles.ts'
-import { TotalsKeeper } from './totals.ts'
+import { costOf, costOfLog, TotalsKeeper } from './totals.ts'
 
 export const defaultIntake = {
   ...archiveRoom,
@@ -209,9 +209,10 @@ export class Intake {
     }
   }
 
-  async #makeRoom({ feed, known, row, bytes }: Checked, from: string): Promise<void> {
+  async #makeRoom({ feed, known, row, bytes, arrivals }: Checked, from: string): Promise<void> {
     const isNew = known === undefined
-    await this.room.make({ feed, isNew, bytes, before: row.bytes, from })
+    const cost = costOf({ bytes, entries: arrivals.length })
+    await this.room.make({ feed, isNew, cost, before: costOfLog(row), from })
     if (isNew || row === known) return
     const peer = peerIdOf(feed.author)
     const gap = { peer, from: known.size, to: row.size }
@@ -245,7 +246,8 @@ export class Intake {
     putTiles(batch, tables, feed, growth)
     const next = rowAfter(row, open, bytes)
     batch.put(tables.feeds, feed, next)
-    const change = { feeds: known === undefined ? 1 : 0, bytes }
+    const cost = costOf({ bytes, entries: arrivals.length })
+    const change = { feeds: known === undefined ? 1 : 0, bytes: cost }
     const counted = await this.#counts.put(batch, arrived, arrivals)
     // What is lost in a crash of the machine is somewhere else as well.
     await this.#totals.write(batch, change, (rows) => this.#store.write(rows))
@@ -282,7 +284,7 @@ export class Intake {
     const batch = this.#store.batch()
     const next = await putPruned(batch, this.#feeds, { feed, row, before })
     if (next.start === row.start) return false
-    const change = { bytes: next.bytes - row.bytes }
+    const change = { bytes: costOfLog(next) - costOfLog(row) }
     await this.#totals.write(batch, change, (rows) => this.#store.write(rows))
     return true
   }

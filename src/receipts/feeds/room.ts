@@ -5,7 +5,7 @@ import { type FeedId, feedName, feedsOf } from './feed-id.ts'
 import type { FeedStore } from './feed-store.ts'
 import { logFull } from './log-errors.ts'
 import type { FeedRow } from './rows.ts'
-import type { TotalsKeeper } from './totals.ts'
+import { costOf, costOfLog, type TotalsKeeper } from './totals.ts'
 
 const MIB = 1024 * 1024
 
@@ -15,7 +15,7 @@ export const archiveRoom = {
   feedsMax: 100_000,
   /** Of one author. An honest peer begins a new one after it lost the end of the last. */
   epochsMax: 64,
-  /** Of all entries of others; indexes and trees take half as much again. */
+  /** Of what all entries of others take. */
   bytesMax: 16 * 1024 * MIB,
   /** Of what one author's logs take. Beyond it, the older half of them goes. */
   authorBytesMax: 512 * MIB,
@@ -32,8 +32,6 @@ export const followerRoom: typeof archiveRoom = {
   authorBytesMax: 24 * MIB,
 }
 
-/** What the keys of an entry take in its tables: small entries cost more than their bytes. */
-const ENTRY_BYTES = 256
 /** Authors whose logs are counted again when so much of their share has come. */
 const COUNTED_PART = 1 / 8
 const REMEMBERED_MAX = 4_096
@@ -59,8 +57,8 @@ export interface RoomComponents {
 export interface Arrivers {
   feed: FeedId
   isNew: boolean
-  bytes: number
-  /** Of the entries of this log that are here. */
+  /** What they take, and what this log does without them: as `costOf` counts it. */
+  cost: number
   before: number
   /** Who brought them. */
   from: string
@@ -109,7 +107,7 @@ export class Room {
     if (arrivers.isNew) await this.#admit(arrivers)
     const { totals, prune } = this.#parts
     const { bytesMax } = this.#limits
-    for (let halved = 0; (await totals.get()).bytes + arrivers.bytes > bytesMax; halved++) {
+    for (let halved = 0; (await totals.get()).bytes + arrivers.cost > bytesMax; halved++) {
       const log = halved < HALVED_MAX ? await this.#largest(arrivers) : undefined
       if (log === undefined) throw logFull('entries')
       await prune(log.feed, middleOf(log.row))
@@ -136,7 +134,7 @@ export class Room {
   }
 
   /** Keys and epochs cost nothing: others must not take all places with them. */
-  async #admit({ feed, bytes, from }: Arrivers): Promise<void> {
+  async #admit({ feed, cost, from }: Arrivers): Promise<void> {
     const { feeds, totals, remove } = this.#parts
     const { feedsMax, epochsMax } = this.#limits
     const epochs = await feeds.countEpochs(feed.author, epochsMax)
@@ -147,7 +145,7 @@ export class Room {
     if ((await totals.get()).feeds >= feedsMax) {
       // A stranger's gives way to anybody wanted, else to no less than itself.
       const smallest = await this.#choose(feed, (log) =>
-        log.isWanted || (isStranger && log.row.bytes > bytes) ? undefined : -log.row.bytes,
+        log.isWanted || (isStranger && costOfLog(log.row) > cost) ? undefined : -costOfLog(log.row),
       )
       if (smallest === undefined) throw logFull('logs')
       await remove(smallest.feed)
@@ -157,12 +155,13 @@ export class Room {
   }
 
   /** Whoever is wanted takes from strangers; besides, only who has less takes from who has more. */
-  #largest({ feed, bytes, before }: Arrivers): Promise<Log | undefined> {
+  #largest({ feed, cost, before }: Arrivers): Promise<Log | undefined> {
     const isWanted = this.#parts.isWanted(feed.author)
     return this.#choose(feed, (log) => {
-      const hasMore = log.row.bytes > before + bytes
+      const its = costOfLog(log.row)
+      const hasMore = its > before + cost
       const mayTake = log.isWanted ? isWanted && hasMore : isWanted || hasMore
-      return mayTake && log.row.bytes > 0 ? log.row.bytes : undefined
+      return mayTake && its > 0 ? its : undefined
     })
   }
 
@@ -206,11 +205,5 @@ export class Room {
 }
 
 const middleOf = ({ start, size }: FeedRow): number => start + Math.ceil((size - start) / 2)
-
-const costOf = ({ bytes, entries }: { bytes: number; entries: number }): number =>
-  bytes + entries * ENTRY_BYTES
-
-const costOfLog = ({ bytes, size, start }: FeedRow): number =>
-  costOf({ bytes, entries: size - start })
 
 const nameOf = (author: Uint8Array): string => Buffer.from(author).toString('hex')

@@ -1,16 +1,26 @@
 import type { Batch } from '../../storage/batch.ts'
+import type { FeedRow } from './rows.ts'
 import type { FeedTables } from './tables.ts'
 
 /** All of others' feeds together, kept so that nothing needs to be counted at a start. */
 export interface Totals {
   feeds: number
-  /** Of the entries that are here. */
+  /** What the entries that are here take, as `costOf` counts it. */
   bytes: number
   /** Authors that are barred. */
   barred: number
 }
 
 const ROW = 'others'
+
+/** What the keys of an entry take in its tables: small entries cost more than their bytes. */
+const ENTRY_BYTES = 256
+
+export const costOf = ({ bytes, entries }: { bytes: number; entries: number }): number =>
+  bytes + entries * ENTRY_BYTES
+
+export const costOfLog = ({ bytes, size, start }: FeedRow): number =>
+  costOf({ bytes, entries: size - start })
 
 /** Only one change at a time may be under way. */
 export class TotalsKeeper {

@@ -86,7 +86,7 @@ describe('an author that writes without end', () => {
     const cost = rows.reduce((sum, [, row]) => sum + row.bytes + (row.size - row.start) * 256, 0)
     expect(rows).toHaveLength(10)
     expect(cost).toBeLessThan(80_000 * (1 + 1 / 8) + 20 * 512)
-    expect((await totals(here))?.bytes).toBe(rows.reduce((sum, [, row]) => sum + row.bytes, 0))
+    expect((await totals(here))?.bytes).toBe(cost)
   })
 
   it('is counted as a whole after a restart', async () => {
@@ -222,32 +222,40 @@ describe('where there are as many bytes as there may be', () => {
     (await feeds.tables.feeds.get(author(of)))?.start
 
   it('the older half of the largest gives way to one that is wanted', async () => {
-    const here = await peer({ wanted: [carol], intake: { bytesMax: 10_000 } })
+    const here = await peer({ wanted: [carol], intake: { bytesMax: 10_000 + 42 * 256 } })
     await give(here, new ExampleLog(alice).append(...notes(40).map((_, n) => note(n, 150))))
     await give(here, new ExampleLog(bob).append(note(1, 800)))
     await here.intake.ingest(await oneOf(carol, 3_000))
     expect(await startOf(here, alice)).toBe(20)
     expect(await startOf(here, bob)).toBe(0)
-    expect((await totals(here))?.bytes).toBeLessThanOrEqual(10_000)
+    expect((await totals(here))?.bytes).toBeLessThanOrEqual(10_000 + 42 * 256)
+  })
+
+  it('small entries are counted with what their keys take', async () => {
+    const here = await peer({ intake: { bytesMax: 34_000 } })
+    await give(here, new ExampleLog(alice).append(...notes(100)))
+    expect((await here.feeds.tables.feeds.get(author(alice)))?.bytes).toBeLessThan(8_000)
+    await give(here, new ExampleLog(bob).append(...notes(20)))
+    expect(await startOf(here, alice)).toBe(50)
   })
 
   it('a stranger takes from those alone that have more', async () => {
-    const here = await peer({ wanted: [bob], intake: { bytesMax: 10_000 } })
+    const here = await peer({ wanted: [bob], intake: { bytesMax: 10_000 + 22 * 256 } })
     await give(here, new ExampleLog(alice).append(...notes(20).map((_, n) => note(n, 150))))
     await here.intake.ingest(await oneOf(bob, 5_500))
-    await expect(here.intake.ingest(await oneOf(carol, 5_000))).rejects.toMatchObject(full)
+    await expect(here.intake.ingest(await oneOf(carol, 9_500))).rejects.toMatchObject(full)
     await here.intake.ingest(await oneOf(carol, 1_500))
     expect(await startOf(here, alice)).toBe(10)
     expect(await startOf(here, bob)).toBe(0)
   })
 
   it('one that is wanted takes from another that has more, and not from one that has less', async () => {
-    const here = await peer({ wanted: [alice, bob], intake: { bytesMax: 10_000 } })
+    const here = await peer({ wanted: [alice, bob], intake: { bytesMax: 10_000 + 41 * 256 } })
     await give(here, new ExampleLog(alice).append(...notes(40).map((_, n) => note(n, 150))))
     await here.intake.ingest(await oneOf(bob, 3_000))
     expect(await startOf(here, alice)).toBe(20)
     const more = new ExampleLog(alice).append(
-      ...notes(41).map((_, n) => note(n, n < 40 ? 150 : 6_000)),
+      ...notes(41).map((_, n) => note(n, n < 40 ? 150 : 9_000)),
     )
     await expect(here.intake.ingest(await more.batch(40, 41))).rejects.toMatchObject(full)
     expect(await startOf(here, bob)).toBe(0)
@@ -299,5 +307,22 @@ describe('where as many authors are barred as may be', () => {
     await here.intake.ingest(await oneOf(bob))
     for (const known of [bob, carol]) expect(await here.intake.bars.add(fork(known))).toBe(true)
     expect(await barred(here)).toEqual(named(alice, bob, carol))
+  })
+
+  it('so many of strangers come in at once, and then some each second', async () => {
+    const clock = new FakeClock()
+    const here = await peer({ clock, wanted: [alice] })
+    const { bars } = here.intake
+    const until = async (n: number): Promise<number> => {
+      for (; ; n++) if (!(await bars.add(fork(who(n))).catch(() => false))) return n
+    }
+    const flooded = await until(2_000)
+    expect(flooded).toBeLessThan(2_300)
+    await expect(bars.add(fork(who(flooded)))).rejects.toMatchObject(full)
+    // Whoever is wanted, or has a log here, is no stranger.
+    await here.intake.ingest(await oneOf(bob))
+    for (const known of [alice, bob]) expect(await bars.add(fork(known))).toBe(true)
+    await clock.advance(3_000)
+    expect(await until(flooded)).toBeLessThan(flooded + 5)
   })
 })

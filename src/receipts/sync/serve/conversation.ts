@@ -4,10 +4,10 @@ import { DeadlineError, PeerError } from '../../../base/errors.ts'
 import type { FrameStream } from '../../../network/network.ts'
 import { malformed } from '../../../wire/malformed.ts'
 import { decodeSyncRequest, encodeSyncAnswer, type SyncRequest } from '../../../wire/sync.ts'
+import type { Pace } from '../../pace.ts'
 import type { Answers, Question } from './answers.ts'
 import type { Follower, Followers } from './followers.ts'
 import type { ServeLimits } from './limits.ts'
-import type { Pace } from './pace.ts'
 import type { SyncMetrics } from './sync-metrics.ts'
 
 export interface ConversationComponents {

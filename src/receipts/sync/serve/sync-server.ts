@@ -9,12 +9,12 @@ import { encodeSyncAnswer } from '../../../wire/sync.ts'
 import type { Bars } from '../../feeds/bars.ts'
 import type { FeedStore } from '../../feeds/feed-store.ts'
 import type { LiveReceipts } from '../../live.ts'
+import { Pace } from '../../pace.ts'
 import type { HeadIndex } from '../head-index.ts'
 import { Answers } from './answers.ts'
 import { Conversation } from './conversation.ts'
 import { Followers } from './followers.ts'
 import { defaultServe, type ServeLimits, syncStreams } from './limits.ts'
-import { Pace } from './pace.ts'
 import { type SyncMetrics, syncMetrics } from './sync-metrics.ts'
 
 export interface SyncServerComponents {
