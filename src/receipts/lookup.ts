@@ -1,4 +1,4 @@
-import { parseCid } from '../wire/cid.ts'
+import { type Cid, parseCid } from '../wire/cid.ts'
 import { decodeEntry, tryToReadBody } from '../wire/entry.ts'
 import type { RoutingPart } from '../wire/routing.ts'
 import type { Verify } from '../wire/signed.ts'
@@ -7,12 +7,13 @@ import type { FeedStore, NewEntries } from './feeds/feed-store.ts'
 import type { ArrivalKey } from './feeds/keys.ts'
 import type { HeldEntries } from './held.ts'
 import type { LiveReceipts } from './live.ts'
+import { placeText, readPlace } from './place-text.ts'
 import { ReceiptReader } from './reader.ts'
 import { type RequestIndex, requestHash } from './requests.ts'
-import type { AccountReceipts, Receipts, ReceiptView } from './view.ts'
+import type { AccountReceipts, ReceiptPage, Receipts, ReceiptView } from './view.ts'
 
 export interface LookupComponents {
-  feeds: Pick<FeedStore, 'find' | 'entry' | 'prove' | 'recent' | 'onEntries'>
+  feeds: Pick<FeedStore, 'find' | 'entry' | 'prove' | 'recent' | 'onEntries' | 'isPrivate'>
   live: Pick<LiveReceipts, 'get'>
   held: Pick<HeldEntries, 'entry' | 'find'>
   requests: Pick<RequestIndex, 'find'>
@@ -24,11 +25,19 @@ export const lookupLimits = {
   recentMax: 256,
   /** Rows read at once on the way to a page; not every entry is a receipt. */
   rowsMax: 64,
-  /** Anybody's log may hold entries that are nothing to list, as many as it likes. */
+  /**
+   * Entries, and works that they name, which are looked up for one page: anybody's log may hold what
+   * is nothing to list, as much as it likes.
+   */
   scannedMax: 4096,
   /** New entries that are looked up for listeners: at once, and those that wait for it. */
   newsAtOnce: 8,
   newsMax: 1024,
+}
+
+/** What may still be looked up. */
+interface Scan {
+  left: number
 }
 
 /** Finds what this peer has: in the logs, among what came with answers, and of jobs at work. */
@@ -67,24 +76,25 @@ export class ReceiptLookup implements Receipts, AccountReceipts {
     return requested?.account === account ? view : undefined
   }
 
-  async recent({ limit, after }: { limit: number; after?: string }): Promise<ReceiptView[]> {
+  async recent({ limit, after }: { limit: number; after?: string }): Promise<ReceiptPage> {
     const { feeds } = this.#components
     const max = Math.min(limit, lookupLimits.recentMax)
     const views = new Map<string, ReceiptView>()
     let before = after === undefined ? undefined : await this.#arrivalOf(after)
-    if (after !== undefined && before === undefined) return []
-    for (let left = lookupLimits.scannedMax; left > 0; left -= lookupLimits.rowsMax) {
+    if (after !== undefined && before === undefined) return { views: [] }
+    const scan: Scan = { left: lookupLimits.scannedMax }
+    while (scan.left > 0) {
       const page = { limit: lookupLimits.rowsMax, ...(before && { before }) }
       const keys = await feeds.recent(page)
       for (const key of keys) {
-        const view = await this.#listed(key.place)
+        const view = await this.#listed(key.place, scan)
         if (view !== undefined && view.cid !== after) views.set(view.cid, view)
-        if (views.size >= max) return [...views.values()]
+        if (views.size >= max) return { views: [...views.values()] }
       }
       before = keys.at(-1)
-      if (before === undefined) break
+      if (before === undefined) return { views: [...views.values()] }
     }
-    return [...views.values()]
+    return { views: [...views.values()], ...(before && { stoppedAt: placeText(before.place) }) }
   }
 
   onReceipt(listener: (view: ReceiptView) => void): () => void {
@@ -118,19 +128,21 @@ export class ReceiptLookup implements Receipts, AccountReceipts {
   }
 
   /** Each job once: by its execution, or by the routing entry where only that is here. */
-  async #listed(place: Place): Promise<ReceiptView | undefined> {
+  async #listed(place: Place, scan: Scan = { left: 0 }): Promise<ReceiptView | undefined> {
     const { feeds } = this.#components
+    scan.left -= 1
     const row = await feeds.entry(place)
     const sealed = row && decodeEntry(row.bytes)
     const read = sealed && tryToReadBody(sealed.entry)
     if (sealed === undefined || read === undefined || read.kind === 'revocation') return undefined
-    if (read.kind === 'routing' && (await this.#isListed(read.body.parts))) return undefined
+    if (read.kind === 'routing' && (await this.#isListed(read.body.parts, scan))) return undefined
     return await this.shown.at(place)
   }
 
-  async #isListed(parts: readonly RoutingPart[]): Promise<boolean> {
+  async #isListed(parts: readonly RoutingPart[], scan: Scan): Promise<boolean> {
     for (const { execution } of parts) {
       if (execution === undefined) continue
+      scan.left -= 1
       const places = await this.shown.find('entry', execution.digest, 1)
       if (places.length > 0) return true
     }
@@ -138,16 +150,20 @@ export class ReceiptLookup implements Receipts, AccountReceipts {
   }
 
   async #arrivalOf(text: string): Promise<ArrivalKey | undefined> {
+    const { feeds } = this.#components
+    const place = readPlace(text) ?? (await this.#placeOf(parseCid(text)))
+    if (place === undefined || feeds.isPrivate(place.feed)) return undefined
+    const row = await feeds.entry(place)
+    return row && { arrived: row.arrived, place }
+  }
+
+  async #placeOf({ kind, digest }: Cid): Promise<Place | undefined> {
     const { feeds, held } = this.#components
-    const { kind, digest } = parseCid(text)
     const isEntry = kind === 'entry'
-    let [place] = await feeds.find(isEntry ? 'entry' : 'receipt', digest, { limit: 1 })
-    if (place === undefined) {
-      const sealed = await (isEntry ? held.entry(digest) : held.find(digest))
-      if (sealed !== undefined) [place] = await feeds.find('mention', sealed.cid.digest)
-    }
-    const row = place && (await feeds.entry(place))
-    return row && place && { arrived: row.arrived, place }
+    const [place] = await feeds.find(isEntry ? 'entry' : 'receipt', digest, { limit: 1 })
+    if (place !== undefined) return place
+    const sealed = await (isEntry ? held.entry(digest) : held.find(digest))
+    return sealed && (await feeds.find('mention', sealed.cid.digest, { limit: 1 }))[0]
   }
 }
 

@@ -45,6 +45,13 @@ export interface ReceiptView {
   parts?: EntryView<Execution>[]
 }
 
+/** Some of a list. */
+export interface ReceiptPage {
+  views: ReceiptView[]
+  /** Where the looking for more was given up, for `after`: what came last was hardly ever a receipt. */
+  stoppedAt?: string
+}
+
 /** What can be asked of receipts. */
 export interface Receipts {
   /**
@@ -52,8 +59,8 @@ export interface Receipts {
    * `invalid_cid`. Whoever asks other peers for it ends that with the signal.
    */
   find(cid: string, options?: { signal?: AbortSignal }): Promise<ReceiptView | undefined>
-  /** The newest public ones first; `after`: the CID of the last one of the page before. */
-  recent(options: { limit: number; after?: string }): Promise<ReceiptView[]>
+  /** The newest public ones first; `after`: the CID of the last one of the page before, or where it stopped. */
+  recent(options: { limit: number; after?: string }): Promise<ReceiptPage>
   /** Hears of each public one that comes; returns how to end that. */
   onReceipt(listener: (view: ReceiptView) => void): () => void
 }

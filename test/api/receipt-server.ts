@@ -13,6 +13,8 @@ const verifying = { network, verify }
 export async function startReceipts(
   views: ReceiptView[] = [],
   ofRequest: Record<string, ReceiptView> = {},
+  /** Of the whole list, where its end is not looked for. */
+  { stopsAt }: { stopsAt?: string } = {},
 ) {
   const asked: string[] = []
   const listeners = new Set<(view: ReceiptView) => void>()
@@ -26,8 +28,10 @@ export async function startReceipts(
       return views.find((view) => spellings(view).includes(cid))
     },
     async recent({ limit, after }: { limit: number; after?: string }) {
+      if (after !== undefined && after === stopsAt) return { views: [] }
       const from = after === undefined ? 0 : views.findIndex(({ cid }) => cid === after) + 1
-      return views.slice(from, from + limit)
+      const page = { views: views.slice(from, from + limit) }
+      return stopsAt === undefined ? page : { ...page, stoppedAt: stopsAt }
     },
     onReceipt(listener: (view: ReceiptView) => void) {
       listeners.add(listener)

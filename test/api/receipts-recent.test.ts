@@ -69,11 +69,24 @@ describe('GET /v8/receipts/recent', () => {
     expect(next).toMatchObject({ data: [], has_more: false })
   })
 
+  it('goes on from where the looking for more was given up', async () => {
+    const place = `${provider.peerId}.0303030303030303.41`
+    const [view] = await many(1)
+    const { get } = await startReceipts([view as ReceiptView], {}, { stopsAt: place })
+    const first = await get<List>('/v8/receipts/recent')
+    expect(first).toMatchObject({ data: [{ cid: view?.cid }], has_more: true, last_id: place })
+    const next = await get<List>(`/v8/receipts/recent?after=${place}`)
+    expect(next).toMatchObject({ data: [], has_more: false, last_id: null })
+  })
+
   it.each([
     ['limit=0', 'limit', 'invalid_value'],
     ['limit=101', 'limit', 'invalid_value'],
     ['limit=1e1', 'limit', 'invalid_value'],
     ['after=x', 'after', 'invalid_cid'],
+    [`after=${provider.peerId}.0303030303030303.01`, 'after', 'invalid_cid'],
+    [`after=${provider.peerId}.0303030303030303.1000000000000000`, 'after', 'invalid_cid'],
+    [`after=${'1'.repeat(52)}.0303030303030303.1`, 'after', 'invalid_cid'],
     ['color=red', 'color', 'unknown_parameter'],
     ['model=a&model=b', 'model', 'invalid_type'],
   ])('refuses ?%s', async (query, param, code) => {

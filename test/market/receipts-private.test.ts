@@ -36,7 +36,7 @@ describe('where one side publishes nothing', () => {
     }
     for (const { receipts } of [proof, theirProof]) {
       expect(await receipts.find(names[0] as string)).toBeUndefined()
-      expect(await receipts.recent({ limit: 10 })).toEqual([])
+      expect(await receipts.recent({ limit: 10 })).toEqual({ views: [] })
     }
     // But for the account whose request it was.
     const view = await proof.receipts.ofRequest('req_1', 'acct_1')

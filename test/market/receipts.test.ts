@@ -248,12 +248,12 @@ describe('an answer of another peer', () => {
     const third = (await collect({ model: 'theirs' })).done.receipt?.cid
     await settled()
     const cids = async (page: { limit: number; after?: string }) =>
-      (await proof.receipts.recent(page)).map(({ cid }) => cid)
+      (await proof.receipts.recent(page)).views.map(({ cid }) => cid)
     const all = await cids({ limit: 10 })
     expect([...all].sort()).toEqual([first, second, third].sort())
     expect(await cids({ limit: 2 })).toEqual(all.slice(0, 2))
     expect(await cids({ limit: 2, after: all[0] as string })).toEqual(all.slice(1))
     expect(heard.sort()).toEqual([first, second, third].sort())
-    expect(await theirProof.receipts.recent({ limit: 10 })).toHaveLength(2)
+    expect((await theirProof.receipts.recent({ limit: 10 })).views).toHaveLength(2)
   })
 })

@@ -2,9 +2,10 @@ import { describe, expect, it } from 'vitest'
 import type { Place } from '../../src/receipts/feeds/feed-id.ts'
 import type { NewEntries } from '../../src/receipts/feeds/feed-store.ts'
 import { lookupLimits, ReceiptLookup } from '../../src/receipts/lookup.ts'
+import { placeText } from '../../src/receipts/place-text.ts'
 import { requestHash } from '../../src/receipts/requests.ts'
 import type { ReceiptView } from '../../src/receipts/view.ts'
-import { parseCid, rawCid, ryv1Cid } from '../../src/wire/cid.ts'
+import { Cid, parseCid, rawCid, ryv1Cid } from '../../src/wire/cid.ts'
 import { encodeEntry, executionEntry, routingEntry } from '../../src/wire/entry.ts'
 import { openReceiptOf, segmentReceiptsOf } from '../../src/wire/execution.ts'
 import { checkProof, type Proof } from '../../src/wire/proof.ts'
@@ -98,7 +99,7 @@ describe('what was not published', () => {
       expect(await receipts.find(asked)).toBeUndefined()
       expect(await receipts.ofAccount(asked, 'bob')).toBeUndefined()
     }
-    expect(await receipts.recent({ limit: 10 })).toEqual([])
+    expect(await receipts.recent({ limit: 10 })).toEqual({ views: [] })
     for (const own of [
       await receipts.ofRequest('req_1', 'alice'),
       await receipts.ofAccount(cids.final, 'alice'),
@@ -165,7 +166,7 @@ it('lists go on past what nobody can read', async () => {
       { publish: true },
     )
   }
-  const [listed, ...more] = await receipts.recent({ limit: 10 })
+  const [listed, ...more] = (await receipts.recent({ limit: 10 })).views
   expect(listed).toMatchObject({ cid: cids.final })
   expect(more).toEqual([])
 })
@@ -181,8 +182,52 @@ it('lists end where a log holds nothing but what is no receipt', async () => {
     },
   })
   const lookup = new ReceiptLookup({ feeds: endless, live, held, requests, verify }, { network })
-  expect(await lookup.recent({ limit: 10 })).toEqual([])
+  expect((await lookup.recent({ limit: 10 })).views).toEqual([])
   expect(rows).toBe(lookupLimits.scannedMax)
+})
+
+/** A routing entry about so many works that nobody did. */
+function idle(n: number, parts: number) {
+  const none = Array.from({ length: parts }, (_, at) => ({
+    execution: new Cid('entry', filled(n + at)),
+  }))
+  return routingEntry(1, signRouting({ ...routing(none), jobId: `job_${n}` }, signing))
+}
+
+it('lists look for so many works and no more, and go on from where they stopped', async () => {
+  const { feeds, live, held, requests, verify, log } = await stage()
+  await log.append([done], { publish: true })
+  for (let n = 0; n < 200; n += 10) {
+    const some = Array.from({ length: 10 }, (_, at) => idle(n + at, 32))
+    await log.append(some, { publish: true })
+  }
+  let finds = 0
+  const counted = Object.assign(Object.create(feeds), {
+    recent: feeds.recent.bind(feeds),
+    entry: feeds.entry.bind(feeds),
+    isPrivate: feeds.isPrivate.bind(feeds),
+    prove: feeds.prove.bind(feeds),
+    find: (...asked: Parameters<typeof feeds.find>) => {
+      finds++
+      return feeds.find(...asked)
+    },
+  })
+  const lookup = new ReceiptLookup({ feeds: counted, live, held, requests, verify }, { network })
+  const first = await lookup.recent({ limit: 10 })
+  expect(first.views).toEqual([])
+  expect(finds).toBeLessThan(lookupLimits.scannedMax + lookupLimits.rowsMax * 40)
+  const after = first.stoppedAt ?? ''
+  const next = await lookup.recent({ limit: 10, after })
+  expect(next).toMatchObject({ views: [{ cid: cids.final }] })
+  expect(next).not.toHaveProperty('stoppedAt')
+  // Nobody finds their way into what is shown to nobody.
+  await log.append([executionEntry(1, execution('job_9.1'))], { publish: false })
+  const own = await feeds.tables.own.get({ author: coordinator.publicKey, name: 'private' })
+  const hidden = {
+    feed: { author: coordinator.publicKey, epoch: own?.epoch ?? filled(0, 8) },
+    index: 0,
+  }
+  expect(await lookup.recent({ limit: 10, after: placeText(hidden) })).toEqual({ views: [] })
 })
 
 const note = encodeEntry({ kind: 'note', at: 1, body: {} })
@@ -267,9 +312,9 @@ it('a list goes on behind the entry of another peer', async () => {
   await log.append([executionEntry(1, older)], { publish: true })
   await keep(true)
   const first = await receipts.recent({ limit: 1 })
-  expect(first).toMatchObject([{ cid: cids.final }])
+  expect(first.views).toMatchObject([{ cid: cids.final }])
   for (const after of [cids.final, cids.execution]) {
-    const cids = (await receipts.recent({ limit: 10, after })).map(({ cid }) => cid)
+    const cids = (await receipts.recent({ limit: 10, after })).views.map(({ cid }) => cid)
     expect(cids).toContain(ryv1Cid(receiptDigest(older.receipt)))
   }
 })

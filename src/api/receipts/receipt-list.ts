@@ -1,4 +1,5 @@
 import { InvalidError } from '../../base/errors.ts'
+import { readPlace } from '../../receipts/place-text.ts'
 import type { Receipts, ReceiptView } from '../../receipts/view.ts'
 import { checkedCid } from './checked-cid.ts'
 import { receiptLiteJson } from './receipt-json.ts'
@@ -21,22 +22,22 @@ export const isWanted = (view: ReceiptView, { model, node }: Wanted): boolean =>
   (model === undefined || (view.execution ?? view.routing)?.body.modelName === model)
 
 /**
- * One page. `last_id` is the last receipt that was looked at, wanted or not: `after` it the search
- * goes on, also when it found nothing.
+ * One page. `last_id` is the last receipt that was looked at, wanted or not, or the place where the
+ * looking for one was given up: `after` it the search goes on, also when it found nothing.
  */
 export async function listReceipts(
   receipts: Pick<Receipts, 'recent'>,
   query: Wanted & { limit?: string; after?: string },
 ): Promise<ReceiptListJson> {
   const limit = toLimit(query.limit)
-  let after = query.after === undefined ? undefined : checkedCid(query.after, 'after')
+  let after = query.after === undefined ? undefined : checkedAfter(query.after)
   const data: ReceiptLiteJson[] = []
   let scanned = 0
   let hasMore: boolean | undefined
   while (hasMore === undefined) {
     const size = Math.min(limit + 1, PAGE)
     const page = await receipts.recent({ limit: size, ...(after !== undefined && { after }) })
-    for (const view of page) {
+    for (const view of page.views) {
       if (data.length === limit || scanned === SCANNED_MAX) {
         hasMore = true
         break
@@ -45,9 +46,11 @@ export async function listReceipts(
       after = view.cid
       if (isWanted(view, query)) data.push(receiptLiteJson(view))
     }
-    if (page.length < size) hasMore ??= false
+    if (hasMore !== undefined || page.views.length >= size) continue
+    hasMore = page.stoppedAt !== undefined
+    after = page.stoppedAt ?? after
   }
-  const last = scanned === 0 ? null : (after ?? null)
+  const last = scanned === 0 && !hasMore ? null : (after ?? null)
   return {
     object: 'list',
     data,
@@ -56,6 +59,10 @@ export async function listReceipts(
     last_id: last,
   }
 }
+
+/** The CID of a receipt, or the place of an entry where a search was given up. */
+const checkedAfter = (text: string): string =>
+  readPlace(text) === undefined ? checkedCid(text, 'after') : text
 
 function toLimit(text: string | undefined): number {
   if (text === undefined) return defaultLimit

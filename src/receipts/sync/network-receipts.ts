@@ -20,7 +20,7 @@ import type { OpenFound } from '../../wire/sync.ts'
 import { writerOf } from '../feeds/findings.ts'
 import type { ReceiptLookup } from '../lookup.ts'
 import type { Found } from '../reader.ts'
-import type { Receipts, ReceiptView } from '../view.ts'
+import type { ReceiptPage, Receipts, ReceiptView } from '../view.ts'
 import { isArchive } from './archives.ts'
 import type { HeadIndex } from './head-index.ts'
 import { type AskComponents, asking, type SyncClient } from './sync-client.ts'
@@ -96,7 +96,7 @@ export class NetworkReceipts implements Receipts {
     return await unlessAborted(this.#flight(name, cid), signal)
   }
 
-  recent(options: { limit: number; after?: string }): Promise<ReceiptView[]> {
+  recent(options: { limit: number; after?: string }): Promise<ReceiptPage> {
     return this.#components.local.recent(options)
   }
 
