@@ -65,6 +65,9 @@ describe.skipIf(!hasPython)(hasPython ? title : `${title}: not run without pytho
     const bad = [
       { ...final, metering_units: 327 },
       { ...final, cid: segment.cid },
+      { ...final, verified: 1 },
+      { ...final, tokens: { ...final.tokens, cached: false } },
+      { ...final, verdict: null },
       { ...open, input_tokens: 15 },
       { ...alone, metering_units: 327 },
       { object: 'list' },
