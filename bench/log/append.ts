@@ -1,14 +1,18 @@
 import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { systemClock } from '../../src/base/clock.ts'
-import type { OwnFeed } from '../../src/receipts/feeds/own-feed.ts'
-import type { Backend, Row } from '../../src/storage/backend.ts'
-import { openLevel } from '../../src/storage/level-backend.ts'
-import type { SealedEntry } from '../../src/wire/entry.ts'
-import { job, peer, verifyLater } from '../../test/receipts/feeds/disk-stage.ts'
-import { stage } from '../../test/receipts/feeds/stage.ts'
+import {
+  type Disk,
+  job,
+  openDisk,
+  peer,
+  type Rows,
+  recordedStage,
+} from '../../test/receipts/feeds/disk-stage.ts'
 import { median } from '../statistics.ts'
+
+type Own = Awaited<ReturnType<typeof recordedStage>>['own']
+type Entry = ReturnType<typeof job>
 
 /** In one turn; appends and fdatasync take turns, so that both meet the same disk. */
 const TURN = 50
@@ -39,14 +43,13 @@ export interface AppendRound {
 export async function appendRounds(turns: number): Promise<AppendRound[]> {
   const dir = await mkdtemp(join(tmpdir(), 'pinaivu-bench-log-'))
   const who = peer(1)
-  const { backend, groups } = recorded(await openLevel(dir))
-  const bare = await openLevel(join(dir, 'bare'))
-  const { own, store } = await stage({ clock: systemClock, verifyLater, who, backend })
+  const { own, store, groups } = await recordedStage(dir, { who })
+  const bare = await openDisk(join(dir, 'bare'))
   const file = await open(join(dir, 'file'), 'a')
   let jobs = 0
   const entriesOf = (count: number) =>
     Array.from({ length: count }, () => job(who, `job_${jobs++}.1`))
-  const together = async (entries: readonly SealedEntry[], appenders: number) => {
+  const together = async (entries: readonly Entry[], appenders: number) => {
     groups.length = 0
     const lanes = Array.from({ length: appenders }, (_, lane) =>
       appendTimes(
@@ -88,7 +91,7 @@ export async function appendRounds(turns: number): Promise<AppendRound[]> {
   }
 }
 
-async function appendTimes(own: OwnFeed, entries: readonly SealedEntry[]): Promise<number[]> {
+async function appendTimes(own: Own, entries: readonly Entry[]): Promise<number[]> {
   const times: number[] = []
   for (const entry of entries) {
     const begin = performance.now()
@@ -98,30 +101,14 @@ async function appendTimes(own: OwnFeed, entries: readonly SealedEntry[]): Promi
   return times
 }
 
-/** Keeps what is written for good at once. */
-function recorded(backend: Backend): { backend: Backend; groups: (readonly Row[])[] } {
-  const groups: (readonly Row[])[] = []
-  const write = (rows: readonly Row[], sync: boolean): Promise<void> => {
-    if (sync) groups.push(rows)
-    return backend.write(rows, sync)
-  }
-  const rest: Omit<Backend, 'write'> = {
-    get: (key) => backend.get(key),
-    getMany: (keys) => backend.getMany(keys),
-    range: (range) => backend.range(range),
-    close: () => backend.close(),
-  }
-  return { backend: { ...rest, write }, groups }
-}
-
-const bytesOf = (rows: readonly Row[]): number =>
+const bytesOf = (rows: Rows): number =>
   rows.reduce((sum, row) => sum + row.key.length + (row.type === 'put' ? row.value.length : 0), 0)
 
-async function writeTimes(backend: Backend, groups: readonly (readonly Row[])[]) {
+async function writeTimes(disk: Disk, groups: readonly Rows[]) {
   const times: number[] = []
   for (const rows of groups) {
     const begin = performance.now()
-    await backend.write(rows, true)
+    await disk.write(rows, true)
     times.push(performance.now() - begin)
   }
   return times

@@ -1,6 +1,7 @@
 import { systemClock } from '../../../src/base/clock.ts'
 import { type Identity, identityFromSeed } from '../../../src/identity/identity.ts'
 import { createVerifyLater } from '../../../src/identity/verify-native.ts'
+import type { Backend, Row } from '../../../src/storage/backend.ts'
 import { openLevel } from '../../../src/storage/level-backend.ts'
 import { executionEntry, type SealedEntry } from '../../../src/wire/entry.ts'
 import { openReceiptOf } from '../../../src/wire/execution.ts'
@@ -17,6 +18,34 @@ export const diskStage = async (dir: string, options: StageOptions = {}): Promis
   stage({ clock: systemClock, verifyLater, ...options, backend: await openLevel(dir) })
 
 export const verifyLater = createVerifyLater()
+
+export type Disk = Backend
+export type Rows = readonly Row[]
+
+/** A database with nothing on top. */
+export const openDisk = (dir: string): Promise<Disk> => openLevel(dir)
+
+/** And what is written for good at once, in its groups. */
+export async function recordedStage(dir: string, options: StageOptions = {}) {
+  const { backend, groups } = recorded(await openLevel(dir))
+  return { ...(await stage({ clock: systemClock, verifyLater, ...options, backend })), groups }
+}
+
+/** Keeps what is written for good at once. */
+function recorded(backend: Backend): { backend: Backend; groups: Rows[] } {
+  const groups: Rows[] = []
+  const write = (rows: Rows, sync: boolean): Promise<void> => {
+    if (sync) groups.push(rows)
+    return backend.write(rows, sync)
+  }
+  const rest: Omit<Backend, 'write'> = {
+    get: (key) => backend.get(key),
+    getMany: (keys) => backend.getMany(keys),
+    range: (range) => backend.range(range),
+    close: () => backend.close(),
+  }
+  return { backend: { ...rest, write }, groups }
+}
 
 export function peer(n: number): Identity {
   const seed = new Uint8Array(32).fill(1)
