@@ -5,6 +5,7 @@ import type { Verify } from '../wire/signed.ts'
 import type { Place } from './feeds/feed-id.ts'
 import type { FeedStore, NewEntries } from './feeds/feed-store.ts'
 import type { ArrivalKey } from './feeds/keys.ts'
+import type { EntryRow } from './feeds/rows.ts'
 import type { HeldEntries } from './held.ts'
 import type { LiveReceipts } from './live.ts'
 import { placeText, readPlace } from './place-text.ts'
@@ -13,7 +14,10 @@ import { type RequestIndex, requestHash } from './requests.ts'
 import type { AccountReceipts, ReceiptPage, Receipts, ReceiptView } from './view.ts'
 
 export interface LookupComponents {
-  feeds: Pick<FeedStore, 'find' | 'entry' | 'prove' | 'recent' | 'onEntries' | 'isPrivate'>
+  feeds: Pick<
+    FeedStore,
+    'find' | 'entry' | 'entriesAt' | 'prove' | 'recent' | 'onEntries' | 'isPrivate'
+  >
   live: Pick<LiveReceipts, 'get'>
   held: Pick<HeldEntries, 'entry' | 'find'>
   requests: Pick<RequestIndex, 'find'>
@@ -29,7 +33,7 @@ export const lookupLimits = {
    * Entries, and works that they name, which are looked up for one page: anybody's log may hold what
    * is nothing to list, as much as it likes.
    */
-  scannedMax: 4096,
+  scannedMax: 1024,
   /** New entries that are looked up for listeners: at once, and those that wait for it. */
   newsAtOnce: 8,
   newsMax: 1024,
@@ -86,8 +90,9 @@ export class ReceiptLookup implements Receipts, AccountReceipts {
     while (scan.left > 0) {
       const page = { limit: lookupLimits.rowsMax, ...(before && { before }) }
       const keys = await feeds.recent(page)
-      for (const key of keys) {
-        const view = await this.#listed(key.place, scan)
+      const rows = await feeds.entriesAt(keys.map(({ place }) => place))
+      for (const [at, { place }] of keys.entries()) {
+        const view = await this.#listed(place, rows[at], scan)
         if (view !== undefined && view.cid !== after) views.set(view.cid, view)
         if (views.size >= max) return { views: [...views.values()] }
       }
@@ -121,17 +126,23 @@ export class ReceiptLookup implements Receipts, AccountReceipts {
     this.#telling += 1
     for (let place = this.#news.shift(); place !== undefined; place = this.#news.shift()) {
       // An entry that cannot be read is none for a listener either.
-      const view = await this.#listed(place).catch(() => undefined)
+      const view = await this.#read(place).catch(() => undefined)
       if (view !== undefined) for (const listener of this.#listeners) tell(listener, view)
     }
     this.#telling -= 1
   }
 
+  async #read(place: Place): Promise<ReceiptView | undefined> {
+    return this.#listed(place, await this.#components.feeds.entry(place), { left: 0 })
+  }
+
   /** Each job once: by its execution, or by the routing entry where only that is here. */
-  async #listed(place: Place, scan: Scan = { left: 0 }): Promise<ReceiptView | undefined> {
-    const { feeds } = this.#components
+  async #listed(
+    place: Place,
+    row: EntryRow | undefined,
+    scan: Scan,
+  ): Promise<ReceiptView | undefined> {
     scan.left -= 1
-    const row = await feeds.entry(place)
     const sealed = row && decodeEntry(row.bytes)
     const read = sealed && tryToReadBody(sealed.entry)
     if (sealed === undefined || read === undefined || read.kind === 'revocation') return undefined

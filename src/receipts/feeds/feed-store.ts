@@ -145,6 +145,11 @@ export class FeedStore {
     return this.tables.entries.get(place)
   }
 
+  /** In the order of `places`; undefined where none is. */
+  entriesAt(places: readonly Place[]): Promise<(EntryRow | undefined)[]> {
+    return this.tables.entries.getMany(places)
+  }
+
   /** Entries in their order, from `from` and before `to`. */
   async *entries(feed: FeedId, from: number, to: number): AsyncGenerator<EntryAt> {
     const range = { gte: { feed, index: from }, lt: { feed, index: to } }
