@@ -20,8 +20,11 @@ import { type AskComponents, asking } from './sync-client.ts'
 const ROUND_MS = 30_000
 const ARCHIVES_PER_ROUND = 4
 const OTHERS_PER_ROUND = 2
-/** Each may bring several megabytes a second to be checked. */
-const AT_ONCE = 4
+/** Some take their time to answer; what they bring is taken in by the puller, in turn. */
+const AT_ONCE = 32
+/** Of peers in one net, as `netOf` says it: it may be one operator's, all of which are slow. */
+const OF_NET = 16
+const NETS_MAX = 1_024
 /** Then others get their turn. */
 const ASK_MS = 60_000
 /** Over a slow line it takes more than one go, each of which brings so much. */
@@ -35,7 +38,7 @@ const RETRY_MAX_MS = 600_000
 const REMEMBERED_MAX = 4_096
 
 export interface ArchiveRoundsComponents extends AskComponents {
-  network: Pick<Network, 'open' | 'fault' | 'connected' | 'isConnected' | 'onConnection'>
+  network: Pick<Network, 'open' | 'fault' | 'connected' | 'isConnected' | 'onConnection' | 'link'>
   directory: Pick<Directory, 'get'>
   reconciler: Reconciler
   puller: Pick<Puller, 'takenFrom'>
@@ -50,6 +53,7 @@ export interface ArchiveRoundsComponents extends AskComponents {
 export class ArchiveRounds {
   readonly #components: ArchiveRoundsComponents
   readonly #turns = new Turns(AT_ONCE)
+  readonly #ofNets = new LruMap<string, Turns>(NETS_MAX)
   /** Those that are asked, or about to be. */
   readonly #busy = new Set<string>()
   readonly #failures = new LruMap<string, number>(REMEMBERED_MAX)
@@ -108,12 +112,19 @@ export class ArchiveRounds {
       let againMs: number | undefined
       try {
         if (ms > 0) await clock.sleep(ms, signal)
-        againMs = await this.#turns.take(signal, () => this.#ask(peerId, signal))
+        againMs = await this.#inTurn(peerId, signal)
       } finally {
         this.#busy.delete(peerId)
       }
       if (againMs !== undefined && network.isConnected(peerId)) this.#soon(peerId, againMs)
     })
+  }
+
+  #inTurn(peerId: string, signal: AbortSignal): Promise<number | undefined> {
+    const net = this.#components.network.link(peerId)?.net ?? 'unknown'
+    const ofNet = this.#ofNets.get(net) ?? new Turns(OF_NET)
+    this.#ofNets.set(net, ofNet)
+    return ofNet.take(signal, () => this.#turns.take(signal, () => this.#ask(peerId, signal)))
   }
 
   /** Resolves to when to ask again, if not with the others. */

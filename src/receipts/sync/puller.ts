@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { PeerError } from '../../base/errors.ts'
 import { LruMap } from '../../base/lru-map.ts'
+import { Turns } from '../../network/discovery/turns.ts'
 import { readHead } from '../../wire/head.ts'
 import { sameBytes } from '../../wire/octets.ts'
 import { RANGES_MAX, type Range } from '../../wire/sync.ts'
@@ -14,6 +15,9 @@ import { type Taken, take } from './taking.ts'
 
 /** From one peer in one go, 64 KiB each: others get their turn, and the next round goes on. */
 const BATCHES_MAX = 512
+
+/** Batches that are taken in at a time: each is some milliseconds of checking, and all others wait. */
+const TAKEN_AT_ONCE = 4
 
 /** A log that was not taken is not asked for again so soon; a place may get free. */
 const REFUSED_MS = 600_000
@@ -39,6 +43,7 @@ export interface PullerComponents {
 export class Puller {
   readonly #components: PullerComponents
   readonly #underWay = new Set<string>()
+  readonly #turns = new Turns(TAKEN_AT_ONCE)
   /** When they may be asked for again. */
   readonly #refused = new LruMap<string, number>(REFUSED_MAX)
   /** Bytes of entries that were taken so far, by the peer that sent them. */
@@ -62,7 +67,7 @@ export class Puller {
       for (let at = 0; at < free.length && left > 0; at += RANGES_MAX) {
         const asked = await this.#asked(free.slice(at, at + RANGES_MAX))
         const onTaken = (bytes: number) => this.#took(client.peerId, bytes)
-        const pull = new Pull({ ...this.#components, onTaken }, asked)
+        const pull = new Pull({ ...this.#components, turns: this.#turns, onTaken }, asked)
         left = await pull.run(client, left)
         for (const name of pull.refused) this.#refused.set(name, now + REFUSED_MS)
       }
@@ -99,6 +104,7 @@ interface Asked {
 }
 
 interface PullComponents extends PullerComponents {
+  turns: Turns
   onTaken(bytes: number): void
 }
 
@@ -154,7 +160,8 @@ class Pull {
     const { author, epoch } = readHead(piece.batch.head)
     const name = feedName({ author, epoch })
     if (this.#odd.has(name)) return
-    const taken = await take(this.#components.intake, piece.batch, from)
+    const { turns, intake } = this.#components
+    const taken = await turns.take(never, () => take(intake, piece.batch, from))
     if (taken.type === 'taken') {
       this.#components.onTaken(bytesOf(piece.batch.entries))
       return
@@ -171,6 +178,8 @@ class Pull {
     )
   }
 }
+
+const never = new AbortController().signal
 
 const bytesOf = (entries: readonly Uint8Array[]): number =>
   entries.reduce((sum, { length }) => sum + length, 0)

@@ -12,8 +12,12 @@ import { identityOf, type LogPeer, LogPeers } from './peers-stage.ts'
 import { batchOf, end, LogTeller, placeOf, scripted } from './scripted.ts'
 
 /** Whatever happened before, it still learns what an honest peer has. */
-async function stillLearns(peers: LogPeers, archive: LogPeer): Promise<void> {
-  const honest = await peers.peer(dora)
+async function stillLearns(
+  peers: LogPeers,
+  archive: LogPeer,
+  { publish = true } = {},
+): Promise<void> {
+  const honest = await peers.peer(dora, { publish })
   await honest.write(3)
   await peers.connect(honest, archive)
   await peers.until(async () => (await archive.shows(dora))[0] === 3, 15_000)
@@ -28,6 +32,20 @@ describe('an archive is not misled by one that', () => {
     await peers.clock.advance(100)
     expect(peers.faultsOf(mallory)).toEqual(['not_supplied'])
     await stillLearns(peers, archive)
+  })
+
+  it('answers slowly, as often as it comes with a new name', async () => {
+    const peers = new LogPeers()
+    const archive = await peers.peer(alice, { archive: true })
+    const slow = scripted(async (request) => {
+      if (request.type === 'digest') await peers.clock.sleep(9_000, new AbortController().signal)
+      return [end()]
+    })
+    for (let n = 0; n < 12; n++) {
+      await peers.connect(await peers.hostile(identityOf(20 + n), slow), archive)
+    }
+    // Not by gossip, which waits for nobody.
+    await stillLearns(peers, archive, { publish: false })
   })
 
   it('says without end which logs it has', async () => {
