@@ -6,7 +6,7 @@ import type { FrameStream } from '../../src/network/network.ts'
 import { FRAME_BYTES_MAX } from '../../src/wire/protocols.ts'
 import { FakeClock, settled } from '../base/fake-clock.ts'
 import { rounds } from '../campaign.ts'
-import { eventually, newHost, startHost, stopHosts } from './hosts.ts'
+import { at, eventually, newHost, startHost, stopHosts } from './hosts.ts'
 
 afterEach(stopHosts)
 
@@ -203,4 +203,28 @@ test('one that floods on is banned, also with streams of a protocol that nobody 
     await clock.advance(1_000)
   }
   await eventually(() => !victim.isConnected(idOf(attacker)))
+})
+
+test('any number of peers of one machine open no more than it may, and none is told off for it', async () => {
+  const { victim, clock } = await attacked()
+  const { opens, opensOfMachine } = conductLimits
+  const crowd = await Promise.all(Array.from({ length: 4 }, () => startHost()))
+  for (const host of crowd) await host.connect(idOf(victim), victim.status().addrs, wait())
+  await eventually(() => crowd.every((host) => victim.isConnected(idOf(host))))
+  let through = 0
+  for (const host of crowd) {
+    const raw = async (protocol = ECHO) => {
+      const [connection] = host.node.getConnections()
+      if (connection === undefined) throw new Error('not connected')
+      return await connection.newStream([protocol])
+    }
+    through += await flood(raw, opens.burst)
+  }
+  expect(through).toBeLessThanOrEqual(opensOfMachine.burst)
+  expect(through).toBeGreaterThan(opens.burst)
+  for (const host of crowd) expect(victim.isConnected(idOf(host))).toBe(true)
+  await clock.advance(1_000)
+  const stream = await at(crowd, 3).open(idOf(victim), 'echo/1', wait())
+  stream.write(Uint8Array.of(1))
+  expect(await stream.read(wait())).toEqual(Uint8Array.of(1))
 })

@@ -15,6 +15,7 @@ import { netOf } from '../net-of.ts'
 import { batchedEncrypter, batchedMuxer } from './batching.ts'
 import { BoundedDatastore } from './bounded-datastore.ts'
 import { cautious, type DialCaution } from './dial-caution.ts'
+import { Doorkeeper } from './doorkeeper.ts'
 import { gater } from './gater.ts'
 import { gossip } from './gossip.ts'
 import type { GossipGate } from './gossip-gate.ts'
@@ -59,6 +60,7 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
   }
   // Identify, ping and their kin put the slash in front themselves.
   const protocolPrefix = `pinaivu/${options.network}`
+  const doorkeeper = new Doorkeeper(options.clock)
   let node: HostNode | undefined
   const netOfPeer = (id: string) => {
     const link = node?.getConnections().find(({ remotePeer }) => remotePeer.toString() === id)
@@ -75,7 +77,10 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
     addresses: { listen: options.listen },
     datastore: new BoundedDatastore(pinned(peerId), netOfPeer),
     connectionGater: gater({ ...options, connections: () => node?.getConnections() ?? [] }),
-    transports: [cautious(tcp(), options.caution)],
+    // They go to Node's server, which knows more of them than their type does.
+    transports: [
+      cautious(tcp({ listenOpts: { blockList: doorkeeper } as object }), options.caution),
+    ],
     connectionEncrypters: [batchedEncrypter(noise())],
     streamMuxers: [batchedMuxer(muxer())],
     connectionManager,
@@ -109,7 +114,8 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
 
 const connectionManager: NonNullable<Libp2pOptions['connectionManager']> = {
   maxConnections: connections.connectionsMax,
-  inboundConnectionThreshold: connections.inbound.perSecond,
+  // The doorkeeper has counted them by then, and by machine.
+  inboundConnectionThreshold: connections.inboundPendingMax,
   maxIncomingPendingConnections: connections.inboundPendingMax,
   inboundUpgradeTimeout: connections.inboundUpgradeMs,
   maxParallelDials: connections.parallelDialsMax,

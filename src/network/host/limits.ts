@@ -8,12 +8,13 @@ export const connectionLimits = {
   connectionsPerMachineMax: 128,
   /**
    * New connections from one machine. libp2p's 5 a second cuts off honest peers: those behind one
-   * NAT come back together after an outage, and a testnet of 30 starts on one loopback address.
+   * NAT come back together after an outage, and a testnet of 30 starts on one loopback address. A
+   * handshake takes 4 ms of processor time and more: who comes all the time must not take half of it.
    */
-  inbound: { perSecond: 48, burst: 48 },
+  inbound: { perSecond: 24, burst: 64 },
   /** A handshake is three round trips: this is enough for a bad link, and short for one who says nothing. */
   inboundUpgradeMs: 5_000,
-  /** More than one address can hold open (48 a second for 5 s), so that one alone can't shut the door. */
+  /** More than one machine can hold open (64, and 24 a second for 5 s), so that one alone can't shut the door. */
   inboundPendingMax: 256,
   /** A look-up asks 10 peers at once; more only waits on the same network. */
   parallelDialsMax: 32,
@@ -92,9 +93,15 @@ export const frameLimits = {
 export const conductLimits = {
   /**
    * Streams that one peer opens, whatever they speak: opening one costs this machine about a
-   * millisecond.
+   * millisecond. No more than so many are open at once.
    */
-  opens: { perSecond: 256, burst: 512 },
+  opens: { perSecond: 256, burst: 256 },
+  /**
+   * The same of one machine, whose peers may be any number. It is twice as much, so that one of them
+   * keeps none of its neighbours away; fifty honest ones open a few each second, some ten each when
+   * they come.
+   */
+  opensOfMachine: { perSecond: 512, burst: 512 },
   /** Peers whose points and opens are remembered; beyond it, who was quiet for longest is forgotten. */
   peersMax: 4096,
   /** One point for each fault; half of them are forgotten after so long. */

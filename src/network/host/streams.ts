@@ -3,6 +3,7 @@ import type { Clock } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { BusyError, isAbort, messageOf, PeerError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
+import { machineOf } from '../net-of.ts'
 import type { FrameStream, HandlerLimits, StreamHandler, Wait } from '../network.ts'
 import type { Conduct } from './conduct.ts'
 import { type Connections, unreachable } from './connections.ts'
@@ -11,6 +12,7 @@ import type { HostNode } from './libp2p-node.ts'
 import { conductLimits, connectionLimits, frameLimits, streamLimits } from './limits.ts'
 import type { Places } from './places.ts'
 import { Rates } from './rates.ts'
+import { gateStreams } from './stream-gate.ts'
 
 export interface Handling {
   handler: StreamHandler
@@ -31,6 +33,7 @@ export class Streams {
   readonly #components: StreamsComponents
   readonly #prefix: string
   readonly #opens: Rates
+  readonly #opensOfMachines: Rates
   /** Protocol and peer → how many of its streams are open here. */
   readonly #served = new Map<string, number>()
   /** Protocols that the other side of a connection speaks, as an earlier stream has shown. */
@@ -41,6 +44,7 @@ export class Streams {
     this.#components = components
     this.#prefix = prefix
     this.#opens = new Rates(components.clock)
+    this.#opensOfMachines = new Rates(components.clock)
     components.node.addEventListener('connection:open', ({ detail }) => this.#watch(detail))
   }
 
@@ -142,18 +146,19 @@ export class Streams {
 
   /**
    * Each stream costs a negotiation, also one for a protocol that nobody speaks. libp2p limits how
-   * many are open but not how many are opened, so they are counted where its muxer tells of them.
+   * many are open but not how many are opened, so they are counted before its muxer takes them.
    */
   #watch(connection: Connection): void {
-    const { muxer } = connection as Muxed
-    const { conduct } = this.#components
     const peerId = connection.remotePeer.toString()
-    muxer.addEventListener('stream', ({ detail: stream }) => {
-      const { ok, report } = this.#opens.take(peerId, conductLimits.opens)
-      if (ok) return
-      stream.abort(new PeerError('too_many_streams', 'That peer opens streams too fast.'))
-      if (report) conduct.fault(peerId, 'penalise', 'streams opened too fast')
-    })
+    const machine = machineOf(connection.remoteAddr.toString()) ?? 'unknown'
+    gateStreams((connection as Muxed).muxer, () => this.#mayOpen(peerId, machine))
+  }
+
+  #mayOpen(peerId: string, machine: string): boolean {
+    const { ok, report } = this.#opens.take(peerId, conductLimits.opens)
+    if (report) this.#components.conduct.fault(peerId, 'penalise', 'streams opened too fast')
+    // Of what its neighbours do behind the same address no peer is guilty.
+    return ok && this.#opensOfMachines.take(machine, conductLimits.opensOfMachine).ok
   }
 }
 
