@@ -7,7 +7,10 @@ afterEach(stopHosts)
 test('networks share no protocol, and a peer of another one is sent away', async () => {
   const one = await startHost({ network: 'one' })
   const { logger, lines } = recorder()
-  const other = await startHost({ network: 'other', bootstrap: one.status().addrs }, { logger })
+  const bootstrap = one.status().addrs
+  const other = await newHost({ network: 'other', bootstrap }, { logger })
+  other.handle('echo/1', async () => {}, { streamsMax: 4, opensPerSecond: 4 })
+  await other.start({ signal: AbortSignal.timeout(5_000) })
 
   const ofOne = one.node.getProtocols()
   const ofOther = other.node.getProtocols()
@@ -15,6 +18,7 @@ test('networks share no protocol, and a peer of another one is sent away', async
   expect(ofOne).toContain('/pinaivu/one/meshsub/1.2.0')
   expect(ofOne.every((id) => id.startsWith('/pinaivu/one/'))).toBe(true)
   expect(ofOther.every((id) => id.startsWith('/pinaivu/other/'))).toBe(true)
+  expect(ofOther).toContain('/pinaivu/other/echo/1')
   one.subscribe('log/1', async () => 'keep')
   expect(one.node.services.pubsub.getTopics()).toEqual(['/pinaivu/one/log/1'])
 
