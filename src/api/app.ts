@@ -66,8 +66,10 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
 
 function errorHandler(logger: Logger) {
   return (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
-    // A handler that was told to stop: nobody is left to be answered, and nothing went wrong.
-    if (isAbort(error) && clientGone(reply.raw)) return
+    // A handler that was told to stop, or half a body: nobody is left to be answered, and nothing
+    // went wrong.
+    const { raw } = request
+    if (clientGone(reply.raw) && (isAbort(error) || !raw.complete)) return
     const answer = answerTo(error)
     if (answer.status >= 500) {
       const route = request.routeOptions.url

@@ -243,6 +243,21 @@ describe('a client that leaves', () => {
     expect(log.filter(({ level }) => level !== 'debug')).toEqual([])
   })
 
+  it('in the middle of its body is counted as a 499 too, and no fault of ours', async () => {
+    const { port, metrics, log } = await startServer([echo])
+    const socket = await rawSocket(port)
+    socket.write(
+      'POST /echo HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n' +
+        'Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"a',
+    )
+    await once(socket, 'data')
+    socket.destroy()
+    await expect
+      .poll(() => metrics.text())
+      .toContain('pinaivu_http_requests_total{method="POST",route="/echo",status="499"} 1')
+    expect(log.filter(({ level }) => level !== 'debug')).toEqual([])
+  })
+
   it('is noticed for a request that waits behind another on the same connection', async () => {
     const { begun, left, routes } = waiting()
     const { port } = await startServer([routes])
