@@ -48,6 +48,15 @@ describe('a seed', () => {
   })
 })
 
+describe('a temperature', () => {
+  it.each([1e-7, 1e-38, 1e-40, Number.MIN_VALUE])(
+    'of %d is as good as none',
+    async (temperature) => {
+      expect((await story({ temperature, seed: 3 })).text()).toBe((await story({})).text())
+    },
+  )
+})
+
 describe('topP', () => {
   it('of nearly nothing leaves the best token alone', async () => {
     const best = await story({})

@@ -18,6 +18,9 @@ export interface SamplerComponents {
 /** OpenAI's "ban": a finite -100 can still be outweighed. */
 export const BAN = -100
 
+/** Below it only the likeliest token is ever drawn; far below it a logit's share has no number any more. */
+const TEMPERATURE_MIN = 1e-5
+
 /**
  * With topP below 1 only this many of the likeliest tokens are looked at: to sort a vocabulary of
  * 150,000 for every token takes 12 ms, to find these 2 ms. Less likely ones are noise in any nucleus.
@@ -39,11 +42,12 @@ export class Sampler {
   #best: NativeSampler | undefined
 
   constructor(components: SamplerComponents, sampling: Sampling, choice: number, room: number) {
+    const isGreedy = sampling.temperature < TEMPERATURE_MIN
     this.#components = components
-    this.#sampling = sampling
+    this.#sampling = isGreedy ? { ...sampling, temperature: 0 } : sampling
     this.#choice = choice
     this.#penalised = sampling.presencePenalty !== 0 || sampling.frequencyPenalty !== 0
-    this.#config = configOf(sampling, this.#penalised ? room : 0)
+    this.#config = configOf(this.#sampling, this.#penalised ? room : 0)
     this.#main = components.newSampler()
     this.#main.applyConfig(this.#config)
   }
