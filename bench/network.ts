@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { machineFacts } from './machine.ts'
 import { MODEL } from './network/engine.ts'
+import { type FloodRow, floodTable, measureFloods } from './network/flooded.ts'
 import { LEAD_MS, type Relay, type Relayed } from './network/order.ts'
 import { Stage } from './network/stage.ts'
 import { type Cell, keep, type Table } from './results.ts'
@@ -46,7 +47,12 @@ interface Measured extends Relayed {
   gatewayMicroseconds: number
 }
 
-/** A provider asked straight, and through another peer that has no model. */
+const parts = ['relay', 'floods'] as const
+
+/**
+ * A provider asked straight, and through another peer that has no model; and that while strangers
+ * flood it.
+ */
 export async function run(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
@@ -54,15 +60,41 @@ export async function run(args: readonly string[]): Promise<void> {
       rounds: { type: 'string', default: '5' },
       seconds: { type: 'string', default: '4' },
       profile: { type: 'string' },
+      only: { type: 'string' },
     },
   })
+  const { only, profile } = values
+  if (only !== undefined && !parts.some((part) => part === only)) {
+    throw new Error(`--only is one of: ${parts.join(', ')}`)
+  }
   const machine = machineFacts()
-  const [rounds, seconds] = [Number(values.rounds), Number(values.seconds)]
+  const measuring = { rounds: Number(values.rounds), seconds: Number(values.seconds), profile }
+  const relays = only === 'floods' ? undefined : await measureRelays(measuring)
+  const flooded = only === 'relay' ? undefined : await measureFlooded(measuring)
+  keep({
+    name: only === undefined ? 'network' : `network-${only}`,
+    about,
+    machine,
+    settings: {
+      ...{ rounds: measuring.rounds, seconds: measuring.seconds },
+      ...{ warmUpAnswers: WARM_UP_ANSWERS, ...FIRST_TOKENS },
+    },
+    tables: [...(relays?.tables ?? []), ...(flooded === undefined ? [] : [floodTable(flooded)])],
+    raw: { ...relays?.raw, flooded },
+  })
+}
+
+interface Measuring {
+  rounds: number
+  seconds: number
+  profile: string | undefined
+}
+
+async function measureRelays({ rounds, seconds, profile }: Measuring) {
   const answered: Answered[] = []
   const relayed: RelayRow[] = []
-  await onStage('instant', values.profile, async (stage) => {
-    await stage.firstTokens(MODEL, { answers: WARM_UP_ANSWERS, maxTokens: FIRST_TOKENS.maxTokens })
-    const lookUps = await stage.lookUps()
+  await onStage('instant', profile, async (stage) => {
+    const lookUps = await warmedUp(stage)
     for (let round = 0; round < rounds; round++) {
       const times = await stage.firstTokens(MODEL, FIRST_TOKENS)
       answered.push({ engine: 'instant', round, ...times })
@@ -88,14 +120,25 @@ export async function run(args: readonly string[]): Promise<void> {
       answered.push({ engine: 'demo', round, ...(await stage.firstTokens('pinaivu-demo', ask)) })
     }
   })
-  keep({
-    name: 'network',
-    about,
-    machine,
-    settings: { rounds, seconds, warmUpAnswers: WARM_UP_ANSWERS, ...FIRST_TOKENS },
+  return {
     tables: [firstTokenTable(answered), throughputTable(relayed), latencyTable(relayed)],
     raw: { answered: answered.map(rounding), relayed },
+  }
+}
+
+async function measureFlooded({ profile, ...measuring }: Measuring): Promise<FloodRow[]> {
+  const rows: FloodRow[] = []
+  await onStage('instant', profile, async (stage) => {
+    await warmedUp(stage)
+    rows.push(...(await measureFloods(stage, measuring)))
   })
+  return rows
+}
+
+/** Returns how often the DHT was asked until then. */
+async function warmedUp(stage: Stage): Promise<number> {
+  await stage.firstTokens(MODEL, { answers: WARM_UP_ANSWERS, maxTokens: FIRST_TOKENS.maxTokens })
+  return await stage.lookUps()
 }
 
 const about =
@@ -104,7 +147,10 @@ const about =
   'client share the cores of this machine. `instant` is an engine that computes nothing, so that ' +
   'only what lies around it is measured; `demo` is the real demo model on one thread. Times in ms; ' +
   'CPU in µs of processor time for each token, which does not depend on who else wants the ' +
-  'processor. Asserted: for a known model the DHT is never asked. Medians of all rounds, in turn.'
+  'processor. Asserted: for a known model the DHT is never asked, and no answer fails while strangers ' +
+  'flood the provider. They are a process on the same two or more cores, where in life they are elsewhere: so ' +
+  'answers in a flood are compared with those while another process takes as much of the processor as ' +
+  'the flood’s did; `quiet` is without either. Medians of all rounds, in turn.'
 
 async function onStage(
   models: 'instant' | 'demo',

@@ -8,10 +8,21 @@ import { LEAD_MS, type Order, type Relayed } from './order.ts'
 const PAUSE_MS = 3
 
 process.on('message', async (order: Order) => {
-  process.send?.(order.type === 'relay' ? await relay(order) : await firstTokens(order))
+  process.send?.(await measure(order))
 })
 process.once('disconnect', () => process.exit())
 process.send?.('ready')
+
+async function measure(order: Order): Promise<object> {
+  switch (order.type) {
+    case 'first token':
+      return await firstTokens(order)
+    case 'whole answers':
+      return await wholeAnswers(order)
+    case 'relay':
+      return await relay(order)
+  }
+}
 
 const body = (model: string, content: string, maxTokens: number) =>
   JSON.stringify({
@@ -40,6 +51,25 @@ async function firstTokens({
     turn.reverse()
   }
   for (const connection of connections) connection.close()
+  return measured
+}
+
+/** Milliseconds from each question to the end of its answer, one after the other. */
+async function wholeAnswers({
+  endpoint,
+  model,
+  maxTokens,
+  seconds,
+}: Extract<Order, { type: 'whole answers' }>): Promise<number[]> {
+  const connection = new Connection(endpoint)
+  const measured: number[] = []
+  for (const endsAt = performance.now() + seconds * 1000; performance.now() < endsAt; ) {
+    await sleep(PAUSE_MS)
+    const beganAt = performance.now()
+    await connection.ask(body(model, '0', maxTokens))
+    measured.push(performance.now() - beganAt)
+  }
+  connection.close()
   return measured
 }
 

@@ -3,6 +3,7 @@ import type { Endpoint } from './connection.ts'
 /** What the client is to measure. */
 export type Order =
   | { type: 'first token'; endpoints: Endpoint[]; model: string; maxTokens: number; times: number }
+  | { type: 'whole answers'; endpoint: Endpoint; model: string; maxTokens: number; seconds: number }
   | { type: 'relay'; endpoint: Endpoint; model: string; relay: Relay }
 
 export interface Relay {

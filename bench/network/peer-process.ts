@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createPeer, readConfig } from '../../src/index.ts'
 import { instantEngine } from './engine.ts'
+import { NETWORK } from './network-name.ts'
 
 export interface Announced {
   http: string
@@ -23,7 +24,7 @@ const dataDir = await mkdtemp(join(tmpdir(), 'pinaivu-bench-peer-'))
 const config = readConfig({
   flags: {
     'data-dir': dataDir,
-    network: 'bench',
+    network: NETWORK,
     http: '127.0.0.1:0',
     listen: ['/ip4/127.0.0.1/tcp/0'],
     threads: '1',

@@ -45,6 +45,21 @@ export class Stage {
     return { straight, gateway }
   }
 
+  /** Milliseconds of each, from the gateway. */
+  wholeAnswers(
+    model: string,
+    { seconds, maxTokens }: { seconds: number; maxTokens: number },
+  ): Promise<number[]> {
+    const endpoint = this.#gateway.announced
+    const order: Order = { type: 'whole answers', endpoint, model, maxTokens, seconds }
+    return this.#client.ask(order)
+  }
+
+  /** Where the provider's door is. */
+  get address(): string {
+    return this.#provider.announced.address
+  }
+
   relay(way: 'straight' | 'gateway', model: string, relay: Relay): Promise<Relayed> {
     const endpoint = (way === 'straight' ? this.#provider : this.#gateway).announced
     return this.#client.ask({ type: 'relay', endpoint, model, relay } satisfies Order)

@@ -1,0 +1,2 @@
+/** Of the peers of this bench. */
+export const NETWORK = 'bench'
