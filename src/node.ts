@@ -284,7 +284,13 @@ async function buildHttp(
   ]
   const { insecureHttp, corsOrigins, hostNames } = config
   const tls = config.tls === null ? undefined : await readTls(config.tls)
-  return new HttpServer(parts, { host, port, insecureHttp, corsOrigins, hostNames, routes, tls })
+  const endWork = () => {
+    market.stop().catch(() => {})
+  }
+  return new HttpServer(
+    { ...parts, endWork },
+    { host, port, insecureHttp, corsOrigins, hostNames, routes, tls },
+  )
 }
 
 async function readTls(files: { certFile: string; keyFile: string }) {

@@ -2,7 +2,11 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { defaultHttp } from '../src/api/http-options.ts'
+import { systemClock } from '../src/base/clock.ts'
 import { createPeer, type FlagValues, readConfig } from '../src/index.ts'
+import type { PeerComponents } from '../src/node.ts'
+import { type Script, ScriptedEngine } from './api/scripted-engine.ts'
 
 function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'pinaivu-node-'))
@@ -11,12 +15,23 @@ function folder(): string {
 }
 
 /** A peer without models, on free ports. */
-function make(dataDir: string, flags: FlagValues = {}) {
+function make(dataDir: string, flags: FlagValues = {}, components: Partial<PeerComponents> = {}) {
   const free = { http: '127.0.0.1:0', listen: ['/ip4/127.0.0.1/tcp/0'], 'no-demo': true }
-  return createPeer(readConfig({ flags: { ...free, 'data-dir': dataDir, ...flags }, env: {} }))
+  const config = readConfig({ flags: { ...free, 'data-dir': dataDir, ...flags }, env: {} })
+  return createPeer(config, components)
 }
 
 const never = new AbortController().signal
+const nothing = async () => {}
+
+/** One token, and no end of its own. */
+const endless: Script = async function* (_job, signal) {
+  yield { type: 'accepted', inputTokens: 1 }
+  yield { type: 'tokens', choice: 0, index: 0, ids: [1], text: 'So' }
+  await new Promise((resolve) => signal.addEventListener('abort', resolve))
+  const usage = { inputTokens: 1, cachedTokens: 0, outputTokens: 1 }
+  yield { type: 'done', finish: ['cancelled'], usage }
+}
 
 describe('a peer inside this process', () => {
   it('is started once, and goes on when asked again', async () => {
@@ -54,6 +69,28 @@ describe('a peer inside this process', () => {
     await Promise.all([one.start({ signal: never }), two.start({ signal: never })])
     expect(one.ready().peerId).not.toBe(two.ready().peerId)
     await expect(make(dataDir)).rejects.toMatchObject({ code: 'data_dir_in_use' })
+  })
+
+  it('tells a client whose answer outlasts the stop why it ends', async () => {
+    const engine = Object.assign(new ScriptedEngine(), { start: nothing, stop: nothing })
+    engine.script = endless
+    // Everything but what a stop waits for its clients takes its own time.
+    const after = (ms: number, task: () => void) =>
+      systemClock.after(ms === defaultHttp.drainMs ? 50 : ms, task)
+    const peer = await make(folder(), {}, { engine, clock: { ...systemClock, after } })
+    await peer.start({ signal: never })
+    const { http, apiKey } = peer.ready()
+    const answer = await fetch(`${http}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
+      body: JSON.stringify({
+        ...{ model: 'test-chat', stream: true },
+        messages: [{ role: 'user', content: 'Hello' }],
+      }),
+    })
+    const text = answer.text()
+    await peer.stop()
+    expect(await text).toMatch(/data: \{"error":.*"code":"shutting_down".*\n\n$/)
   })
 
   it('shows an address that can be asked when it listens on all', async () => {

@@ -19,8 +19,12 @@ export interface HttpComponents {
   metrics: Metrics
   clock: Clock
   random: Random
+  /** Ends the work on what still runs when a stop can wait no longer, so that its clients are told. */
+  endWork?: () => void
 }
 
+/** How long it may take until they are. */
+const CUT_MS = 1_500
 /** How long the last bytes of a closing connection may take. */
 const FLUSH_MS = 500
 
@@ -88,14 +92,16 @@ export class HttpServer implements Service {
   }
 
   async #drain(server: NodeServer): Promise<void> {
-    const { clock } = this.#components
+    const { clock, endWork } = this.#components
     const closed = new Promise<void>((resolve) => server.close(() => resolve()))
     // Closing ends what is idle after an answer; these have not even asked.
     for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy()
     const idle = Promise.withResolvers<void>()
-    const giveUp = clock.after(this.#options.drainMs, () => {
+    let giveUp = clock.after(this.#options.drainMs, () => {
       this.#logger.warn('answers cut short by the stop', { connections: this.#sockets.size })
-      idle.resolve()
+      if (endWork === undefined) return idle.resolve()
+      giveUp = clock.after(CUT_MS, idle.resolve)
+      endWork()
     })
     this.#entrance.close(idle.resolve)
     this.#closing.abort()

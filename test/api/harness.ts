@@ -57,13 +57,16 @@ export interface TestServer {
 /** A real server on a free loopback port, stopped when the test ends. */
 export async function startServer(
   routes: RouteModule[],
-  options: Partial<HttpOptions> & { keys?: Keys } = {},
+  options: Partial<HttpOptions> & { keys?: Keys; endWork?: () => void } = {},
 ): Promise<TestServer> {
   const log: LogLine[] = []
   const metrics = new PromMetrics()
-  const { keys = stubKeys, ...rest } = options
+  const { keys = stubKeys, endWork, ...rest } = options
   const server = new HttpServer(
-    { keys, logger: recordingLogger(log), metrics, clock: systemClock, random: systemRandom },
+    {
+      ...{ keys, logger: recordingLogger(log), metrics, clock: systemClock, random: systemRandom },
+      ...(endWork && { endWork }),
+    },
     { port: 0, ...rest, routes },
   )
   onTestFinished(() => server.stop())

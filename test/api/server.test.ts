@@ -188,6 +188,15 @@ describe('stopping', () => {
     expect(log.some(({ message }) => message === 'answers cut short by the stop')).toBe(true)
   })
 
+  it('lets those be told whose work it ends', async () => {
+    const { begun, go, routes } = slow()
+    const { url, server } = await startServer([routes], { drainMs: 50, endWork: go })
+    const answer = fetch(`${url}/slow`)
+    await begun
+    await server.stop()
+    expect(await (await answer).json()).toEqual({ done: true })
+  })
+
   it('may be asked for twice, and before a start', async () => {
     const { server } = await startServer([hello])
     await Promise.all([server.stop(), server.stop()])
