@@ -24,6 +24,8 @@ const CLIENTS = 6
 const WORK_MS_MAX = 400
 /** By then the provider does more than one job at a time for them. */
 const ANSWERS_MIN = 8
+/** Longer than a provider holds against a coordinator what a crash has cut off. */
+const ANSWERED_MS = 90_000
 
 const kinds = {
   provider: ['--roles', 'provider'],
@@ -93,7 +95,9 @@ class Pair {
 
   async untilAnswered(count: number): Promise<void> {
     const enough = this.acknowledged.length + count
-    await expect.poll(() => this.acknowledged.length, { timeout: 30_000 }).toBeGreaterThan(enough)
+    await expect
+      .poll(() => this.acknowledged.length, { timeout: ANSWERED_MS })
+      .toBeGreaterThan(enough)
   }
 
   /** What is on the disk of one that does not run, all of which is proved. */

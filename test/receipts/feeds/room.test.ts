@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { silentLogger } from '../../../src/base/logger.ts'
 import { type Identity, identityFromSeed } from '../../../src/identity/identity.ts'
 import { MemoryBackend } from '../../../src/storage/memory-backend.ts'
 import { headsEquivocation } from '../../../src/wire/equivocation.ts'
@@ -324,5 +325,17 @@ describe('where as many authors are barred as may be', () => {
     for (const known of [alice, bob]) expect(await bars.add(fork(known))).toBe(true)
     await clock.advance(3_000)
     expect(await until(flooded)).toBeLessThan(flooded + 5)
+  })
+
+  it('about this peer itself bars nobody, and its owner is told once', async () => {
+    const told: string[] = []
+    const logger = { ...silentLogger, error: (message: string) => void told.push(message) }
+    const here = await peer({ logger })
+    const own = { code: 'own_log', action: 'ignore' }
+    for (const _ of [1, 2]) {
+      await expect(here.intake.bars.add(fork(me))).rejects.toMatchObject(own)
+    }
+    expect(told).toEqual([expect.stringContaining('a copy of this data folder')])
+    expect(await barred(here)).toEqual([])
   })
 })

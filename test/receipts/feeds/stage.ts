@@ -1,5 +1,5 @@
 import type { Clock } from '../../../src/base/clock.ts'
-import { silentLogger } from '../../../src/base/logger.ts'
+import { type Logger, silentLogger } from '../../../src/base/logger.ts'
 import { seededRandom } from '../../../src/base/random.ts'
 import type { Identity } from '../../../src/identity/identity.ts'
 import { createVerifyNative, type VerifyLater } from '../../../src/identity/verify-native.ts'
@@ -35,6 +35,7 @@ export interface StageOptions {
   backend?: Backend
   seed?: number
   clock?: Clock
+  logger?: Logger
   verify?: Verify
   verifyLater?: VerifyLater
   intake?: ConstructorParameters<typeof Intake>[1]
@@ -46,7 +47,7 @@ export async function stage(options: StageOptions = {}): Promise<Stage> {
   const { who = provider, backend = new MemoryBackend(), seed = 1 } = options
   const { clock = new FakeClock(), verify: checks = verify } = options
   const { verifyLater = async (...args) => checks(...args) } = options
-  const logger = silentLogger
+  const { logger = silentLogger } = options
   const store = await openStoreOn(backend, { logger })
   const feeds = new FeedStore({ store })
   const checking = { network, verify: checks }
