@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // This file must run on any Node: it imports nothing before it has looked at the version, since what
 // it would import fails on an old one with a message that helps nobody.
-const [neededMajor, neededMinor] = [22, 12] as const
+const [neededMajor, neededMinor] = [22, 13] as const
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 
 if (major > neededMajor || (major === neededMajor && minor >= neededMinor)) {

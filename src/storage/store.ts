@@ -5,6 +5,7 @@ import { Batch } from './batch.ts'
 import { StorageClosedError, StorageFailedError } from './errors.ts'
 import { GroupCommit } from './group-commit.ts'
 import { defaultLevel, openLevel } from './level-backend.ts'
+import { bytesDropped } from './level-losses.ts'
 import { MemoryBackend } from './memory-backend.ts'
 import { currentSchema, metaCodec, settleSchema } from './schema.ts'
 import { Table, type TableCodec, type TableHost } from './table.ts'
@@ -45,6 +46,13 @@ export async function openStore(
   options: Partial<StoreOptions> = {},
 ): Promise<Store> {
   const backend = await openLevel(dataDir, options.level ?? defaultStore.level)
+  const bytes = await bytesDropped(dataDir)
+  if (bytes > 0) {
+    const what = 'the database was damaged, and a part of what was written last is gone from it'
+    components.logger.error(`${what}: look at the disk; receipts are still at other peers`, {
+      bytes,
+    })
+  }
   return openStoreOn(backend, components, options)
 }
 

@@ -1,6 +1,6 @@
-import { chmod, mkdir, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { silentLogger } from '../../src/base/logger.ts'
 import { bytesValue, integerKey } from '../../src/storage/codec.ts'
 import { defaultLevel } from '../../src/storage/level-backend.ts'
@@ -77,6 +77,29 @@ describe('opening', () => {
       expect(failure, damage).toMatchObject({ code: 'storage_corrupt' })
       expect(String(failure)).toContain('Restore a backup')
     }
+  })
+
+  it('says when what was written last can not all be read', async () => {
+    const dir = await tempDir()
+    const store = await openStore(dir, components)
+    const table = store.table('rows', codec)
+    for (let n = 0; n < 40; n++) await table.put(n, new Uint8Array(1000).fill(n))
+    await store.close()
+    const logs = (await readdir(join(dir, 'store'))).filter((name) => name.endsWith('.log'))
+    const log = join(dir, 'store', logs[0] ?? '')
+    const bytes = await readFile(log)
+    bytes[20_000] = 0xff
+    await writeFile(log, bytes)
+    const error = vi.fn()
+    const damaged = await openStore(dir, { logger: { ...silentLogger, error } })
+    expect((await allRows(damaged.table('rows', codec))).length).toBeLessThan(40)
+    await damaged.close()
+    expect(error).toHaveBeenCalledWith(expect.stringContaining('damaged'), {
+      bytes: expect.any(Number),
+    })
+    error.mockClear()
+    await (await openStore(dir, { logger: { ...silentLogger, error } })).close()
+    expect(error).not.toHaveBeenCalled()
   })
 
   it('does not begin anew over rows whose index is gone', async () => {
