@@ -1,4 +1,5 @@
 import { basename } from 'node:path'
+import type { LlamaContext } from 'node-llama-cpp'
 import type { Clock } from '../../../base/clock.ts'
 import type { ChatWork, CompletionWork, Job } from '../../../wire/job.ts'
 import type { Calibration, LoadOptions } from '../ipc.ts'
@@ -27,6 +28,8 @@ type ChatJob = Pick<Job, 'cacheScope' | 'resume'>
 
 interface ChatEngineParts {
   context: NativeContext
+  /** Kept only: the library waits for ever to dispose of one that was collected. */
+  owner: LlamaContext
   newSampler: () => NativeSampler
   outbox: Outbox
   clock: Clock
@@ -77,6 +80,7 @@ export class ChatEngine {
     const model = nativeModel(open.model)
     return new ChatEngine(open, plan, options, {
       context: nativeContext(context),
+      owner: context,
       newSampler: recycling(() => newSampler(open.llama, model)),
       outbox,
       clock,
