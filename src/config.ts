@@ -241,6 +241,7 @@ function assemble(
   refuseTwins(rest.models)
   return deepFreeze({
     ...rest,
+    ...pinned(rest),
     roles: [...new Set(rest.roles)],
     dataDir,
     demo: demo ?? rest.models.length === 0,
@@ -248,6 +249,17 @@ function assemble(
     aliases,
     notices,
   })
+}
+
+type Pinned = Pick<SettingValues, 'reproducible' | 'slots' | 'threads'>
+
+/** What is measured otherwise, and would then differ from machine to machine. */
+function pinned({ reproducible, slots, threads }: Pinned): Partial<Pinned> {
+  if (!reproducible) return {}
+  if (slots !== undefined && slots !== 1) {
+    throw new InvalidError('slots', `slots: with reproducible there is one, not ${slots}.`)
+  }
+  return { slots: 1, threads: threads ?? 1 }
 }
 
 function refuseTwins(models: readonly ModelSpec[]): void {

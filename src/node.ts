@@ -111,7 +111,7 @@ export async function createPeer(
 }
 
 async function buildEngine(config: Config, base: Base, store: Store): Promise<Catalog> {
-  const { models, demo, aliases, slots, threads } = config
+  const { models, demo, aliases, slots, threads, reproducible } = config
   return new Catalog(
     {
       ...base,
@@ -122,6 +122,7 @@ async function buildEngine(config: Config, base: Base, store: Store): Promise<Ca
     {
       models: await findModels({ models, demo }),
       aliases,
+      reproducible,
       ...(slots === undefined ? {} : { slots }),
       ...(threads === undefined ? {} : { threads }),
     },

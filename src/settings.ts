@@ -213,6 +213,12 @@ export const settings = {
     help: 'CPU threads per model.',
     defaultText: 'measured on this machine',
   }),
+  reproducible: toggle({
+    flag: 'reproducible',
+    group: 'Models',
+    help: 'Same request, same answer: one at a time, on one thread, with no cache. Slower.',
+    default: false,
+  }),
   price: one(parsePrice, {
     flag: 'price',
     group: 'Models',

@@ -51,6 +51,7 @@ describe('readConfig', () => {
       demo: true,
       slots: undefined,
       threads: undefined,
+      reproducible: false,
       roles: ['provider', 'coordinator', 'auditor'],
       price: { input: 0, output: 0 },
       region: undefined,
@@ -121,6 +122,14 @@ describe('readConfig', () => {
       dataDir: '/there/peer',
       slots: undefined,
     })
+  })
+
+  it('leaves nothing to be measured where answers are to be reproducible', () => {
+    const read = (more: object) => readConfig(machine({ flags: { reproducible: true, ...more } }))
+    expect(read({})).toMatchObject({ slots: 1, threads: 1 })
+    expect(read({ slots: '1', threads: '4' })).toMatchObject({ slots: 1, threads: 4 })
+    const flags = { reproducible: true, slots: '2' }
+    expect(refusal({ flags })).toMatch(/^slots: with reproducible there is one, not 2/)
   })
 
   it('takes --no-… for switches and for the endpoint', () => {
@@ -311,6 +320,7 @@ const samples: Record<SettingKey, [string, string]> = {
   demo: ['true', 'false'],
   slots: ['1', '256'],
   threads: ['1', '8'],
+  reproducible: ['true', 'false'],
   price: ['40/120', '0/1'],
   roles: ['provider', 'archive'],
   region: ['DE', 'JP'],

@@ -1,13 +1,16 @@
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readGgufFileInfo } from 'node-llama-cpp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { packageRoot } from '../../src/base/package-root.ts'
+import { demoF32 } from './lane.ts'
 import { tinyShape, writeModel, writeTiny } from './llama-model.ts'
 import { malformations, writeMalformed } from './malformed.ts'
 import { endTokens, specialTokens } from './vocabulary.ts'
 
+const demo = join(packageRoot(), 'models/pinaivu-demo-q8_0.gguf')
 const read = (path: string) => readGgufFileInfo(path, { logWarnings: false })
 
 let folder: string
@@ -71,6 +74,44 @@ describe('a model file', () => {
     // 0.08 is about 74 times 2^-10, and 2^-10 as a half-precision float is 0x1400.
     for (const block of [0, 1, 4095]) expect(bytes.readUInt16LE(scaleAt + block * 34)).toBe(0x1400)
     expect(bytes.subarray(scaleAt + 2, scaleAt + 34)).not.toEqual(Buffer.alloc(32))
+  })
+})
+
+describe('a model for runs that are compared', () => {
+  test('is the demo model, its weights in F32', async () => {
+    const path = demoF32()
+    const [info, source] = await Promise.all([read(path), read(demo)])
+    expect(info.metadata.general.file_type).toBe(0)
+    expect(info.metadata.tokenizer).toEqual(source.metadata.tokenizer)
+    expect(info.fullTensorInfo?.map(({ name }) => name)).toEqual(
+      source.fullTensorInfo?.map(({ name }) => name),
+    )
+    const [bytes, quantised] = [readFileSync(path), readFileSync(demo)]
+    for (const [at, tensor] of (info.fullTensorInfo ?? []).entries()) {
+      const of = source.fullTensorInfo?.[at]
+      expect(tensor.ggmlType).toBe(0)
+      // The last weight: whoever is off by one somewhere is so here.
+      const weights = tensor.dimensions.reduce((all: number, dim) => all * Number(dim), 1)
+      const value = bytes.readFloatLE(Number(tensor.fileOffset) + 4 * (weights - 1))
+      if (of?.ggmlType === 0) {
+        expect(value).toBe(quantised.readFloatLE(Number(of.fileOffset) + 4 * (weights - 1)))
+      } else {
+        const block = Number(of?.fileOffset) + (weights / 32 - 1) * 34
+        const scale = new DataView(quantised.buffer, quantised.byteOffset + block).getUint16(
+          0,
+          true,
+        )
+        const size = (1 + (scale & 0x3ff) / 1024) * 2 ** ((scale >> 10) - 15)
+        expect(value).toBe(Math.fround(size * quantised.readInt8(block + 33)))
+      }
+    }
+  })
+
+  test('is made once', () => {
+    const made = demoF32()
+    const { mtimeMs } = statSync(made)
+    expect(demoF32()).toBe(made)
+    expect(statSync(made).mtimeMs).toBe(mtimeMs)
   })
 })
 

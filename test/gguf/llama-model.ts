@@ -43,6 +43,19 @@ export const halfShape: LlamaShape = {
   context: 8192,
 }
 
+/** Forty million parameters: 160 MB, made in a second or two. */
+export const slowShape: LlamaShape = {
+  name: 'slow',
+  type: 'F32',
+  vocabulary: 1024,
+  embedding: 512,
+  layers: 12,
+  heads: 8,
+  kvHeads: 8,
+  feedForward: 1536,
+  context: 4096,
+}
+
 export interface ModelChanges {
   seed?: number
   /** Keys to leave out. */

@@ -7,6 +7,8 @@ export type Value =
   | { type: 'string'; value: string }
   | { type: 'strings'; value: readonly string[] }
   | { type: 'i32s'; value: readonly number[] }
+  /** Type and value as another file has them. */
+  | { type: 'raw'; value: Uint8Array }
 
 export type Metadata = Readonly<Record<string, Value>>
 
@@ -93,6 +95,8 @@ function encodeValue(value: Value): Buffer {
       return array(valueIds.string, value.value.map(text))
     case 'i32s':
       return array(valueIds.i32, value.value.map(i32))
+    case 'raw':
+      return Buffer.from(value.value)
   }
 }
 

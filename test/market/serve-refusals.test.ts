@@ -11,6 +11,8 @@ import { type Ask, chat, HandEngine, modelId, stage } from './serve-stage.ts'
 
 const stranger = identityFromSeed(new Uint8Array(32).fill(77))
 
+const begun = (choice: number) => ({ choice, text: 'a', ids: [1] })
+
 /** What becomes of one job, sent to a provider with these options. */
 async function refused(ask: Ask, options: Partial<ProviderOptions> = {}) {
   const all = await stage(options)
@@ -35,7 +37,6 @@ describe('a job is refused', () => {
     ['when it wants a second opinion', { verification: 'cross-node' }, 'unsupported'],
     ['when it wants to be drafted for', { drafters: [stranger.peerId] }, 'unsupported'],
     ['when it wants a sampler', { sampler: 'gumbel-1' }, 'unsupported'],
-    ['when it goes on', { resumeBytes: 9, resumeHash: new Uint8Array(32) }, 'unsupported'],
     ['for another region', { jurisdiction: 'FR' }, 'wrong_region'],
     ['for the EU, from outside', { jurisdiction: 'EU' }, 'wrong_region', { region: 'CH' }],
     ['for a region, without one', { jurisdiction: 'DE' }, 'wrong_region', { region: undefined }],
@@ -56,6 +57,17 @@ describe('a job is refused', () => {
     ['whose body is another than its root says', { body: new Uint8Array(211) }, 'malformed'],
     ['whose body is longer than it says', { bodyBytes: 3 }, 'malformed'],
     ['whose seed is not that of its body', { seed: 8 }, 'malformed'],
+    ['that goes on with a choice it does not have', { resume: [begun(1)] }, 'malformed'],
+    [
+      'that goes on with vectors',
+      { work: { kind: 'embedding', inputs: ['a'] }, resume: [begun(0)] },
+      'malformed',
+    ],
+    [
+      'whose resumes are others than their hash says',
+      { resume: [begun(0)], resumeHash: new Uint8Array(32) },
+      'malformed',
+    ],
   ])('%s, which is a fault', async (_why, ask, code) => {
     expect(await refused(ask)).toMatchObject({ code, fault: 'penalise', jobs: 0 })
   })

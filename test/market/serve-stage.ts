@@ -9,7 +9,7 @@ import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import { Provider, type ProviderOptions } from '../../src/market/serve/provider.ts'
 import type { FrameStream } from '../../src/network/network.ts'
 import type { Chunk, Generate } from '../../src/wire/chunk.ts'
-import type { FromProvider, ToProvider, WireJob } from '../../src/wire/generate.ts'
+import type { FromProvider, Resume, ToProvider, WireJob } from '../../src/wire/generate.ts'
 import {
   decodeFromProvider,
   encodeToProvider,
@@ -17,7 +17,7 @@ import {
   signJob,
 } from '../../src/wire/generate-codec.ts'
 import type { Sampling, Work } from '../../src/wire/job.ts'
-import { packBody } from '../../src/wire/job-body.ts'
+import { packBody, packResumes } from '../../src/wire/job-body.ts'
 import { cidModelId } from '../../src/wire/model-id.ts'
 import { ScriptedEngine } from '../api/scripted-engine.ts'
 import { FakeClock, settled, skewed } from '../base/fake-clock.ts'
@@ -121,6 +121,7 @@ interface CoordinatorParts {
 
 export interface Ask extends Partial<WireJob> {
   work?: Work
+  resume?: Resume[]
   /** In place of its own. */
   signer?: Identity
   /** Sends no more than so many frames of the body. */
@@ -152,8 +153,10 @@ export class Coordinator {
     return line
   }
 
-  async ask({ work = chat(), signer, pieces, body, deaf, ...more }: Ask = {}): Promise<Line> {
+  async ask(ask: Ask = {}): Promise<Line> {
+    const { work = chat(), resume = [], signer, pieces, body, deaf, ...more } = ask
     const { bytes, fields } = packBody(work, systemRandom.bytes(32))
+    const resumes = packResumes(resume)
     const wire: WireJob = {
       jobId: `job_${++jobs}.1`,
       provider: this.#parts.provider,
@@ -171,15 +174,14 @@ export class Coordinator {
       provisional: false,
       drafters: [],
       attempt: 1,
-      resumeBytes: 0,
-      resumeHash: new Uint8Array(),
+      ...resumes.fields,
       ...fields,
       ...more,
     }
     const line = await this.line(deaf)
     const sign = (message: Uint8Array) => (signer ?? this.identity).sign(message)
     line.send({ type: 'job', job: signJob(wire, { network: NETWORK, sign }) })
-    line.rest = body ?? bytes
+    line.rest = body ?? Buffer.concat([bytes, resumes.bytes])
     line.sendBody(pieces)
     await settled()
     return line

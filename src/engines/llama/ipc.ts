@@ -29,6 +29,11 @@ export interface LoadOptions {
   /** Tokens for each sequence. Undefined: what the model was trained for, as far as memory allows. */
   contextLength?: number
   gpu: 'auto' | false
+  /**
+   * One answer at a time, nothing kept for the next one, and each token computed in the same company
+   * wherever it is computed: rounding can't make two answers to one request differ.
+   */
+  reproducible?: boolean
 }
 
 export interface Calibration {

@@ -17,6 +17,8 @@ export class AnswerWriter {
   readonly #clock: Clock
   /** Hears of the answer as it goes out, and signs it. */
   readonly #record: WorkRecord | undefined
+  /** Of each choice: its tokens that others wrote. Empty where there are none. */
+  readonly #resumedAt: number[]
   readonly #coalescer = new Coalescer((tokens) => this.#sendTokens(tokens))
   readonly #sent: number[] = []
   #accepted = false
@@ -29,10 +31,15 @@ export class AnswerWriter {
   #cancelFlush: (() => void) | undefined
 
   /** Without a record there is no answer, only a failure. */
-  constructor(stream: FrameStream, clock: Clock, record?: WorkRecord) {
+  constructor(
+    stream: FrameStream,
+    clock: Clock,
+    { record, resumedAt = [] }: { record?: WorkRecord; resumedAt?: number[] } = {},
+  ) {
     this.#stream = stream
     this.#clock = clock
     this.#record = record
+    this.#resumedAt = resumedAt
   }
 
   get accepted(): boolean {
@@ -57,7 +64,7 @@ export class AnswerWriter {
       price,
       allowance,
       openSignature: this.#record?.open(this.#inputTokens).signature ?? new Uint8Array(),
-      resumedAt: [],
+      resumedAt: this.#resumedAt,
     })
     this.#beat()
   }
@@ -143,7 +150,7 @@ export class AnswerWriter {
   }
 
   #sendTokens({ choice, index, ids, text, logprobs = [] }: Tokens): void {
-    this.#sent[choice] = index + ids.length
+    this.#sent[choice] = index + ids.length - (this.#resumedAt[choice] ?? 0)
     this.#send({
       type: 'tokens',
       choice,

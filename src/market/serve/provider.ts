@@ -16,7 +16,6 @@ import type { SealedEntry } from '../../wire/entry.ts'
 import type { WireJob } from '../../wire/generate.ts'
 import { openJob } from '../../wire/generate-codec.ts'
 import type { Job } from '../../wire/job.ts'
-import { openBody } from '../../wire/job-body.ts'
 import { publicKeyOf } from '../../wire/peer-id.ts'
 import { protocols } from '../../wire/protocols.ts'
 import type { Verify } from '../../wire/signed.ts'
@@ -24,6 +23,7 @@ import { Admission, type AdmissionLimits } from './admission.ts'
 import { ALLOWANCE_MAX, type Settlement } from './allowance.ts'
 import { AnswerWriter } from './answer-writer.ts'
 import { Incoming } from './incoming.ts'
+import { contentBytes, openContent } from './job-content.ts'
 import { draining, faultOf } from './refusal.ts'
 import { type ServeMetrics, serveMetrics } from './serve-metrics.ts'
 import { type Served, Serving } from './serving.ts'
@@ -139,10 +139,11 @@ export class Provider implements Service {
     try {
       this.#metrics.open.set(this.#admission.open)
       const hold = (bytes: number) => admitted.hold(bytes)
-      const body = await incoming.body(wire.bodyBytes, hold, { signal: this.#draining.signal })
+      const wait = { signal: this.#draining.signal }
+      const content = await incoming.body(contentBytes(wire), hold, wait)
       const { allowance } = admitted
       const queueScope = allowance > 1 ? wire.coordinator : NEWCOMERS
-      const job = jobOf(wire, { model, work: openBody(wire, body), queueScope })
+      const job = jobOf(wire, { model, queueScope, ...openContent(wire, content) })
       const record = this.#record(wire, job)
       const given = { stream, incoming, wire, job, record, arrivedAt, price, allowance }
       const publish = this.#mayPublish(wire)
@@ -223,7 +224,9 @@ export class Provider implements Service {
   }
 }
 
-function jobOf(wire: WireJob, more: Pick<Job, 'model' | 'work' | 'queueScope'>): Job {
+type JobParts = Pick<Job, 'model' | 'work' | 'resume' | 'queueScope'>
+
+function jobOf(wire: WireJob, more: JobParts): Job {
   return { id: wire.jobId, cacheScope: cacheScopeOf(wire), ...more }
 }
 

@@ -13,6 +13,7 @@ import { malformed } from '../../wire/malformed.ts'
 import type { Settlement } from './allowance.ts'
 import { AnswerWriter } from './answer-writer.ts'
 import type { Incoming } from './incoming.ts'
+import { resumedAt } from './job-content.ts'
 import { faultOf, Refusal } from './refusal.ts'
 import { SEEN_MS_MIN } from './seen-jobs.ts'
 
@@ -90,7 +91,9 @@ export class Serving {
   constructor(components: ServingComponents, given: AdmittedJob) {
     this.#components = components
     this.#given = given
-    this.#writer = new AnswerWriter(given.stream, components.clock, given.record)
+    const { stream, record, job } = given
+    const answer = { record, resumedAt: resumedAt(job) }
+    this.#writer = new AnswerWriter(stream, components.clock, answer)
   }
 
   async run(): Promise<Served> {

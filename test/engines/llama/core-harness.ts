@@ -4,6 +4,7 @@ import { systemClock } from '../../../src/base/clock.ts'
 import { EngineCore } from '../../../src/engines/llama/core/engine-core.ts'
 import type { FromEngine, LoadOptions } from '../../../src/engines/llama/ipc.ts'
 import type { Chunk, Done, Tokens } from '../../../src/wire/chunk.ts'
+import type { Resume } from '../../../src/wire/generate.ts'
 import type { Job, Message, Sampling, Work } from '../../../src/wire/job.ts'
 
 const models = join(dirname(fileURLToPath(import.meta.url)), '../../../models')
@@ -105,17 +106,22 @@ export class Harness {
     )
   }
 
-  start(work: Work, cacheScope = 'somebody'): { run: number; heard: Heard } {
+  start(
+    work: Work,
+    cacheScope = 'somebody',
+    resume?: readonly Resume[],
+  ): { run: number; heard: Heard } {
     const run = ++this.#last
     const heard = new Heard()
     this.#runs.set(run, heard)
-    const job: Job = { id: `job_${run}`, model: 'pinaivu-demo', work, cacheScope }
+    const goesOn = resume === undefined ? {} : { resume }
+    const job: Job = { id: `job_${run}`, model: 'pinaivu-demo', work, cacheScope, ...goesOn }
     void this.core.handle({ type: 'run', run, job })
     return { run, heard }
   }
 
-  async run(work: Work, cacheScope?: string): Promise<Heard> {
-    const { heard } = this.start(work, cacheScope)
+  async run(work: Work, cacheScope?: string, resume?: readonly Resume[]): Promise<Heard> {
+    const { heard } = this.start(work, cacheScope, resume)
     await heard.ended.promise
     return heard
   }

@@ -30,6 +30,12 @@ describe('a seed', () => {
     expect(new Set([alone, ...others].map((heard) => heard.text())).size).toBe(4)
   })
 
+  it('draws the same again where the last draw of all was the same', async () => {
+    const token = () => story({ temperature: 2, seed: 7, maxTokens: 1 })
+    const first = (await token()).text()
+    for (let again = 0; again < 10; again++) expect((await token()).text()).toBe(first)
+  })
+
   it('spreads over the generator for every choice and position', () => {
     const seeds = new Set<number>()
     for (const seed of [0, 1, 2 ** 32, -1]) {

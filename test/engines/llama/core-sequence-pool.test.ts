@@ -28,6 +28,16 @@ describe('SequencePool', () => {
     expect(filled(4, ['a', tokens(100)]).pick('a', tokens(100))?.keep).toBe(99)
   })
 
+  it('keeps nothing where it is to forget', () => {
+    const pool = new SequencePool(1, 1024, { trims: true, forgets: true })
+    const [only] = pool.sequences
+    if (only === undefined) throw new Error('no sequence')
+    pool.take(only, 'a', 100, tokens(100))
+    expect(pool.pick('a', tokens(150))).toBeUndefined()
+    pool.free(only)
+    expect(pool.pick('a', tokens(150))).toEqual({ sequence: only, keep: 0 })
+  })
+
   it('never looks at the tokens of another scope', () => {
     const pick = filled(2, ['a', tokens(100)], ['b', tokens(100)]).pick('c', tokens(100))
     expect(pick).toMatchObject({ sequence: { index: 0 }, keep: 0 })

@@ -92,7 +92,7 @@ const model: NativeModel = {
 }
 const sampler: NativeSampler = { applyConfig() {}, dispose() {} }
 
-function setUp(slots = 4, sequences = slots) {
+function setUp(slots = 4, sequences = slots, { reproducible = false } = {}) {
   const context = new FakeContext()
   const sent: FromEngine[] = []
   const clock: Clock = {
@@ -109,16 +109,23 @@ function setUp(slots = 4, sequences = slots) {
       outbox: new Outbox((message) => sent.push(message)),
       clock,
     },
-    { slots, sequences, contextLength: CONTEXT_LENGTH, batchSize: 512, trims: true },
+    { slots, sequences, contextLength: CONTEXT_LENGTH, batchSize: 512, trims: true, reproducible },
   )
   let id = 0
-  const begin = (length: number, { maxTokens = 4, choices = 1, scope = `s${id}` } = {}) => {
+  const begin = (
+    length: number,
+    { maxTokens = 4, choices = 1, scope = `s${id}`, written = 0 } = {},
+  ) => {
+    const ids = new Uint32Array(written).fill(65)
+    const text = 'A'.repeat(written)
+    const begun = new Map([[0, { ids, text, bytes: Buffer.from(text), ended: false }]])
     const run = new Run({
       id: ++id,
       scope,
       sampling: { ...greedy, maxTokens, choices },
       prompts: [Uint32Array.from({ length }, (_, at) => 100 + id * 1000 + at)],
       contextLength: CONTEXT_LENGTH,
+      ...(written > 0 && { begun }),
     })
     loop.add(run)
     return run.id
@@ -311,6 +318,31 @@ describe('the tick loop', () => {
     expect(await lent).toBe('stopped')
     await end()
     expect(chunks(run).at(-1)).toMatchObject({ type: 'done' })
+  })
+
+  it('reads what was written elsewhere behind the prompt, in as few decodes', async () => {
+    const { context, begin, end, chunks } = setUp()
+    const run = begin(40, { written: 20, maxTokens: 22 })
+    await end()
+    expect(context.batches.map(([part]) => part?.tokens.length)).toEqual([60, 1])
+    expect(chunks(run)).toMatchObject([
+      { type: 'tokens', index: 20, text: 'A' },
+      { type: 'tokens', index: 21, text: 'A' },
+      { type: 'done', usage: { inputTokens: 40, cachedTokens: 0, outputTokens: 2 } },
+    ])
+  })
+
+  it('computes each token in the same company where answers must not differ', async () => {
+    const { context, begin, end, chunks } = setUp(1, 1, { reproducible: true })
+    const sizes = () => context.batches.splice(0).map(([part]) => part?.tokens.length)
+    begin(40, { maxTokens: 6, scope: 'mine' })
+    await end()
+    const undisturbed = sizes()
+    expect(undisturbed).toEqual([16, 16, 8, 1, 1, 1, 1, 1])
+    const run = begin(40, { maxTokens: 6, scope: 'mine', written: 4 })
+    await end()
+    expect(sizes()).toEqual(undisturbed)
+    expect(chunks(run).at(-1)).toMatchObject({ usage: { cachedTokens: 0, outputTokens: 2 } })
   })
 
   it('ends at once what may write nothing', async () => {

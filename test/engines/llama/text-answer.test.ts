@@ -137,6 +137,67 @@ describe('AnswerText', () => {
     )
   })
 
+  it('goes on from any token as if nothing had been', () => {
+    const letters = fc.constantFrom(
+      0x61,
+      0x62,
+      0xc3,
+      0xa9,
+      0xe2,
+      0x82,
+      0xac,
+      0xf0,
+      0x9f,
+      0x98,
+      0x80,
+    )
+    const token = fc
+      .uint8Array({ maxLength: 3 })
+      .chain(({ length }) => fc.array(letters, { minLength: length, maxLength: length }))
+    const stop = fc.constantFrom('a', 'ab', 'aba', '€', 'é😀', 'bé', '€a')
+    fc.assert(
+      fc.property(
+        fc.array(token, { maxLength: 20 }),
+        fc.uniqueArray(stop, { maxLength: 4 }),
+        fc.nat(),
+        fc.nat({ max: 3 }),
+        (tokens, stops, cut, missing) => {
+          const pieces = tokens.map((each) => Uint8Array.from(each))
+          const whole = write(pieces, stops)
+          const count = cut % (whole.ids.length + 1)
+          const settled = whole.settled.filter(({ ids }) => (ids.at(-1) ?? 0) < count)
+          const all = [...settled.map(({ text }) => text).join('')]
+          const text = all.slice(0, all.length - missing).join('')
+          const answer = new AnswerText(stops.length === 0 ? undefined : new StopStrings(stops))
+          expect(answer.resume(Buffer.concat(pieces.slice(0, count)), text)).toBe(true)
+          const more: (Settled | undefined)[] = []
+          for (let at = count; at < pieces.length && !answer.stopped; at++) {
+            more.push(answer.push(at, pieces[at] ?? new Uint8Array()))
+          }
+          more.push(answer.flush())
+          const rest = more.filter((each) => each !== undefined)
+          expect(text + rest.map((each) => each.text).join('')).toBe(whole.text)
+          expect(rest.flatMap(({ ids }) => ids)).toEqual(whole.ids.slice(count))
+          expect(answer.stopped).toBe(whole.stopped)
+          const withoutIds = rest.filter(({ ids }) => ids.length === 0)
+          expect(withoutIds.length).toBeLessThanOrEqual(1)
+        },
+      ),
+      { numRuns: 2000 },
+    )
+  })
+
+  it('takes no beginning that its tokens do not say', () => {
+    for (const [said, text] of [
+      ['abc', 'abd'],
+      ['abc', 'abcd'],
+      ['', 'a'],
+      ['€', '\ufffd'],
+    ] as const) {
+      expect(new AnswerText(undefined).resume(Buffer.from(said), text)).toBe(false)
+    }
+  })
+
   it('costs the same for each token, whatever came before', () => {
     // Every stop is one long run of the letter that the text consists of, so all is always held.
     const stops = Array.from({ length: 64 }, (_, at) => `${'a'.repeat(255 - at)}b`)

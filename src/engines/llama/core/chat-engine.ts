@@ -1,7 +1,9 @@
 import { basename } from 'node:path'
+import type { LlamaContext } from 'node-llama-cpp'
 import type { Clock } from '../../../base/clock.ts'
-import type { ChatWork, CompletionWork } from '../../../wire/job.ts'
+import type { ChatWork, CompletionWork, Job } from '../../../wire/job.ts'
 import type { Calibration, LoadOptions } from '../ipc.ts'
+import { type Begun, begunOf } from './begun.ts'
 import {
   type NativeContext,
   type NativeSampler,
@@ -19,8 +21,15 @@ import { BATCH_SIZE, type ContextPlan, planContext } from './memory.ts'
 import type { Outbox } from './outbox.ts'
 import { TickLoop } from './tick-loop.ts'
 
+type TextWork = ChatWork | CompletionWork
+/** What the user decided. */
+type Fixed = Pick<LoadOptions, 'slots' | 'threads' | 'reproducible'>
+type ChatJob = Pick<Job, 'cacheScope' | 'resume'>
+
 interface ChatEngineParts {
   context: NativeContext
+  /** Kept only: the library waits for ever to dispose of one that was collected. */
+  owner: LlamaContext
   newSampler: () => NativeSampler
   outbox: Outbox
   clock: Clock
@@ -33,16 +42,11 @@ export class ChatEngine {
   readonly #parts: ChatEngineParts
   readonly #input: JobInputComponents
   readonly #vocabularySize: number
-  readonly #fixed: Pick<LoadOptions, 'slots' | 'threads'>
+  readonly #fixed: Fixed
   readonly #trims: boolean
   #threads: number
 
-  constructor(
-    open: OpenModel,
-    plan: ContextPlan,
-    fixed: Pick<LoadOptions, 'slots' | 'threads'>,
-    parts: ChatEngineParts,
-  ) {
+  constructor(open: OpenModel, plan: ContextPlan, fixed: Fixed, parts: ChatEngineParts) {
     const { isRecurrent, isHybrid, swaSize } = open.model.fileInsights
     this.plan = plan
     this.#parts = parts
@@ -53,7 +57,7 @@ export class ChatEngine {
     this.#trims = !isRecurrent && !isHybrid && !swaSize
     this.loop = new TickLoop(
       { ...parts, tokens: open.tokens },
-      { ...plan, batchSize: BATCH_SIZE, trims: this.#trims },
+      { ...plan, batchSize: BATCH_SIZE, trims: this.#trims, reproducible: fixed.reproducible },
     )
   }
 
@@ -76,17 +80,20 @@ export class ChatEngine {
     const model = nativeModel(open.model)
     return new ChatEngine(open, plan, options, {
       context: nativeContext(context),
+      owner: context,
       newSampler: recycling(() => newSampler(open.llama, model)),
       outbox,
       clock,
     })
   }
 
-  add(id: number, scope: string, work: ChatWork | CompletionWork): void {
+  add(id: number, { cacheScope: scope, resume = [] }: ChatJob, work: TextWork): void {
     const { contextLength } = this.plan
     const limits = { contextLength, vocabularySize: this.#vocabularySize }
     const prompts = promptsOf(this.#input, limits, work)
-    const run = new Run({ id, scope, sampling: work.sampling, prompts, contextLength })
+    const begun = new Map<number, Begun>()
+    for (const each of resume) begun.set(each.choice, begunOf(each, this.#input.tokens, limits))
+    const run = new Run({ id, scope, sampling: work.sampling, prompts, contextLength, begun })
     this.#parts.outbox.add(id, { type: 'accepted', inputTokens: run.inputTokens })
     this.loop.add(run)
   }

@@ -116,7 +116,8 @@ export class EngineCore {
     )
   }
 
-  #run(id: number, { work, cacheScope }: Job): void {
+  #run(id: number, job: Job): void {
+    const { work } = job
     try {
       if (work.kind === 'embedding') {
         if (this.#embedder === undefined)
@@ -124,7 +125,7 @@ export class EngineCore {
         this.#embedder.add(id, work)
       } else {
         if (this.#chat === undefined) throw wrongOperation(this.#open, 'an embedding', 'embeddings')
-        this.#chat.add(id, cacheScope, work)
+        this.#chat.add(id, job, work)
       }
       // Its acceptance does not wait for the decode at work.
       this.#outbox.flush()

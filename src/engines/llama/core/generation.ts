@@ -1,9 +1,13 @@
 import type { Chunk, Finish, Usage } from '../../../wire/chunk.ts'
 import type { Sampling } from '../../../wire/job.ts'
 import { AnswerText, type Settled } from './answer-text.ts'
+import { type Begun, invalidResume } from './begun.ts'
 import type { Sampler } from './sampler.ts'
 import type { Sequence } from './sequence-pool.ts'
 import { StopStrings } from './stop-strings.ts'
+
+/** Short enough that a cancelled run ends soon on a slow machine too. */
+const EVEN_STEP = 16
 
 export interface Prompt {
   tokens: Uint32Array
@@ -21,6 +25,8 @@ export interface RunInput {
   sampling: Sampling
   prompts: Uint32Array[]
   contextLength: number
+  /** By choice; of those that are to go on. */
+  begun?: ReadonlyMap<number, Begun>
 }
 
 /** One job at work: its prompts, and a lane for each choice of each. */
@@ -33,7 +39,7 @@ export class Run {
   /** When its reader last heard something. */
   reportedAt = 0
 
-  constructor({ id, scope, sampling, prompts, contextLength }: RunInput) {
+  constructor({ id, scope, sampling, prompts, contextLength, begun }: RunInput) {
     this.id = id
     this.scope = scope
     this.sampling = sampling
@@ -47,8 +53,10 @@ export class Run {
     const table = stops.length === 0 ? undefined : new StopStrings(stops)
     this.lanes = this.prompts.flatMap((prompt, at) =>
       Array.from({ length: sampling.choices }, (_, draw) => {
+        const choice = at * sampling.choices + draw
         const room = contextLength - prompt.tokens.length
-        return new Lane(this, prompt, at * sampling.choices + draw, draw, room, table)
+        const place = { prompt, choice, draw, room }
+        return new Lane(this, place, new AnswerText(table), begun?.get(choice))
       }),
     )
   }
@@ -65,7 +73,7 @@ export class Run {
     return {
       inputTokens: this.inputTokens,
       cachedTokens: this.prompts.reduce((sum, { cached }) => sum + (cached ?? 0), 0),
-      outputTokens: this.lanes.reduce((sum, { delivered }) => sum + delivered, 0),
+      outputTokens: this.lanes.reduce((sum, { delivered, begun }) => sum + delivered - begun, 0),
     }
   }
 
@@ -80,50 +88,83 @@ export class Run {
   }
 }
 
+/** Which choice it is. */
+interface Place {
+  prompt: Prompt
+  choice: number
+  /** Which answer to its prompt it is: the same prompt alone draws the same. */
+  draw: number
+  /** Tokens that an answer to this prompt has room for. */
+  room: number
+}
+
 /** One choice of a run. Its tokens stand in its sequence: the prompt, then what was generated. */
 export class Lane {
   readonly run: Run
   readonly prompt: Prompt
   readonly choice: number
-  /** Which answer to its prompt it is: the same prompt alone draws the same. */
   readonly draw: number
   readonly room: number
   readonly limit: number
   readonly text: AnswerText
+  /** The prompt, and the tokens that were written of this choice elsewhere. */
+  readonly given: Uint32Array
+  /** How many the latter are. */
+  readonly begun: number
+  /** How it ends without another token. */
+  readonly ended: Finish | undefined
   sequence: Sequence | undefined
   sampler: Sampler | undefined
-  generated = 0
-  /** Token ids that were handed on. */
-  delivered = 0
+  /** Tokens of the answer. */
+  generated: number
+  /** Those that were handed on. */
+  delivered: number
   finish: Finish | undefined
   /** Its part of the batch that is being decoded. */
   taken = 0
   logitIndex: number | undefined
 
-  constructor(
-    run: Run,
-    prompt: Prompt,
-    choice: number,
-    draw: number,
-    room: number,
-    stops: StopStrings | undefined,
-  ) {
+  constructor(run: Run, { prompt, choice, draw, room }: Place, text: AnswerText, begun?: Begun) {
     this.run = run
     this.prompt = prompt
     this.choice = choice
     this.draw = draw
     this.room = room
     this.limit = Math.min(run.sampling.maxTokens ?? room, room)
-    this.text = new AnswerText(stops)
+    this.text = text
+    this.given = begun === undefined ? prompt.tokens : joined(prompt.tokens, begun.ids)
+    this.begun = this.given.length - prompt.tokens.length
+    this.generated = this.begun
+    this.delivered = this.begun
+    if (begun !== undefined) this.#resume(begun)
+    if (begun?.ended || text.stopped) this.ended = 'stop'
+    else if (this.generated >= this.limit) this.ended = 'length'
   }
 
+  /** No token was drawn yet. */
   get prefilling(): boolean {
-    return this.generated === 0
+    return this.generated === this.begun
+  }
+
+  /** The tokens of the answer that came from elsewhere. */
+  get resumed(): Uint32Array {
+    return this.given.subarray(this.prompt.tokens.length)
+  }
+
+  #resume({ bytes, text }: Begun): void {
+    if (this.begun > this.limit) throw invalidResume(this.choice, 'has more tokens than it may')
+    if (!this.text.resume(bytes, text)) throw invalidResume(this.choice, 'is not what its ids say')
   }
 
   /** Tokens that stand in the sequence and are not in its memory yet. */
   get remaining(): number {
     return this.prompt.tokens.length + this.generated - (this.sequence?.length ?? 0)
+  }
+
+  /** The same whoever computes it: prompts in equal parts, all others as they are when written. */
+  get evenStep(): number {
+    const unread = this.prompt.tokens.length - (this.sequence?.length ?? 0)
+    return unread > 0 ? Math.min(unread, EVEN_STEP) : 1
   }
 
   chunk({ ids, text, logprobs }: Settled): Chunk {
@@ -138,4 +179,11 @@ export class Lane {
       ...(this.run.sampling.logprobs === undefined ? {} : { logprobs }),
     }
   }
+}
+
+function joined(first: Uint32Array, next: Uint32Array): Uint32Array {
+  const all = new Uint32Array(first.length + next.length)
+  all.set(first)
+  all.set(next, first.length)
+  return all
 }

@@ -1,3 +1,4 @@
+import type { Llama } from 'node-llama-cpp'
 import { PeerError } from '../../../base/errors.ts'
 import type { LoadOptions } from '../ipc.ts'
 import type { OpenModel } from './load.ts'
@@ -26,9 +27,9 @@ export interface ContextPlan {
 /** How many sequences of which length fit, asked of the library's own estimate. */
 export async function planContext(open: OpenModel, options: LoadOptions): Promise<ContextPlan> {
   const { llama, model } = open
-  const slots = options.slots ?? (llama.gpu === false ? CPU_SLOTS : SEQUENCES_MAX)
+  const slots = options.slots ?? slotsFor(options, llama.gpu)
   const wanted = options.contextLength ?? model.trainContextSize
-  const many = Math.max(slots, SEQUENCES_MAX)
+  const many = options.reproducible ? slots : Math.max(slots, SEQUENCES_MAX)
   const ram = process.availableMemory() * MEMORY_SHARE
   const vram = llama.gpu === false ? 0 : (await llama.getVramState()).free * VRAM_SHARE
   const needs = async (contextLength: number, sequences: number) =>
@@ -60,4 +61,9 @@ export async function planContext(open: OpenModel, options: LoadOptions): Promis
     contextLength = Math.floor(contextLength / 2)
   }
   return { slots, sequences: slots, contextLength }
+}
+
+function slotsFor({ reproducible }: LoadOptions, gpu: Llama['gpu']): number {
+  if (reproducible) return 1
+  return gpu === false ? CPU_SLOTS : SEQUENCES_MAX
 }

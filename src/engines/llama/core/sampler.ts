@@ -34,20 +34,25 @@ const NUCLEUS_MAX = 1000
 export class Sampler {
   readonly #components: SamplerComponents
   readonly #sampling: Sampling
-  readonly #choice: number
+  readonly #draw: number
   readonly #config: SamplerConfig
   readonly #penalised: boolean
   readonly #main: NativeSampler
   #whole: NativeSampler | undefined
   #best: NativeSampler | undefined
 
-  constructor(components: SamplerComponents, sampling: Sampling, choice: number, room: number) {
+  /** `room`: for tokens of the answer; `written`: those that it has already. */
+  constructor(
+    components: SamplerComponents,
+    sampling: Sampling,
+    { draw, room, written }: { draw: number; room: number; written: Uint32Array },
+  ) {
     const isGreedy = sampling.temperature < TEMPERATURE_MIN
     this.#components = components
     this.#sampling = isGreedy ? { ...sampling, temperature: 0 } : sampling
-    this.#choice = choice
+    this.#draw = draw
     this.#penalised = sampling.presencePenalty !== 0 || sampling.frequencyPenalty !== 0
-    this.#config = configOf(this.#sampling, this.#penalised ? room : 0)
+    this.#config = configOf(this.#sampling, this.#penalised ? { room, written } : undefined)
     this.#main = components.newSampler()
     this.#main.applyConfig(this.#config)
   }
@@ -63,7 +68,7 @@ export class Sampler {
     const { context } = this.#components
     if (this.#sampling.temperature > 0) {
       // A seed for each position: what is drawn here depends on nothing that was drawn before.
-      this.#config.seed = seedOf(this.#sampling.seed, this.#choice, generated.length)
+      this.#config.seed = seedOf(this.#sampling.seed, this.#draw, generated.length)
       if (this.#penalised) this.#config.repeatPenaltyTokens = generated
       this.#main.applyConfig(this.#config)
     }
@@ -117,17 +122,21 @@ export class Sampler {
   }
 }
 
-function configOf(sampling: Sampling, penaltyRoom: number): SamplerConfig {
+function configOf(
+  sampling: Sampling,
+  penalised: { room: number; written: Uint32Array } | undefined,
+): SamplerConfig {
   const { temperature, topP, logitBias } = sampling
   return {
-    ...(temperature > 0 ? { temperature } : {}),
+    // The generator begins anew where the seed is another one; no position has this one.
+    ...(temperature > 0 ? { temperature, seed: RANDOM_SEED } : {}),
     ...(temperature > 0 && topP < 1 ? { topP, topK: NUCLEUS_MAX } : {}),
-    ...(penaltyRoom === 0
+    ...(penalised === undefined
       ? {}
       : {
           repeatPenalty: 1,
-          repeatPenaltyMaxTokens: penaltyRoom,
-          repeatPenaltyTokens: new Uint32Array(0),
+          repeatPenaltyMaxTokens: penalised.room,
+          repeatPenaltyTokens: penalised.written,
           repeatPenaltyPresencePenalty: sampling.presencePenalty,
           repeatPenaltyFrequencyPenalty: sampling.frequencyPenalty,
         }),

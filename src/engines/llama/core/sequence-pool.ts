@@ -24,6 +24,8 @@ export interface Pick {
 export interface MemoryTraits {
   /** A sequence can be cut anywhere; otherwise it can only grow or be wiped. */
   trims: boolean
+  /** What a sequence holds is used for nothing else. */
+  forgets?: boolean | undefined
 }
 
 /** Decides which sequence computes a prompt; acts on none. */
@@ -49,6 +51,7 @@ export class SequencePool {
     const free = this.sequences.filter(({ busy }) => !busy)
     const oldest = free.toSorted((a, b) => a.usedAt - b.usedAt)[0]
     if (oldest === undefined) return undefined
+    if (this.#traits.forgets) return { sequence: oldest, keep: 0 }
     const spare = free.find(({ length }) => length === 0) ?? oldest
     const own = this.#best(free, scope, prompt)
     const running = this.#best(

@@ -26,6 +26,8 @@ export interface TickLoopOptions {
   batchSize: number
   /** The memory of a sequence can be cut anywhere. */
   trims: boolean
+  /** See `LoadOptions`; then there is one slot. */
+  reproducible?: boolean | undefined
 }
 
 /** A reader hears how far its prompt is at least this often, one decode more or less. */
@@ -64,7 +66,8 @@ export class TickLoop {
     this.#components = components
     this.#options = options
     this.#slots = options.slots
-    this.#pool = new SequencePool(options.sequences, options.contextLength, options)
+    const { sequences, contextLength, trims, reproducible: forgets } = options
+    this.#pool = new SequencePool(sequences, contextLength, { trims, forgets })
     this.#pace = new PrefillPace(options.batchSize)
   }
 
@@ -80,8 +83,8 @@ export class TickLoop {
     this.#runs.set(run.id, run)
     run.reportedAt = this.#components.clock.elapsed()
     for (const lane of run.lanes) {
-      if (lane.limit <= 0) lane.finish = 'length'
-      else this.#waiting.push(lane)
+      if (lane.ended === undefined) this.#waiting.push(lane)
+      else this.#finish(lane, lane.ended)
     }
     this.#settle(run)
     this.#looping ??= this.#loop()
@@ -131,7 +134,7 @@ export class TickLoop {
     while (this.#active.length < this.#slots) {
       const lane = this.#waiting[0]
       if (lane === undefined || this.#waitsForLeader(lane)) return
-      const pick = this.#pool.pick(lane.run.scope, lane.prompt.tokens)
+      const pick = this.#pool.pick(lane.run.scope, lane.given)
       if (pick === undefined) return
       this.#waiting.shift()
       try {
@@ -170,12 +173,14 @@ export class TickLoop {
       if (held > 0) context.disposeSequence(sequence.index)
       kept = 0
     }
-    this.#pool.take(sequence, run.scope, kept, prompt.tokens)
+    this.#pool.take(sequence, run.scope, kept, lane.given)
     lane.sequence = sequence
-    lane.sampler = new Sampler({ context, newSampler, tokens }, run.sampling, lane.draw, lane.room)
+    const { draw, room, resumed: written } = lane
+    const parts = { context, newSampler, tokens }
+    lane.sampler = new Sampler(parts, run.sampling, { draw, room, written })
     prompt.leader ??= lane
-    prompt.cached ??= kept
-    prompt.read = Math.max(prompt.read, kept)
+    prompt.cached ??= Math.min(kept, prompt.tokens.length)
+    this.#read(lane, kept)
   }
 
   async #tick(): Promise<void> {
@@ -209,7 +214,8 @@ export class TickLoop {
     this.#writes = writing.length > 0 && (reading.length === 0 || this.#writingIsDue())
     let budget = this.#pace.chunk
     for (const lane of this.#writes ? writing : reading) {
-      lane.taken = Math.min(lane.remaining, budget)
+      const most = this.#options.reproducible ? lane.evenStep : budget
+      lane.taken = Math.min(lane.remaining, most)
       budget -= lane.taken
     }
     const batch = (this.#writes ? writing : reading).filter(({ taken }) => taken > 0)
@@ -237,11 +243,12 @@ export class TickLoop {
   #account(batch: Lane[], started: number): void {
     const now = this.#components.clock.elapsed()
     let tokens = 0
-    for (const { sequence, taken, prompt } of batch) {
+    for (const lane of batch) {
+      const { sequence, taken } = lane
       if (sequence === undefined) continue
       tokens += taken
       sequence.length += taken
-      prompt.read = Math.max(prompt.read, Math.min(sequence.length, prompt.tokens.length))
+      this.#read(lane, sequence.length)
     }
     if (this.#writes) {
       this.#wroteAt = now
@@ -249,6 +256,11 @@ export class TickLoop {
     } else {
       this.#pace.took(tokens, now - started)
     }
+  }
+
+  /** So many tokens of its prompt, and perhaps of what was written, are in memory. */
+  #read({ prompt }: Lane, tokens: number): void {
+    prompt.read = Math.max(prompt.read, Math.min(tokens, prompt.tokens.length))
   }
 
   async #draw(batch: Lane[]): Promise<void> {
@@ -289,7 +301,7 @@ export class TickLoop {
   #finish(lane: Lane, finish: Finish): void {
     if (lane.finish !== undefined) return
     lane.finish = finish
-    if (!lane.text.stopped) this.#deliver(lane, lane.text.flush())
+    this.#deliver(lane, lane.text.flush())
   }
 
   #deliver(lane: Lane, settled: Settled | undefined): void {
@@ -340,7 +352,7 @@ export class TickLoop {
     let queued = 0
     for (const run of this.#runs.values()) {
       const begun = run.lanes.some(({ sequence }) => sequence !== undefined)
-      const writing = run.lanes.some(({ generated }) => generated > 0)
+      const writing = run.lanes.some(({ prefilling }) => !prefilling)
       if (!writing && now - run.reportedAt >= PROGRESS_MS) {
         run.reportedAt = now
         this.#components.outbox.add(run.id, run.progress(begun ? 0 : queued))
