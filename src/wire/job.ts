@@ -1,3 +1,5 @@
+import type { Resume } from './generate.ts'
+
 /** What a caller wants done, in our own words: nothing of OpenAI's dialect comes below `api/`. */
 export interface Job {
   /** `job_…` */
@@ -5,6 +7,8 @@ export interface Job {
   /** The model's name as this network knows it. */
   model: string
   work: Work
+  /** What the client already has of each choice that has begun: the answer goes on behind it. */
+  resume?: readonly Resume[]
   /** Whose prefix cache this job may use and fill. Opaque; one per account. */
   cacheScope: string
   /** Whose turn in a queue it takes; without it, that of its cache scope. */

@@ -2,6 +2,7 @@ import type { Clock } from '../../base/clock.ts'
 import { PeerError } from '../../base/errors.ts'
 import { Watch } from '../../base/watch.ts'
 import type { FrameStream, Network } from '../../network/network.ts'
+import type { AnswerHash } from '../../receipts/answer-hash.ts'
 import type { AnswerReceipt, Chunk, Done } from '../../wire/chunk.ts'
 import type { FromProvider, Signed, ToProvider } from '../../wire/generate.ts'
 import { decodeFromProvider, encodeToProvider, PIECE_BYTES_MAX } from '../../wire/generate-codec.ts'
@@ -26,6 +27,9 @@ export interface RemoteComponents extends ProofComponents {
   clock: Clock
 }
 
+/** How it ended, and what it costs per 1,000 tokens. */
+export type Booked = Ended & { price: Price }
+
 /** One attempt: this job, at this provider. */
 export interface Attempt extends Expected {
   peerId: string
@@ -44,8 +48,15 @@ export interface Attempt extends Expected {
   onAccepted(allowance: number): void
   /** Of which its receipt must be. */
   commissioned: Commissioned
-  /** Resolves once it is in the own log, with what the provider and the client are told. */
-  book(ended: Ended & { price: Price }): Promise<{ entry: Uint8Array; receipt: AnswerReceipt }>
+  /**
+   * Resolves once it is in the own log, with what the provider and the client are told. Without an
+   * end nothing came from this provider, and there may be nothing to tell.
+   */
+  book(
+    ended: Booked | undefined,
+  ): Promise<{ entry: Uint8Array; receipt: AnswerReceipt } | undefined>
+  /** Its provider is gone; another may go on with what came. */
+  onLost(ended: Booked | undefined, came: AnswerHash): void
   /** What goes on after the last chunk, for a second at most; it never fails. */
   onParting(parting: Promise<void>): void
 }
@@ -105,7 +116,7 @@ export class RemoteRun {
       const blamed = this.#blame(error)
       if (this.#state !== 'cancelled') {
         // One that is late is still there to be told to stop, and to say what it has done.
-        if (!isLate(blamed)) await this.#lose(this.#cancelled()).catch(nothing)
+        if (!isLate(blamed)) this.#giveUp()
         throw blamed
       }
       this.#state = 'over'
@@ -213,6 +224,7 @@ export class RemoteRun {
       throw misbehaved('it asks for more than the job allows')
     }
     this.#state = 'accepted'
+    this.#check.resumed(frame.resumedAt)
     this.#price = frame.price
     this.#open = this.#proof.accepted(frame)
     this.#attempt.onAccepted(frame.allowance)
@@ -285,19 +297,17 @@ export class RemoteRun {
       return await this.#lose(done)
     }
     const ended = this.#proof.ended(last, done)
-    if (ended === undefined) {
-      this.#acknowledge({ entry: new Uint8Array(), dispute: '' })
-      return done
-    }
-    const { dispute = '', isLie } = ended.verdict
+    const { dispute = '', isLie = false } = ended?.verdict ?? {}
     if (isLie) {
       const { message } = misbehaved(`it signed what is not so (${dispute})`)
       this.#network.fault(this.#attempt.peerId, 'penalise', message)
     }
     try {
-      const { entry, receipt } = await this.#attempt.book({ ...ended, price: this.#price })
+      const told = await this.#attempt.book(this.#booked(ended))
+      // Where nothing was done, what there is to tell is not of this provider.
+      const entry = ended && told ? told.entry : new Uint8Array()
       this.#acknowledge({ entry, dispute })
-      return { ...done, receipt }
+      return told === undefined ? done : { ...done, receipt: told.receipt }
     } catch (error) {
       this.#drop()
       throw error
@@ -307,10 +317,19 @@ export class RemoteRun {
   /** Its provider says nothing more; what had come is in the log all the same. */
   async #lose(done: Done): Promise<Done> {
     this.#drop()
-    const ended = this.#proof.lost(done, this.#loss)
-    if (ended === undefined) return done
-    const { receipt } = await this.#attempt.book({ ...ended, price: this.#price })
-    return { ...done, receipt }
+    const told = await this.#attempt.book(this.#booked(this.#proof.lost(done, this.#loss)))
+    return told === undefined ? done : { ...done, receipt: told.receipt }
+  }
+
+  /** The same, where somebody still waits for the rest. */
+  #giveUp(): void {
+    this.#drop()
+    const ended = this.#proof.lost(this.#cancelled(), this.#loss)
+    this.#attempt.onLost(this.#booked(ended), this.#proof.hash)
+  }
+
+  #booked(ended: Ended | undefined): Booked | undefined {
+    return ended && { ...ended, price: this.#price }
   }
 
   /** And sees that nothing comes after it. */
