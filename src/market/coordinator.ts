@@ -32,8 +32,8 @@ import { type MarketMetrics, marketMetrics } from './market-metrics.ts'
 import { ModelList } from './model-list.ts'
 import { unknownModel } from './no-provider.ts'
 import { Owed } from './owed.ts'
+import type { RemoteComponents } from './remote/attempt.ts'
 import { JobWriter } from './remote/job-writer.ts'
-import type { RemoteComponents } from './remote/remote-run.ts'
 import { RemoteEffort, type RemoteEffortComponents } from './remote-effort.ts'
 import { Request } from './request.ts'
 
@@ -197,7 +197,7 @@ export class Coordinator implements Market, Service {
     let open: OpenReceipt | undefined
     try {
       request = await this.#request(job, signal)
-      let effort: Effort | undefined = this.#ownEffort(request)
+      let effort: Effort | undefined = this.#ownEffort(request, request.model.local)
       for (;;) {
         effort ??= await this.#nextEffort(request, signal)
         if (effort === undefined) {
@@ -275,7 +275,7 @@ export class Coordinator implements Market, Service {
   }
 
   /** Undefined where this machine does not serve the model, or must not. */
-  #ownEffort(request: Request, local = request.model.local): LocalEffort | undefined {
+  #ownEffort(request: Request, local: ModelStatus | undefined): LocalEffort | undefined {
     const { engine, identity, clock, logger, discovery } = this.#components
     const { modelId, wishes } = request
     const { peerId } = identity

@@ -22,6 +22,7 @@ import { asTold, cutShort } from './no-provider.ts'
 import { mayExceed } from './quote.ts'
 import { misbehaved } from './remote/answer-check.ts'
 import { AnswerTimes } from './remote/answer-times.ts'
+import type { Attempt, Booked, RemoteComponents } from './remote/attempt.ts'
 import { attemptId } from './remote/job-writer.ts'
 import {
   isSure,
@@ -31,7 +32,6 @@ import {
   ProviderError,
 } from './remote/provider-error.ts'
 import { remote } from './remote/remote.ts'
-import type { Attempt, Booked, RemoteComponents } from './remote/remote-run.ts'
 import type { Commissioned } from './remote/verdict.ts'
 import type { Request } from './request.ts'
 

@@ -1,17 +1,16 @@
 import type { Clock } from '../../base/clock.ts'
 import { PeerError } from '../../base/errors.ts'
 import { Watch } from '../../base/watch.ts'
-import type { FrameStream, Network } from '../../network/network.ts'
-import type { AnswerHash } from '../../receipts/answer-hash.ts'
-import type { AnswerReceipt, Chunk, Done } from '../../wire/chunk.ts'
-import type { FromProvider, Signed, ToProvider } from '../../wire/generate.ts'
+import type { FrameStream } from '../../network/network.ts'
+import type { Chunk, Done } from '../../wire/chunk.ts'
+import type { FromProvider, ToProvider } from '../../wire/generate.ts'
 import { decodeFromProvider, encodeToProvider, PIECE_BYTES_MAX } from '../../wire/generate-codec.ts'
 import type { Price } from '../../wire/job.ts'
 import type { OpenReceipt } from '../../wire/receipt.ts'
-import { AnswerCheck, type Expected, misbehaved } from './answer-check.ts'
-import { AnswerProof, type Ended, type ProofComponents } from './answer-proof.ts'
+import { AnswerCheck, misbehaved } from './answer-check.ts'
+import { AnswerProof, type Ended } from './answer-proof.ts'
+import type { Attempt, Booked, RemoteComponents } from './attempt.ts'
 import { faultError, lost, ProviderError } from './provider-error.ts'
-import type { Commissioned } from './verdict.ts'
 
 /** A provider says at once whether it takes a job. */
 export const ACCEPT_MS = 2_000
@@ -21,45 +20,6 @@ const BODY_BYTES_PER_MS = 512
 export const SILENCE_MS = 3_000
 /** A provider stops within 200 ms; the rest is the way. */
 export const CANCEL_MS = 1_000
-
-export interface RemoteComponents extends ProofComponents {
-  network: Pick<Network, 'isConnected' | 'connect' | 'disconnect' | 'open' | 'fault'>
-  clock: Clock
-}
-
-/** How it ended, and what it costs per 1,000 tokens. */
-export type Booked = Ended & { price: Price }
-
-/** One attempt: this job, at this provider. */
-export interface Attempt extends Expected {
-  peerId: string
-  addresses: readonly string[]
-  /** The connection that there is may hang: it is made anew. */
-  isAfresh: boolean
-  job: Signed
-  body: Uint8Array
-  /** What the job says that it may cost, per 1,000 tokens. */
-  maxPrice: Price
-  /** `clock.elapsed()`, for the first token or vector. */
-  firstTokenBy: number
-  /** Likewise, for the whole answer. */
-  doneBy: number
-  /** Jobs that this peer may have open there. */
-  onAccepted(allowance: number): void
-  /** Of which its receipt must be. */
-  commissioned: Commissioned
-  /**
-   * Resolves once it is in the own log, with what the provider and the client are told. Without an
-   * end nothing came from this provider, and there may be nothing to tell.
-   */
-  book(
-    ended: Booked | undefined,
-  ): Promise<{ entry: Uint8Array; receipt: AnswerReceipt } | undefined>
-  /** Its provider is gone; another may go on with what came. */
-  onLost(ended: Booked | undefined, came: AnswerHash): void
-  /** What goes on after the last chunk, for a second at most; it never fails. */
-  onParting(parting: Promise<void>): void
-}
 
 /** One job on one stream. */
 export class RemoteRun {
