@@ -26,6 +26,7 @@ import { unwanted } from './choose/choice.ts'
 import { Dispatcher } from './choose/dispatcher.ts'
 import { type Effort, nodeOf } from './effort.ts'
 import { Failover } from './failover/failover.ts'
+import type { Handover } from './failover/handover.ts'
 import { LocalEffort } from './local-effort.ts'
 import type { Market, MarketModel } from './market.ts'
 import { type MarketMetrics, marketMetrics } from './market-metrics.ts'
@@ -119,15 +120,15 @@ export class Coordinator implements Market, Service {
     const owed = new Owed(components)
     this.#books = new Books({ ...components, owed }, options)
     const { logger } = this.#components
-    this.#failover = new Failover({ books: this.#books, logger })
+    const parting = (each: Promise<void>) => this.#part(each)
+    this.#failover = new Failover({ books: this.#books, parting, logger })
     this.#activity = new Activity({ clock })
     this.#metrics = marketMetrics(components.metrics)
     this.#remoteComponents = {
       network: components.network,
       dispatcher: this.#dispatcher,
       suspect: (id) => discovery?.suspect(id),
-      parting: (parting) => this.#part(parting),
-      ...{ books: this.#books, publish },
+      ...{ books: this.#books, publish, parting },
       identity,
       verify: components.verify,
       live: components.live,
@@ -217,7 +218,7 @@ export class Coordinator implements Market, Service {
             const begins = !times.begun && isAnswer(chunk)
             this.#note(effort, chunk)
             const { handover } = request
-            if (begins && handover !== undefined) handover.resumed(request, effort)
+            if (begins && handover !== undefined) this.#resumed(request, handover, effort)
             else if (begins) yield this.#routed(request, effort, open)
             const handedOverAt = clock.elapsed()
             if (handover === undefined) yield chunk
@@ -345,6 +346,11 @@ export class Coordinator implements Market, Service {
       if (chunk.finish.includes('cancelled')) effort.left()
       else effort.succeeded()
     }
+  }
+
+  #resumed(request: Request, handover: Handover, effort: Effort): void {
+    handover.resumed(request, effort)
+    this.#metrics.resumed.add(1, { where: effort.where })
   }
 
   #routed(request: Request, effort: Effort, open: OpenReceipt | undefined): Routed {

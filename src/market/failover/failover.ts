@@ -7,6 +7,8 @@ import type { Request } from '../request.ts'
 import { lostAccount } from './account.ts'
 import { Handover, type Lost } from './handover.ts'
 
+const nothing = (): void => {}
+
 /** Has another provider go on with the answer; throws what the client is told where none can. */
 export function handOver(request: Request, lost: Lost, now: number): void {
   request.handover ??= new Handover(lost)
@@ -20,6 +22,8 @@ export function handOver(request: Request, lost: Lost, now: number): void {
 
 export interface FailoverComponents {
   books: Pick<Books, 'write'>
+  /** Told of what is written although its reader may be gone. */
+  parting(parting: Promise<void>): void
   logger: Logger
 }
 
@@ -77,7 +81,11 @@ export class Failover {
 
   /** Undefined where it is in the log already, or there is nothing to tell. */
   async #close(request: Request, done: Done): Promise<AnswerReceipt | undefined> {
+    const { books, parting } = this.#components
     const account = lostAccount(request, done)
-    return account && (await this.#components.books.write(account)).receipt
+    if (account === undefined) return undefined
+    const booking = books.write(account)
+    parting(booking.then(nothing, nothing))
+    return (await booking).receipt
   }
 }
