@@ -45,7 +45,7 @@ export function receiptJson(view: ReceiptView, verifying: Verifying): ReceiptJso
     count: routing?.body.count ?? null,
     segments: execution === undefined ? [] : segmentsJson(execution.body),
     final_cid: view.finalCid ?? null,
-    resumed: routing !== undefined && isResumed(routing.body),
+    resumed: routing === undefined ? null : isResumed(routing.body),
     ...(parts && { parts }),
     speculative: execution === undefined ? null : speculativeJson(execution.body),
     fuzzy_trace: null,
