@@ -57,8 +57,17 @@ const attempt: fc.Arbitrary<Attempt> = fc.oneof(
 
 const PROVIDERS = 5
 
+/** Long enough for segments; of several choices there are none. */
+const story = fc.oneof(
+  fc.tuple(fc.array(token, { minLength: 1, maxLength: 120, size: 'max' })),
+  fc.array(fc.array(token, { minLength: 1, maxLength: 30, size: 'max' }), {
+    minLength: 2,
+    maxLength: 3,
+  }),
+)
+
 const cases: fc.Arbitrary<Case> = fc.record({
-  story: fc.array(fc.array(token, { minLength: 1, maxLength: 90 }), { minLength: 1, maxLength: 3 }),
+  story,
   attempts: fc.array(attempt, { maxLength: PROVIDERS - 1 }),
   step: fc.integer({ min: 1, max: 5 }),
   held: fc.nat({ max: 6 }),
