@@ -162,6 +162,7 @@ def _of_routing(body: Members) -> Members:
         "verdict": body["verdict"],
         "dispute": body.get("dispute"),
         "count": body["count"],
+        "resumed": len(parts) > 1 or ("whole" in body and body["verdict"] == "ok"),
         "parts": [_part(part) for part in parts] if len(parts) > 1 else None,
     }
 

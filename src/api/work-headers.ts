@@ -1,4 +1,4 @@
-import type { AnswerReceipt, Node, Route, Routed, Usage } from '../wire/chunk.ts'
+import type { AnswerReceipt, Node, Resumed, Route, Routed, Usage } from '../wire/chunk.ts'
 
 /** Names of what an answer says of the work, under two prefixes: ours and the source product's. */
 const fields = ['Receipt-CID', 'Node-ID', 'Node-GPU', 'Node-Country', 'Model', 'Tokens-Input']
@@ -6,11 +6,13 @@ const fieldsAtEnd = ['Tokens-Output', 'Verification']
 
 /** What a stream announces to come after its last event. */
 export const trailerNames =
-  'X-Pinaivu-Tokens-Output, X-Ryvion-Tokens-Output, X-Pinaivu-Receipt-CID, X-Ryvion-Receipt-CID'
+  'X-Pinaivu-Tokens-Output, X-Ryvion-Tokens-Output, X-Pinaivu-Receipt-CID, ' +
+  'X-Ryvion-Receipt-CID, X-Pinaivu-Resumed, X-Pinaivu-Route, X-Pinaivu-Node-ID, X-Ryvion-Node-ID'
 
 /** Headers of ours that a page may read. */
 export const workHeaderNames: readonly string[] = [
   'X-Pinaivu-Route',
+  'X-Pinaivu-Resumed',
   ...[...fields, ...fieldsAtEnd].flatMap((field) => [`X-Pinaivu-${field}`, `X-Ryvion-${field}`]),
 ]
 
@@ -40,18 +42,35 @@ export function workHeaders({ node, model, inputTokens, route, openCid }: Routed
   }
 }
 
-/** For its end: headers of an answer that is sent as a whole, trailers of a stream. */
-export function endHeaders(
-  { outputTokens }: Pick<Usage, 'outputTokens'>,
-  receipt: AnswerReceipt | undefined,
-): Headers {
-  const tokens = String(outputTokens)
+interface Ended {
+  usage: Pick<Usage, 'outputTokens'>
+  receipt?: AnswerReceipt | undefined
+  resumed?: Resumed | undefined
+}
+
+/** For the end of an answer that is sent as a whole. */
+export function endHeaders({ usage, receipt, resumed }: Ended): Headers {
+  const tokens = String(usage.outputTokens)
   return {
     'x-pinaivu-tokens-output': tokens,
     'x-ryvion-tokens-output': tokens,
     ...receiptHeaders(receipt?.cid),
+    ...(resumed && resumedHeaders(resumed)),
   }
 }
+
+/** For that of a stream, whose head names the first peer alone. */
+export function endTrailers(done: Ended): Headers {
+  const headers = endHeaders(done)
+  if (done.resumed === undefined) return headers
+  const ids = done.resumed.nodes.map(headerText).join(', ')
+  return { ...headers, 'x-pinaivu-node-id': ids, 'x-ryvion-node-id': ids }
+}
+
+const resumedHeaders = ({ times, route }: Resumed): Headers => ({
+  'x-pinaivu-resumed': String(times),
+  ...routeHeaders(route),
+})
 
 const receiptHeaders = (cid: string | undefined): Headers =>
   cid === undefined ? {} : { 'x-pinaivu-receipt-cid': cid, 'x-ryvion-receipt-cid': cid }
@@ -74,12 +93,16 @@ export function bodyHeaders(
 }
 
 /** In the body of an answer, and in the last event of a stream that has a choice. */
-export const receiptOfAnswer = (receipt: AnswerReceipt): AnswerReceiptJson => ({
+export const receiptOfAnswer = (
+  receipt: AnswerReceipt,
+  resumed: Resumed | undefined,
+): AnswerReceiptJson => ({
   cid: receipt.cid,
   multiformats_cid: receipt.multiformatsCid,
   status: receipt.status,
   node_id: receipt.nodeId,
   prompt_nonce: receipt.promptNonce,
+  ...(resumed && { resumed: resumed.times, nodes: resumed.nodes }),
 })
 
 export interface AnswerReceiptJson {
@@ -88,6 +111,8 @@ export interface AnswerReceiptJson {
   status: 'final' | 'partial'
   node_id: string
   prompt_nonce: string
+  resumed?: number
+  nodes?: string[]
 }
 
 /** In the first event of a stream. */
@@ -131,7 +156,7 @@ export function routeHeaders(route: Route | undefined): Headers {
 }
 
 /** The best candidates, and the attempts that came last: those decided. */
-function shortened({ candidates, excluded, attempts }: Route, length: number): Route {
+function shortened({ candidates, excluded, attempts, resumed }: Route, length: number): Route {
   return {
     candidates: candidates
       .slice(0, length)
@@ -140,6 +165,7 @@ function shortened({ candidates, excluded, attempts }: Route, length: number): R
     attempts: attempts
       .slice(Math.max(0, attempts.length - length))
       .map(({ node, outcome, ms }) => ({ node, outcome, ms: Math.round(ms) })),
+    ...(resumed === undefined ? {} : { resumed }),
   }
 }
 

@@ -8,19 +8,17 @@ import type { LiveReceipts } from '../receipts/live.ts'
 import { type RequestIndex, requestHash } from '../receipts/requests.ts'
 import type { Batch } from '../storage/batch.ts'
 import type { Store } from '../storage/store.ts'
-import type { AnswerReceipt, Done, Issued, Usage } from '../wire/chunk.ts'
+import type { AnswerReceipt, Done, Usage } from '../wire/chunk.ts'
 import { rawCid, ryv1Cid } from '../wire/cid.ts'
 import { routingEntry, type SealedEntry } from '../wire/entry.ts'
-import type { Price } from '../wire/job.ts'
 import { declaredModelId } from '../wire/model-id.ts'
 import { peerIdOf, publicKeyOf } from '../wire/peer-id.ts'
 import { type Receipt, receiptDigest, signReceipt } from '../wire/receipt.ts'
 import { ATTEMPTS_MAX, type Routing, type RoutingPart, signRoutingLater } from '../wire/routing.ts'
-import type { Effort } from './effort.ts'
+import type { Account } from './failover/account.ts'
+import type { Share } from './failover/share.ts'
+import { split } from './failover/split.ts'
 import type { Owed } from './owed.ts'
-import { quote } from './quote.ts'
-import type { Ended } from './remote/answer-proof.ts'
-import type { Commissioned } from './remote/verdict.ts'
 import type { Request } from './request.ts'
 
 export interface BooksComponents {
@@ -34,126 +32,96 @@ export interface BooksComponents {
   clock: Clock
 }
 
-export interface BooksOptions {
-  /** The network's name. */
-  network: string
-  /** Of own work. */
-  publish: 'receipts' | 'none'
-}
-
-/** Who worked on a request, and until when. */
-export interface Work {
-  request: Request
-  effort: Pick<Effort, 'node' | 'model' | 'times' | 'where'>
-  done: Done
-}
-
-/** What another peer did, and what was found of it. */
-export interface RemoteWork extends Work, Ended {
-  commissioned: Pick<Commissioned, 'jobId' | 'nodePk' | 'isPublic'>
-  /** What it asks, per 1,000 tokens. */
-  price: Price
-}
-
 /** Says of each answer who made it, whether it was right and what is owed; in this peer's log. */
 export class Books {
   readonly #components: BooksComponents
-  readonly #options: BooksOptions
+  readonly #network: string
 
-  constructor(components: BooksComponents, options: BooksOptions) {
+  constructor(components: BooksComponents, { network }: { network: string }) {
     this.#components = components
-    this.#options = options
+    this.#network = network
   }
 
-  /** Work of this machine: what it signed and this peer's word on it are one commit. */
-  local(work: Work, issued: Issued): Promise<AnswerReceipt> {
-    return inTime(this.#components.clock, this.#local(work, issued))
+  /** `entry` is what another peer is told of its work. */
+  write(account: Account): Promise<{ entry: Uint8Array; receipt: AnswerReceipt }> {
+    return inTime(this.#components.clock, this.#write(account))
   }
 
-  /** Work of another peer. `entry` is what that peer is told of it. */
-  remote(work: RemoteWork): Promise<{ entry: Uint8Array; receipt: AnswerReceipt }> {
-    return inTime(this.#components.clock, this.#remote(work))
-  }
-
-  async #local(work: Work, { receipt, execution }: Issued): Promise<AnswerReceipt> {
-    const { identity, store } = this.#components
-    const { publicKey } = identity
-    const part = {
-      node: publicKey,
-      jobId: receipt.jobId,
-      execution: execution.cid,
-      tokens: tokensOf(work.done.usage),
-      unsignedTail: 0,
-      price: { input: 0, output: 0 },
-      amount: 0,
-      owedTotal: 0,
-    }
-    // Its own tokenizer counted.
-    const routing = await this.#routing(work, { parts: [part], count: 'verified', verdict: 'ok' })
-    const publish = this.#options.publish === 'receipts'
-    await this.#append(work, [execution, routing], { publish, rows: store.batch() })
-    return shown(receipt, work, isWhole(work.done) ? 'final' : 'partial')
-  }
-
-  async #remote(work: RemoteWork): Promise<{ entry: Uint8Array; receipt: AnswerReceipt }> {
-    const { owed, live } = this.#components
-    const { verdict, done, effort } = work
-    const { dispute, receipt } = verdict
-    const payee = effort.node.id
-    const whole = dispute === undefined ? undefined : this.#whole(work)
-    const { routing, appended } = await owed.inTurn(payee, () => this.#write(work, whole))
+  async #write(account: Account): Promise<{ entry: Uint8Array; receipt: AnswerReceipt }> {
+    const { live } = this.#components
+    const { shares, dispute, done } = account
+    const isSigned = dispute === undefined && !account.isJoint
+    const whole = isSigned ? undefined : this.#whole(account)
+    const payees = shares.flatMap(({ payee }) => payee ?? []).sort()
+    const turns = payees.filter((payee, at) => payee !== payees[at - 1])
+    const { routing, appended } = await this.#inTurns(turns, () => this.#append(account, whole))
     await appended
-    const told = whole ?? (receipt as Receipt)
-    live.finished(told, work.commissioned)
+    const told = whole ?? (shares[0]?.receipt as Receipt)
+    // What this machine did alone is known already.
+    for (const share of shares) {
+      if (whole !== undefined || share.payee !== undefined) live.finished(told, share)
+    }
     const status = isWhole(done) && dispute === undefined ? 'final' : 'partial'
-    return { entry: routing.bytes, receipt: shown(told, work, status) }
+    return { entry: routing.bytes, receipt: shown(told, account.request, status) }
   }
 
-  /** `appended` resolves once it is on the disk. */
-  async #write(work: RemoteWork, whole: Receipt | undefined) {
+  /** In the same order each time: of two that wait for each other, neither would ever come. */
+  async #inTurns<T>([first, ...others]: readonly string[], task: () => Promise<T>): Promise<T> {
+    if (first === undefined) return await task()
+    return await this.#components.owed.inTurn(first, () => this.#inTurns(others, task))
+  }
+
+  /** What this machine signed and its word on it are one commit. `appended`: it is on the disk. */
+  async #append(account: Account, whole: Receipt | undefined) {
     const { store, held } = this.#components
-    const { dispute, receipt, execution } = work.verdict
+    const { shares, dispute, request } = account
     const rows = store.batch()
-    if (execution !== undefined) await held.put(rows, execution)
-    const parts = receipt === undefined ? [] : [await this.#part(work, receipt, rows)]
-    const routing = await this.#routing(work, {
+    const own: SealedEntry[] = []
+    for (const { execution, payee } of shares) {
+      if (execution === undefined) continue
+      if (payee === undefined) own.push(execution)
+      else await held.put(rows, execution)
+    }
+    const parts = await this.#parts(shares, rows)
+    const routing = await this.#routing(account, {
       parts,
-      amount: parts.reduce((sum, part) => sum + part.amount, 0),
-      count: 'bounded',
+      amount: Math.min(
+        Number.MAX_SAFE_INTEGER,
+        parts.reduce((sum, { amount }) => sum + amount, 0),
+      ),
+      // Its own tokenizer counted.
+      count: shares.every(({ payee }) => payee === undefined) ? 'verified' : 'bounded',
       verdict: dispute === undefined ? 'ok' : 'dispute',
       ...(dispute === undefined ? {} : { dispute }),
       ...(whole === undefined ? {} : { whole }),
     })
-    const publish = work.commissioned.isPublic
-    const appended = this.#append(work, [routing], { publish, rows })
+    const publish = shares.every(({ isPublic }) => isPublic)
+    const { log, requests } = this.#components
+    const { origin } = request.job
+    if (origin !== undefined) {
+      requests.put(rows, origin.requestId, { account: origin.account, cid: routing.cid })
+    }
+    const appended = log.append([...own, routing], { publish, rows })
     // Whoever waits for it hears of it.
     appended.catch(() => {})
     return { routing, appended }
   }
 
-  async #part(
-    { effort, done, price, verdict, commissioned, paid, unsignedTail }: RemoteWork,
-    receipt: Receipt,
-    rows: Batch,
-  ): Promise<RoutingPart> {
-    const { execution } = verdict
-    const { country } = effort.node
-    const amount = quote(paid, price)
-    return {
-      node: commissioned.nodePk,
-      jobId: commissioned.jobId,
-      ...(execution === undefined ? { receipt } : { execution: execution.cid }),
-      tokens: tokensOf(done.usage),
-      unsignedTail,
-      price,
-      amount,
-      owedTotal: await this.#components.owed.add(effort.node.id, amount, rows),
-      ...(country === undefined ? {} : { region: country }),
+  /** One for each that signed something: the others are not paid, and nobody could check them. */
+  async #parts(shares: readonly Share[], rows: Batch): Promise<RoutingPart[]> {
+    const signed = shares.filter(({ receipt }) => receipt !== undefined)
+    const parts: RoutingPart[] = []
+    for (const [at, amount] of split(signed).entries()) {
+      const { payee, ...share } = signed[at] as Share
+      const owedTotal =
+        payee === undefined ? 0 : await this.#components.owed.add(payee, amount, rows)
+      parts.push(partOf(share, { amount, owedTotal }))
     }
+    return parts
   }
 
-  /** This peer's own word for an answer that nobody else signed rightly. */
-  #whole({ request, done, resultHash }: RemoteWork): Receipt {
+  /** This peer's own word for an answer that nobody else signed rightly, or as a whole. */
+  #whole({ request, done, resultHash }: Account): Receipt {
     const { identity } = this.#components
     const { inputTokens, outputTokens } = done.usage
     const fields = {
@@ -166,22 +134,21 @@ export class Books {
   }
 
   async #routing(
-    { request, effort, done }: Work,
-    said: Pick<Routing, 'parts' | 'count' | 'verdict' | 'dispute' | 'whole'> & { amount?: number },
+    { request, effort, done }: Account,
+    said: Pick<Routing, 'parts' | 'amount' | 'count' | 'verdict' | 'dispute' | 'whole'>,
   ): Promise<SealedEntry> {
     const { identity } = this.#components
     const { job, wishes, written, report } = request
     const { country } = effort.node
     const { name, id } = effort.model
     const signing = {
-      network: this.#options.network,
+      network: this.#network,
       sign: (message: Uint8Array) => identity.signLater(message),
     }
     const { jurisdiction } = wishes
     const times = this.#times(request, effort)
     const body = await signRoutingLater(
       {
-        amount: 0,
         ...said,
         request: requestHash(job.origin?.requestId ?? job.id),
         jobId: job.id,
@@ -205,33 +172,18 @@ export class Books {
     return routingEntry(times.finished, body)
   }
 
-  #times({ beganAt }: Request, { times }: Pick<Effort, 'times'>): Routing['times'] {
+  #times({ beganAt, handover }: Request, effort: Account['effort']): Routing['times'] {
     const { clock } = this.#components
     const now = clock.now()
     const elapsed = clock.elapsed()
     const wall = (at: number) => Math.floor(now - (elapsed - at))
-    const { startedAt, firstAt } = times
+    const { startedAt, firstAt } = (handover?.first ?? effort).times
     return {
       received: wall(beganAt),
       started: wall(startedAt),
       finished: Math.floor(now),
       ...(firstAt === undefined ? {} : { firstToken: wall(firstAt) }),
     }
-  }
-
-  /** The routing entry is the last of them. */
-  async #append(
-    { request }: Work,
-    entries: SealedEntry[],
-    { publish, rows }: { publish: boolean; rows: Batch },
-  ): Promise<void> {
-    const { log, requests } = this.#components
-    const { origin } = request.job
-    const cid = entries.at(-1)?.cid
-    if (origin !== undefined && cid !== undefined) {
-      requests.put(rows, origin.requestId, { account: origin.account, cid })
-    }
-    await log.append(entries, { publish, rows })
   }
 }
 
@@ -243,6 +195,27 @@ const tokensOf = ({ inputTokens, cachedTokens, outputTokens }: Usage): Routing['
   output: outputTokens,
 })
 
+function partOf(
+  {
+    nodePk: node,
+    jobId,
+    receipt,
+    execution,
+    usage,
+    unsignedTail,
+    price,
+    region,
+  }: Omit<Share, 'payee'>,
+  owed: Pick<RoutingPart, 'amount' | 'owedTotal'>,
+): RoutingPart {
+  return {
+    ...{ node, jobId, tokens: tokensOf(usage), unsignedTail, price, ...owed },
+    ...(execution && { execution: execution.cid }),
+    ...(receipt && !execution && { receipt }),
+    ...(region === undefined ? {} : { region }),
+  }
+}
+
 /** The last ones, by a word for how each ended. */
 const attemptsOf = (attempts: Request['report']['attempts']): Routing['attempts'] =>
   attempts.slice(-ATTEMPTS_MAX).map(({ node, outcome, ms }) => ({
@@ -251,11 +224,7 @@ const attemptsOf = (attempts: Request['report']['attempts']): Routing['attempts'
     ms,
   }))
 
-function shown(
-  receipt: Receipt,
-  { request }: Work,
-  status: AnswerReceipt['status'],
-): AnswerReceipt {
+function shown(receipt: Receipt, request: Request, status: AnswerReceipt['status']): AnswerReceipt {
   const digest = receiptDigest(receipt)
   return {
     cid: ryv1Cid(digest),

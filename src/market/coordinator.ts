@@ -6,8 +6,7 @@ import type { Logger } from '../base/logger.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { Random } from '../base/random.ts'
 import { Underway } from '../base/underway.ts'
-import type { Engine } from '../engines/engine.ts'
-import { cancelledDone } from '../engines/lanes.ts'
+import type { Engine, ModelStatus } from '../engines/engine.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { Directory } from '../network/discovery/directory.ts'
 import type { Discovery } from '../network/discovery/discovery.ts'
@@ -26,14 +25,16 @@ import { Books } from './books.ts'
 import { unwanted } from './choose/choice.ts'
 import { Dispatcher } from './choose/dispatcher.ts'
 import { type Effort, nodeOf } from './effort.ts'
+import { Failover } from './failover/failover.ts'
+import type { Handover } from './failover/handover.ts'
 import { LocalEffort } from './local-effort.ts'
 import type { Market, MarketModel } from './market.ts'
 import { type MarketMetrics, marketMetrics } from './market-metrics.ts'
 import { ModelList } from './model-list.ts'
 import { unknownModel } from './no-provider.ts'
 import { Owed } from './owed.ts'
+import type { RemoteComponents } from './remote/attempt.ts'
 import { JobWriter } from './remote/job-writer.ts'
-import type { RemoteComponents } from './remote/remote-run.ts'
 import { RemoteEffort, type RemoteEffortComponents } from './remote-effort.ts'
 import { Request } from './request.ts'
 
@@ -93,6 +94,7 @@ export class Coordinator implements Market, Service {
   readonly #dispatcher: Dispatcher
   readonly #writer: JobWriter
   readonly #books: Books
+  readonly #failover: Failover
   readonly #activity: Activity
   readonly #metrics: MarketMetrics
   readonly #running = new Underway<AbortController>()
@@ -116,20 +118,22 @@ export class Coordinator implements Market, Service {
     this.#models = new ModelList({ engine, directory, clock, isGood }, { peerId, price, pins })
     this.#writer = new JobWriter(components, options)
     const owed = new Owed(components)
-    this.#books = new Books({ ...components, owed }, { network: options.network, publish })
+    this.#books = new Books({ ...components, owed }, options)
+    const { logger } = this.#components
+    const parting = (each: Promise<void>) => this.#part(each)
+    this.#failover = new Failover({ books: this.#books, parting, logger })
     this.#activity = new Activity({ clock })
     this.#metrics = marketMetrics(components.metrics)
     this.#remoteComponents = {
       network: components.network,
       dispatcher: this.#dispatcher,
       suspect: (id) => discovery?.suspect(id),
-      parting: (parting) => this.#part(parting),
-      ...{ books: this.#books, publish },
+      ...{ books: this.#books, publish, parting },
       identity,
       verify: components.verify,
       live: components.live,
       clock,
-      logger: this.#components.logger,
+      logger,
       metrics: this.#metrics,
     }
   }
@@ -189,15 +193,16 @@ export class Coordinator implements Market, Service {
     const { signal, leave } = this.#enter(caller)
     const { clock } = this.#components
     let failed = false
-    let inputTokens: number | undefined
+    let isAccepted = false
+    let request: Request | undefined
     let open: OpenReceipt | undefined
     try {
-      const request = await this.#request(job, signal)
-      let effort: Effort | undefined = this.#ownEffort(request)
+      request = await this.#request(job, signal)
+      let effort: Effort | undefined = this.#ownEffort(request, request.model.local)
       for (;;) {
         effort ??= await this.#nextEffort(request, signal)
         if (effort === undefined) {
-          yield cancelledDone(job)
+          yield await this.#failover.left(request)
           return
         }
         try {
@@ -206,14 +211,18 @@ export class Coordinator implements Market, Service {
             if (chunk.type === 'accepted') {
               open = chunk.open
               // The next provider counts the same prompt.
-              if (inputTokens !== undefined) continue
-              inputTokens = chunk.inputTokens
+              if (isAccepted) continue
+              isAccepted = true
+              request.inputTokens = chunk.inputTokens
             }
             const begins = !times.begun && isAnswer(chunk)
             this.#note(effort, chunk)
-            if (begins) yield this.#routed(request, effort, { inputTokens: inputTokens ?? 0, open })
+            const { handover } = request
+            if (begins && handover !== undefined) this.#resumed(request, handover, effort)
+            else if (begins) yield this.#routed(request, effort, open)
             const handedOverAt = clock.elapsed()
-            yield chunk
+            if (handover === undefined) yield chunk
+            else yield* await this.#failover.passed(request, handover, chunk)
             times.held(clock.elapsed() - handedOverAt)
           }
           return
@@ -229,6 +238,7 @@ export class Coordinator implements Market, Service {
       // What names a parameter is the caller's own fault.
       const theirs = caller.aborted || (error instanceof PeerError && error.param !== undefined)
       failed = !theirs
+      if (request !== undefined) await this.#failover.givenUp(request)
       throw error
     } finally {
       leave(failed)
@@ -266,12 +276,12 @@ export class Coordinator implements Market, Service {
   }
 
   /** Undefined where this machine does not serve the model, or must not. */
-  #ownEffort(request: Request): LocalEffort | undefined {
+  #ownEffort(request: Request, local: ModelStatus | undefined): LocalEffort | undefined {
     const { engine, identity, clock, logger, discovery } = this.#components
-    const { model, modelId, wishes } = request
+    const { modelId, wishes } = request
     const { peerId } = identity
     const { region, publish } = this.#options
-    if (model.local === undefined) return undefined
+    if (local === undefined) return undefined
     const reason = unwanted({ peerId, region, price: undefined }, wishes)
     if (reason !== undefined) {
       request.selfExcluded = reason
@@ -280,7 +290,7 @@ export class Coordinator implements Market, Service {
     const others = discovery?.directory.byModelId(modelId) ?? []
     const replaceable = others.some((entry) => entry.peerId !== peerId)
     const node = nodeOf(peerId, engine.hardware().gpus, region)
-    const work = { node, model: model.local, replaceable }
+    const work = { node, model: local, replaceable }
     const issue = this.#components
     const parting = (each: Promise<void>) => this.#part(each)
     return new LocalEffort(
@@ -305,9 +315,23 @@ export class Coordinator implements Market, Service {
   }
 
   /** Undefined after an abort. */
-  async #nextEffort(request: Request, signal: AbortSignal): Promise<RemoteEffort | undefined> {
-    const assignment = await this.#dispatcher.next(request, { signal })
-    return assignment && new RemoteEffort(this.#remoteComponents, request, assignment)
+  async #nextEffort(request: Request, signal: AbortSignal): Promise<Effort | undefined> {
+    const { handover } = request
+    const own = handover && this.#ownEffort(request, this.#localNow(request))
+    if (own !== undefined) return own
+    try {
+      const assignment = await this.#dispatcher.next(request, { signal })
+      return assignment && new RemoteEffort(this.#remoteComponents, request, assignment)
+    } catch (error) {
+      // What the client is told is what became of its answer.
+      throw handover === undefined ? error : handover.last.told
+    }
+  }
+
+  /** This machine may serve by now what it did not at the beginning. */
+  #localNow({ job, modelId, isTriedHere }: Request): ModelStatus | undefined {
+    const local = isTriedHere ? undefined : this.resolve(job.model)?.local
+    return local?.id === modelId && local.state === 'ready' ? local : undefined
   }
 
   #note(effort: Effort, chunk: Chunk): void {
@@ -324,12 +348,13 @@ export class Coordinator implements Market, Service {
     }
   }
 
-  #routed(
-    request: Request,
-    effort: Effort,
-    { inputTokens, open }: { inputTokens: number; open: OpenReceipt | undefined },
-  ): Routed {
-    const { job, model, report, beganAt } = request
+  #resumed(request: Request, handover: Handover, effort: Effort): void {
+    handover.resumed(request, effort)
+    this.#metrics.resumed.add(1, { where: effort.where })
+  }
+
+  #routed(request: Request, effort: Effort, open: OpenReceipt | undefined): Routed {
+    const { job, model, report, beganAt, inputTokens } = request
     const now = this.#components.clock.elapsed()
     const ms = effort.times.msSince(now)
     report.attempted(effort.node.id, 'ok', ms)

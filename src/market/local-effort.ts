@@ -2,11 +2,15 @@ import type { Clock } from '../base/clock.ts'
 import { PeerError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Engine, ModelStatus } from '../engines/engine.ts'
+import { cancelledDone } from '../engines/lanes.ts'
 import { type IssueComponents, issued, WorkRecord } from '../receipts/issue.ts'
-import type { Chunk, Done, Node } from '../wire/chunk.ts'
+import type { AnswerReceipt, Chunk, Done, Issued, Node } from '../wire/chunk.ts'
 import { declaredModelId } from '../wire/model-id.ts'
 import type { Books } from './books.ts'
 import type { Effort } from './effort.ts'
+import { type Account, type Ending, lostAccount, wholeAccount } from './failover/account.ts'
+import { continued } from './failover/continued.ts'
+import { handOver } from './failover/failover.ts'
 import type { MarketMetrics } from './market-metrics.ts'
 import { AnswerTimes } from './remote/answer-times.ts'
 import { attemptId } from './remote/job-writer.ts'
@@ -16,7 +20,7 @@ export interface LocalComponents {
   engine: Pick<Engine, 'generate'>
   /** Signs the work. */
   issue: IssueComponents
-  books: Pick<Books, 'local'>
+  books: Pick<Books, 'write'>
   publish: 'receipts' | 'none'
   /** Told of what goes on although its reader may be gone. */
   parting(parting: Promise<void>): void
@@ -32,6 +36,9 @@ export interface LocalWork {
   replaceable: boolean
 }
 
+/** Own work has no price. */
+const FREE = { input: 0, output: 0 }
+
 const nothing = (): void => {}
 
 /** This machine at work on a request. */
@@ -45,12 +52,16 @@ export class LocalEffort implements Effort {
   readonly #replaceable: boolean
   readonly #attempt: number
   #ended = false
+  #record: WorkRecord | undefined
+  /** What it did before it broke down. */
+  #ending: Ending | undefined
 
   constructor(components: LocalComponents, request: Request, work: LocalWork) {
     const { name, id } = work.model
     this.node = work.node
     this.model = { name, ...(id === undefined ? {} : { id }) }
     this.#attempt = ++request.attempts
+    request.isTriedHere = true
     this.times = new AnswerTimes(components.clock.elapsed())
     this.#components = components
     this.#request = request
@@ -61,7 +72,8 @@ export class LocalEffort implements Effort {
   async chunks(options: { signal: AbortSignal }): Promise<AsyncIterable<Chunk>> {
     const { engine, issue, publish } = this.#components
     const request = this.#request
-    const { job, salt } = request
+    const { job, salt, handover } = request
+    const resume = handover?.begun?.resumes
     const { name, id = declaredModelId(name, this.node.id) } = this.model
     const record = new WorkRecord(issue, {
       jobId: attemptId(job, this.#attempt),
@@ -69,13 +81,15 @@ export class LocalEffort implements Effort {
       promptRoot: () => request.written.promptRoot,
       coordinator: issue.identity.publicKey,
       model: { id, name },
-      price: { input: 0, output: 0 },
+      price: FREE,
       region: this.node.country,
       nonce: salt,
       isPublic: publish === 'receipts',
     })
-    const chunks = engine.generate({ ...job, model: name }, options)
-    return this.#booked(issued(chunks, record), record)
+    this.#record = record
+    const here = { ...job, model: name, ...(resume && { resume }) }
+    const chunks = engine.generate(here, options)
+    return this.#booked(issued(resume ? continued(chunks, resume) : chunks, record), record)
   }
 
   /** Its end goes up once it is in the log. */
@@ -86,6 +100,11 @@ export class LocalEffort implements Effort {
         isEnded = chunk.type === 'done'
         yield chunk.type === 'done' ? await this.#book(chunk) : chunk
       }
+    } catch (error) {
+      // Another may go on with what was handed over: it is told of where the answer ends.
+      if (!isEnded) this.#ending = await this.#sealed(record)
+      isEnded = true
+      throw error
     } finally {
       if (!isEnded) {
         const rest = this.#bookRest(record)
@@ -95,23 +114,62 @@ export class LocalEffort implements Effort {
     }
   }
 
-  /** Its reader is gone, or the engine broke down: what was handed over was done all the same. */
+  /** Its reader is gone: what was handed over was done all the same. */
   async #bookRest(record: WorkRecord): Promise<void> {
+    const ending = await this.#sealed(record)
+    const request = this.#request
+    const account =
+      ending === undefined
+        ? lostAccount(request, cancelledDone(request.job))
+        : wholeAccount(request, ending)
     try {
-      const done = await record.left()
-      if (done !== undefined) await this.#book(done)
+      if (account !== undefined) await this.#write(account)
     } catch (error) {
-      const { id: job } = this.#request.job
-      this.#components.logger.warn('an answer did not come into the log', { job, error })
+      this.#warn(error)
+    }
+  }
+
+  /** Undefined where nothing was handed over. */
+  async #sealed(record: WorkRecord): Promise<Ending | undefined> {
+    try {
+      const { issued, ...done } = (await record.left()) ?? {}
+      return issued && this.#endingOf(done as Done, issued)
+    } catch (error) {
+      this.#warn(error)
+      return undefined
     }
   }
 
   async #book({ issued, ...done }: Done): Promise<Done> {
     if (issued === undefined) return done
-    const work = { request: this.#request, effort: this, done }
-    const booking = this.#components.books.local(work, issued)
-    this.#components.parting(booking.then(nothing, nothing))
-    return { ...done, receipt: await booking }
+    const receipt = await this.#write(wholeAccount(this.#request, this.#endingOf(done, issued)))
+    return { ...done, receipt }
+  }
+
+  async #write(account: Account): Promise<AnswerReceipt> {
+    const { books, parting } = this.#components
+    const booking = books.write(account)
+    parting(booking.then(nothing, nothing))
+    return (await booking).receipt
+  }
+
+  #endingOf(done: Done, { receipt, execution }: Issued): Ending {
+    const { jobId, nodePk, resultHash } = receipt
+    const share = {
+      ...{ jobId, nodePk, receipt, execution },
+      payee: undefined,
+      region: this.node.country,
+      isPublic: this.#components.publish === 'receipts',
+      usage: done.usage,
+      unsignedTail: 0,
+      ...{ price: FREE, paid: done.usage },
+    }
+    return { effort: this, done, share, dispute: undefined, resultHash }
+  }
+
+  #warn(error: unknown): void {
+    const { id: job } = this.#request.job
+    this.#components.logger.warn('an answer did not come into the log', { job, error })
   }
 
   succeeded(): void {
@@ -125,10 +183,26 @@ export class LocalEffort implements Effort {
   failed(error: unknown): void {
     const code = error instanceof PeerError ? error.code : 'failed'
     if (!this.#end(code)) throw error
+    const request = this.#request
+    const now = this.#components.clock.elapsed()
+    const ms = this.times.msSince(now)
+    if (this.times.begun) {
+      request.report.ended(this.node.id, code, ms)
+      this.#handOver(error, now)
+      return
+    }
     // Not able at all, which a busy machine is not: what is served here is answered here.
-    if (code !== 'model_failed' || this.times.begun || !this.#replaceable) throw error
-    const ms = this.times.msSince(this.#components.clock.elapsed())
-    this.#request.report.attempted(this.node.id, code, ms)
+    const mayOthers =
+      request.handover !== undefined || (code === 'model_failed' && this.#replaceable)
+    if (!mayOthers) throw error
+    request.report.attempted(this.node.id, code, ms)
+  }
+
+  #handOver(told: unknown, now: number): void {
+    const share = this.#ending?.share
+    const hash = this.#record?.hash
+    if (hash === undefined) throw told
+    handOver(this.#request, { effort: this, hash, share, dispute: undefined, told }, now)
   }
 
   #end(outcome: string): boolean {

@@ -3,6 +3,7 @@ import type { Counter, Histogram, Metrics } from '../base/metrics.ts'
 export interface MarketMetrics {
   attempts: Counter
   firstToken: Histogram
+  resumed: Counter
   tokens: Counter
 }
 
@@ -21,6 +22,11 @@ export function marketMetrics(metrics: Metrics): MarketMetrics {
       'pinaivu_market_first_token_seconds',
       'From a request to the first token of its answer.',
       SECONDS,
+      ['where'],
+    ),
+    resumed: metrics.counter(
+      'pinaivu_market_resumed_total',
+      'Answers that a provider went on with, the one before being lost.',
       ['where'],
     ),
     tokens: metrics.counter(

@@ -19,13 +19,18 @@ export function boundsOf(work: Work, contextLength: number): Bounds {
 }
 
 /** What a job of this size costs at this price: micro-credits, rounded up once. */
-export function quote({ inputTokens, outputTokens }: Bounds, price: Price): number {
-  const thousandths =
-    BigInt(inputTokens) * BigInt(price.input) + BigInt(outputTokens) * BigInt(price.output)
-  const credits = (thousandths + 999n) / 1000n
-  // No account holds that much: whoever compares finds that it can't be paid.
-  return Number(credits > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : credits)
-}
+export const quote = (bounds: Bounds, price: Price): number =>
+  toCredits(roundedUp(thousandths(bounds, price)))
+
+/** The same before it is rounded, in thousandths of a micro-credit. */
+export const thousandths = ({ inputTokens, outputTokens }: Bounds, price: Price): bigint =>
+  BigInt(inputTokens) * BigInt(price.input) + BigInt(outputTokens) * BigInt(price.output)
+
+export const roundedUp = (thousandths: bigint): bigint => (thousandths + 999n) / 1000n
+
+/** No account holds more than the most: whoever compares finds that it can't be paid. */
+export const toCredits = (credits: bigint): number =>
+  Number(credits > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : credits)
 
 /** No token is shorter than a byte; a prompt beyond the context is refused. */
 export function inputTokensMax(work: Work, contextLength: number): number {

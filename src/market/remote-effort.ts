@@ -1,20 +1,38 @@
 import type { Clock } from '../base/clock.ts'
 import type { Logger } from '../base/logger.ts'
+import { cancelledDone } from '../engines/lanes.ts'
 import type { Identity } from '../identity/identity.ts'
+import type { AnswerHash } from '../receipts/answer-hash.ts'
 import type { Chunk, Node } from '../wire/chunk.ts'
+import { joinBytes } from '../wire/octets.ts'
 import { publicKeyOf } from '../wire/peer-id.ts'
-import type { Books, RemoteWork } from './books.ts'
+import type { Books } from './books.ts'
 import type { Assignment, Dispatcher } from './choose/dispatcher.ts'
 import { type Effort, nodeOf } from './effort.ts'
+import {
+  type Account,
+  type Ending,
+  lostAccount,
+  ownAccount,
+  wholeAccount,
+} from './failover/account.ts'
+import { handOver } from './failover/failover.ts'
 import type { MarketMetrics } from './market-metrics.ts'
 import { asTold, cutShort } from './no-provider.ts'
 import { mayExceed } from './quote.ts'
 import { misbehaved } from './remote/answer-check.ts'
 import { AnswerTimes } from './remote/answer-times.ts'
+import type { Attempt, Booked, RemoteComponents } from './remote/attempt.ts'
 import { attemptId } from './remote/job-writer.ts'
-import { isSure, isUnheard, lost, ProviderError } from './remote/provider-error.ts'
+import {
+  isSure,
+  isUnheard,
+  lost,
+  needsTheBeginning,
+  ProviderError,
+} from './remote/provider-error.ts'
 import { remote } from './remote/remote.ts'
-import type { Attempt, RemoteComponents } from './remote/remote-run.ts'
+import type { Commissioned } from './remote/verdict.ts'
 import type { Request } from './request.ts'
 
 /** Of proven providers, that a request is at fault; a first one may be wrong. */
@@ -31,7 +49,7 @@ export interface RemoteEffortComponents {
   /** Told of what goes on after an answer's end. */
   parting(parting: Promise<void>): void
   publish: 'receipts' | 'none'
-  books: Pick<Books, 'remote'>
+  books: Pick<Books, 'write'>
   identity: Pick<Identity, 'publicKey'>
   verify: RemoteComponents['verify']
   live: RemoteComponents['live']
@@ -53,6 +71,10 @@ export class RemoteEffort implements Effort {
   readonly #isPublic: boolean
   #accepted = false
   #ended = false
+  /** The request went on with another provider, before anything came from this one. */
+  #isPassedOver = false
+  /** What had come when it was lost. */
+  #came: { hash: AnswerHash; ending: Ending | undefined } | undefined
 
   constructor(components: RemoteEffortComponents, request: Request, assignment: Assignment) {
     const { entry, model } = assignment
@@ -68,7 +90,8 @@ export class RemoteEffort implements Effort {
   chunks(options: { signal: AbortSignal }): Promise<AsyncIterable<Chunk>> {
     const { dispatcher, clock, parting, identity } = this.#components
     const { entry, model, engagement, firstTokenBy } = this.#assignment
-    const { job, attempts, wishes, written, doneBy, salt, askedAgain } = this.#request
+    const { job, attempts, wishes, written, doneBy, salt, askedAgain, handover } = this.#request
+    const begun = handover?.begun
     const isPublic = this.#isPublic
     const now = clock.elapsed()
     const { peerId } = entry
@@ -81,8 +104,9 @@ export class RemoteEffort implements Effort {
       firstTokenMs: firstTokenBy - now,
       totalMs: doneBy - now,
       ...{ maxPrice, isPublic },
+      ...(begun && { resume: begun.packed.fields }),
     })
-    const commissioned = {
+    const commissioned: Commissioned = {
       jobId: attemptId(job, attempts),
       nodePk: publicKeyOf(peerId),
       coordinator: identity.publicKey,
@@ -96,11 +120,15 @@ export class RemoteEffort implements Effort {
       // Others may still get through, on the connection that there is.
       isAfresh: askedAgain === peerId && engagement.isAlone,
       job: cover,
-      body: written.body,
+      body: begun ? joinBytes(written.body, begun.packed.bytes) : written.body,
+      resumes: begun?.resumes,
       maxPrice,
       work: job.work,
       commissioned,
-      book: (ended) => this.#book({ ...ended, commissioned }),
+      book: (ended) => this.#book(ended && this.#ending(ended, commissioned)),
+      onLost: (ended, hash) => {
+        this.#came = { hash, ending: ended && this.#ending(ended, commissioned) }
+      },
       contextLength: model.contextLength,
       embeddingLength: model.embeddingLength,
       firstTokenBy,
@@ -115,12 +143,29 @@ export class RemoteEffort implements Effort {
     return remote(this.#components, attempt, options)
   }
 
-  async #book(ended: Omit<RemoteWork, 'request' | 'effort'>): ReturnType<Attempt['book']> {
+  #ending(
+    { done, verdict, resultHash, unsignedTail, paid, price }: Booked,
+    { jobId, nodePk, isPublic }: Commissioned,
+  ): Ending {
+    const { receipt, execution, dispute } = verdict
+    const share = {
+      ...{ jobId, nodePk, isPublic, receipt, execution, unsignedTail, paid, price },
+      payee: this.node.id,
+      region: this.node.country,
+      usage: done.usage,
+    }
+    return { effort: this, done, share, dispute, resultHash }
+  }
+
+  async #book(ending: Ending | undefined): ReturnType<Attempt['book']> {
     const { books, parting, logger } = this.#components
     const request = this.#request
-    const { dispute } = ended.verdict
-    if (dispute !== undefined) request.report.ended(this.node.id, dispute, this.#ms())
-    const booking = books.remote({ ...ended, request, effort: this })
+    if (ending?.dispute !== undefined) {
+      request.report.ended(this.node.id, ending.dispute, this.#ms())
+    }
+    const account = this.#account(ending)
+    if (account === undefined) return undefined
+    const booking = books.write(account)
     parting(booking.then(nothing, nothing))
     try {
       return await booking
@@ -128,6 +173,14 @@ export class RemoteEffort implements Effort {
       logger.warn('an answer did not come into the log', { job: request.job.id, error })
       throw error
     }
+  }
+
+  #account(ending: Ending | undefined): Account | undefined {
+    const request = this.#request
+    // The others' work is told of where the answer ends.
+    if (this.#isPassedOver) return ending && ownAccount(request, ending)
+    if (ending !== undefined) return wholeAccount(request, ending)
+    return lostAccount(request, cancelledDone(request.job))
   }
 
   succeeded(): void {
@@ -156,18 +209,34 @@ export class RemoteEffort implements Effort {
       this.#hide()
       return
     }
-    this.#account(loss)
+    this.#blame(loss)
     const request = this.#request
     request.lastError = loss
-    if (this.times.begun) {
-      request.report.ended(this.node.id, outcomeOf(loss), this.#ms())
-      throw cutShort(loss)
-    }
-    request.report.attempted(this.node.id, outcomeOf(loss), this.#ms())
     if (loss.loss !== 'busy') request.tried.add(this.node.id)
     if (isUnheard(loss)) request.unheard = this.node.id
+    if (this.times.begun) {
+      request.report.ended(this.node.id, outcomeOf(loss), this.#ms())
+      this.#handOver(loss)
+      return
+    }
+    this.#isPassedOver = true
+    request.report.attempted(this.node.id, outcomeOf(loss), this.#ms())
     if (this.#isRefusal(loss) && this.#ms() <= AT_ONCE_MS) request.refusedAtOnce++
-    if (loss.loss === 'declined') this.#declined(loss)
+    if (loss.loss === 'declined' && request.handover === undefined) this.#declined(loss)
+  }
+
+  /** The client has a part of the answer: another is to go on with it. */
+  #handOver(loss: ProviderError): void {
+    const request = this.#request
+    const told = cutShort(loss)
+    if (this.#came === undefined) {
+      // All time is over; it is still there to say what it has done.
+      if (request.handover !== undefined) request.handover.isLeft = true
+      throw told
+    }
+    const { hash, ending } = this.#came
+    const lost = { effort: this, hash, share: ending?.share, dispute: loss.loss, told }
+    handOver(request, lost, this.#components.clock.elapsed())
   }
 
   /** It is asked again at once, and nobody is to hear of it. */
@@ -197,19 +266,21 @@ export class RemoteEffort implements Effort {
   #checked(error: ProviderError): ProviderError {
     const { model, entry } = this.#assignment
     if (error.loss !== 'declined' || error.code !== 'context_length_exceeded') return error
+    // What others wrote of the answer is in it.
+    if (this.#request.handover !== undefined) return error
     if (mayExceed(this.#request.job.work, model.contextLength)) return error
     const { message } = misbehaved('no such prompt is longer than its context')
     this.#components.network.fault(entry.peerId, 'penalise', message)
     return lost('misbehaved', message, error)
   }
 
-  #account(error: ProviderError): void {
+  #blame(error: ProviderError): void {
     const { dispatcher, suspect, logger } = this.#components
     const { engagement, entry, model } = this.#assignment
     const { loss, code, message, retryAfterMs } = error
     const { peerId } = entry
     if (loss === 'busy') engagement.refused(code, retryAfterMs)
-    else if (loss === 'declined') engagement.left()
+    else if (loss === 'declined' || this.#cantGoOn(error)) engagement.left()
     else if (loss === 'unwilling') engagement.unwilling()
     else engagement.failed(isSure(error))
     if (isUnheard(error)) suspect(peerId)
@@ -217,6 +288,11 @@ export class RemoteEffort implements Effort {
     this.#end(loss)
     const { id: job } = this.#request.job
     logger.debug('an attempt failed', { job, peerId, model: model.id, loss, code, message })
+  }
+
+  /** An older version, say. It does all other jobs. */
+  #cantGoOn(error: ProviderError): boolean {
+    return needsTheBeginning(error) && this.#request.handover?.begun !== undefined
   }
 
   /** Not of one that is busy, which is asked again, nor of one that broke down at the job. */

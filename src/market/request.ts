@@ -1,6 +1,7 @@
 import type { Job, Wishes } from '../wire/job.ts'
 import type { Exclusion } from './choose/choice.ts'
 import type { Engagement } from './choose/providers.ts'
+import type { Handover } from './failover/handover.ts'
 import type { MarketModel } from './market.ts'
 import { type Bounds, boundsOf } from './quote.ts'
 import type { WrittenJob } from './remote/job-writer.ts'
@@ -32,7 +33,6 @@ export class Request {
   readonly modelId: string
   readonly wishes: Wishes
   readonly beganAt: number
-  readonly firstTokenBy: number
   readonly doneBy: number
   readonly report = new RouteReport()
   /** Peers that were tried and need not be again. */
@@ -44,14 +44,24 @@ export class Request {
   /** Contexts of this length and below were too small. */
   contextTooSmall = 0
   attempts = 0
+  /** Those before a provider was lost behind its first token. */
+  attemptsBefore = 0
   /** So many of them cost no time. */
   refusedAtOnce = 0
+  /** This peer has tried itself. */
+  isTriedHere = false
   /** Why this peer does not do it, although it serves the model. */
   selfExcluded: Exclusion | undefined
   lastError: ProviderError | undefined
   /** What the first of those said who found fault with it. */
   declinedFor: ProviderError | undefined
   readonly declined: Declined[] = []
+  /** Of the prompt; 0 before a provider has counted them. */
+  inputTokens = 0
+  /** Set once a provider was lost in the middle of the answer. */
+  handover: Handover | undefined
+  #firstTokenBy: number
+  readonly #firstTokenMs: number
   readonly #write: (job: Job) => WrittenJob
   #bounds: Bounds | undefined
   #written: WrittenJob | undefined
@@ -70,9 +80,22 @@ export class Request {
     this.modelId = modelId
     this.wishes = job.wishes ?? {}
     this.beganAt = beganAt
-    this.firstTokenBy = firstTokenBy
+    this.#firstTokenBy = firstTokenBy
+    this.#firstTokenMs = firstTokenBy - beganAt
     this.doneBy = doneBy
     this.#write = write
+  }
+
+  /** By then the provider that is asked must have begun. */
+  get firstTokenBy(): number {
+    return this.#firstTokenBy
+  }
+
+  /** Another is to go on with the answer: there is as much time for that as for its beginning. */
+  goesOn(now: number): void {
+    this.#firstTokenBy = Math.min(this.doneBy, now + this.#firstTokenMs)
+    this.attemptsBefore = this.attempts
+    this.refusedAtOnce = 0
   }
 
   get kind(): 'chat' | 'embedding' {

@@ -10,6 +10,7 @@ export class RouteReport {
   #ranked: readonly Ranked[] = []
   #excluded: Readonly<Record<string, number>> = {}
   #own: Route['candidates'] = []
+  #resumed = 0
 
   get attempts(): Route['attempts'] {
     return this.#attempts
@@ -37,6 +38,12 @@ export class RouteReport {
     this.attempted(node, outcome, ms)
   }
 
+  /** It goes on with what another began. */
+  resumed(node: string, ms: number): void {
+    this.#resumed++
+    this.attempted(node, 'resumed', ms)
+  }
+
   route(): Route {
     const tried = new Set(this.#attempts.map(({ node }) => node))
     const wasTried = ({ candidate }: Ranked) => tried.has(candidate.peerId)
@@ -54,6 +61,7 @@ export class RouteReport {
       candidates: [...this.#own, ...candidates],
       excluded: { ...this.#excluded },
       attempts: [...this.#attempts],
+      ...(this.#resumed > 0 && { resumed: this.#resumed }),
     }
   }
 }

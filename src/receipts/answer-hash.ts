@@ -1,6 +1,8 @@
 import { sha256 as portable } from '@noble/hashes/sha2.js'
 import { finishesOf } from '../engines/lanes.ts'
 import type { Tokens, Vectors } from '../wire/chunk.ts'
+import type { Resume } from '../wire/generate.ts'
+import { RESUME_BYTES_MAX } from '../wire/generate-shape.ts'
 import type { Work } from '../wire/job.ts'
 import { ResultHasher } from '../wire/result-hash.ts'
 import { sha256 } from '../wire/sha256.ts'
@@ -9,22 +11,27 @@ import { sha256 } from '../wire/sha256.ts'
 class Lane {
   text = ''
   tokens = 0
+  readonly ids: number[] = []
   /** Tokens and UTF-16 units after each piece, in turn. */
   readonly #marks: number[] = [0, 0]
 
-  add(tokens: number, text: string): void {
-    this.tokens += tokens
+  add(ids: readonly number[], text: string): void {
+    this.tokens += ids.length
     this.text += text
+    // Of more than a resume holds, none is of use.
+    if (this.tokens <= RESUME_BYTES_MAX) for (const id of ids) this.ids.push(id)
     this.#marks.push(this.tokens, this.text.length)
   }
 
-  /** The text of so many tokens; undefined where no piece ends. */
+  /** The text of so many tokens, without any that came behind them; undefined where no piece ends. */
   upTo(tokens: number): string | undefined {
+    let end: number | undefined
     // Who cuts an answer has nearly all of it.
     for (let at = this.#marks.length - 2; at >= 0; at -= 2) {
-      if (this.#marks[at] === tokens) return this.text.slice(0, this.#marks[at + 1])
+      if ((this.#marks[at] as number) < tokens) break
+      if (this.#marks[at] === tokens) end = this.#marks[at + 1]
     }
-    return undefined
+    return end === undefined ? undefined : this.text.slice(0, end)
   }
 }
 
@@ -55,7 +62,7 @@ export class AnswerHash {
 
   tokens({ choice, ids, text }: Pick<Tokens, 'choice' | 'ids' | 'text'>): void {
     this.#texts.text(choice, text)
-    this.#lanes[choice]?.add(ids.length, text)
+    this.#lanes[choice]?.add(ids, text)
   }
 
   vectors({ first, vectors }: Pick<Vectors, 'first' | 'vectors'>): void {
@@ -68,6 +75,20 @@ export class AnswerHash {
       // All platforms that a peer runs on are little-endian.
       this.#vectors?.update(new Uint8Array(buffer, byteOffset, byteLength))
     }
+  }
+
+  /** Whether the vector of this input came. */
+  has(input: number): boolean {
+    return input < this.#nextVector || this.#early.has(input)
+  }
+
+  /** What came of each choice that has begun. Undefined for more than anybody is sent. */
+  resumes(): Resume[] | undefined {
+    const begun = [...this.#lanes.entries()].filter(([, { tokens }]) => tokens > 0)
+    // A token and a UTF-16 unit have a byte at least.
+    const size = begun.reduce((sum, [, { tokens, text }]) => sum + tokens + text.length, 0)
+    if (size > RESUME_BYTES_MAX) return undefined
+    return begun.map(([choice, { text, ids }]) => ({ choice, text, ids: [...ids] }))
   }
 
   /** Of all that came so far. */

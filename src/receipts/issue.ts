@@ -114,6 +114,11 @@ export class WorkRecord {
     this.#times = { received: now, started: now, finished: now }
   }
 
+  /** Of all that was handed over. */
+  get hash(): AnswerHash {
+    return this.#hash
+  }
+
   /** That this machine took on the job; the first call counts. */
   open(inputTokens: number): OpenReceipt {
     const fields = this.#begun(inputTokens)

@@ -15,6 +15,7 @@ import {
 } from '../wire/receipt.ts'
 import type { Routing } from '../wire/routing.ts'
 import {
+  isResumed,
   isSameReceipt,
   partsJson,
   routedStatus,
@@ -159,5 +160,6 @@ const routingMembers = (routing: Routing): Members => ({
   verdict: routing.verdict,
   dispute: routing.dispute ?? null,
   count: routing.count,
+  resumed: isResumed(routing),
   parts: partsJson(routing) ?? null,
 })

@@ -50,6 +50,8 @@ export interface Route {
   /** Why others were not asked: reason → how many. */
   excluded: Record<string, number>
   attempts: { node: string; outcome: string; ms: number }[]
+  /** So often another peer went on with the answer. */
+  resumed?: number
 }
 
 /** Tokens whose text is settled: whole characters, and certainly not the start of a stop string. */
@@ -107,6 +109,17 @@ export interface Done {
   issued?: Issued
   /** From a coordinator: what it tells the one who asked. */
   receipt?: AnswerReceipt
+  /** Likewise, of an answer that more than one provider worked on. */
+  resumed?: Resumed
+}
+
+/** A provider was lost in the middle, and another went on. */
+export interface Resumed {
+  times: number
+  /** Those whose work is in the answer, in turn. */
+  nodes: string[]
+  /** As it is at the end. */
+  route: Route
 }
 
 /** What a node signed of one job. */

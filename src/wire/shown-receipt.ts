@@ -30,6 +30,10 @@ export function partJson({ execution, receipt, jobId, node, tokens }: RoutingPar
   return { cid, node: peerIdOf(node), tokens: { ...tokens }, status }
 }
 
+/** Whether another went on with it: a coordinator signs what one alone made only to dispute it. */
+export const isResumed = ({ parts, whole, verdict }: Routing): boolean =>
+  parts.length > 1 || (whole !== undefined && verdict === 'ok')
+
 /** Of one part the receipt itself tells all. */
 export const partsJson = ({ parts }: Routing) =>
   parts.length > 1 ? parts.map(partJson) : undefined

@@ -192,7 +192,8 @@ describe('a stream', () => {
     expect(headers).toMatchObject({
       trailer:
         'X-Pinaivu-Tokens-Output, X-Ryvion-Tokens-Output, ' +
-        'X-Pinaivu-Receipt-CID, X-Ryvion-Receipt-CID',
+        'X-Pinaivu-Receipt-CID, X-Ryvion-Receipt-CID, X-Pinaivu-Resumed, X-Pinaivu-Route, ' +
+        'X-Pinaivu-Node-ID, X-Ryvion-Node-ID',
       'x-pinaivu-tokens-input': '5',
       'x-ryvion-node-id': NODE_ID,
     })

@@ -104,6 +104,44 @@ describe('a stream', () => {
   })
 })
 
+describe('an answer that another peer went on with', () => {
+  const nodes = [NODE_ID, '12D3KooWRBhwfeP2Y4TCx1SM6s9rUoHhR5STiGwxBhgFRcw3UERE']
+  const route = {
+    candidates: [],
+    excluded: {},
+    attempts: nodes.map((node, at) => ({ node, outcome: at === 0 ? 'broken' : 'resumed', ms: 7 })),
+    resumed: 1,
+  }
+  const both = nodes.join(', ')
+
+  beforeEach(() => {
+    api.market.resumed = { times: 1, nodes, route }
+  })
+
+  it('says so, in its head and beside its receipt', async () => {
+    const answer = await api.post('/v1/chat/completions', chat)
+    expect(answer.headers.get('x-pinaivu-resumed')).toBe('1')
+    expect(JSON.parse(answer.headers.get('x-pinaivu-route') ?? '')).toEqual(route)
+    expect(answer.headers.get('x-pinaivu-node-id')).toBe(NODE_ID)
+    expect(await answer.json()).toMatchObject({ receipt: { ...told, resumed: 1, nodes } })
+  })
+
+  it('says so at the end of a stream', async () => {
+    const { events } = await readEvents(
+      await api.post('/v1/chat/completions', { ...chat, stream: true }),
+    )
+    expect(events.at(-1)).toMatchObject({ receipt: { ...told, resumed: 1, nodes } })
+    const { headers, trailers } = await askForTrailers(api)
+    expect(headers['x-pinaivu-node-id']).toBe(NODE_ID)
+    expect(trailers).toMatchObject({
+      'x-pinaivu-resumed': '1',
+      'x-pinaivu-node-id': both,
+      'x-ryvion-node-id': both,
+    })
+    expect(JSON.parse(trailers['x-pinaivu-route'] ?? '')).toEqual(route)
+  })
+})
+
 it('a job knows which request it is for, by whatever path that came', async () => {
   const account = 'acct_1'
   const ids: (string | null)[] = []

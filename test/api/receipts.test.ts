@@ -37,6 +37,7 @@ describe('GET /v8/receipts/{cid}', () => {
       signature: Buffer.from(receipt.signature).toString('base64'),
       alg: 'Ed25519/SHA-256',
       verified: true,
+      resumed: false,
       tokens: { input: 14, cached: 0, output: 312 },
       created_at: '2026-09-21T14:13:29.000Z',
       endpoint: '/v1/chat/completions',

@@ -1,7 +1,7 @@
 import { PeerError } from '../../src/base/errors.ts'
 import type { ModelStatus } from '../../src/engines/engine.ts'
 import type { Market, MarketModel } from '../../src/market/market.ts'
-import type { AnswerReceipt, Chunk, Route, Routed } from '../../src/wire/chunk.ts'
+import type { AnswerReceipt, Chunk, Resumed, Route, Routed } from '../../src/wire/chunk.ts'
 import type { Job } from '../../src/wire/job.ts'
 import type { ScriptedEngine } from './scripted-engine.ts'
 
@@ -20,6 +20,8 @@ export class ScriptedMarket implements Market {
   routed: Partial<Routed> = {}
   /** What comes with the end of the next answers. */
   receipt: AnswerReceipt | undefined
+  /** Of answers that another peer went on with. */
+  resumed: Resumed | undefined
   /** Models that only other peers have, beside the engine's. */
   readonly remote: MarketModel[] = []
   /** Names that were looked up, and not found. */
@@ -68,7 +70,8 @@ export class ScriptedMarket implements Market {
         }
       }
       const ends = chunk.type === 'done' && this.receipt !== undefined
-      yield ends ? { ...chunk, receipt: this.receipt as AnswerReceipt } : chunk
+      const resumed = this.resumed && { resumed: this.resumed }
+      yield ends ? { ...chunk, receipt: this.receipt as AnswerReceipt, ...resumed } : chunk
     }
   }
 }

@@ -113,26 +113,6 @@ describe('before the first token, another provider takes over', () => {
 })
 
 describe('what is not tried elsewhere', () => {
-  it('an answer of which the caller has a part', async () => {
-    const { collect, good, coordinator } = await two(async (line) => {
-      line.say(frames.accept(), frames.tokens(0, ['a']), frames.failed('engine_failed'))
-    })
-    await expect(collect()).rejects.toMatchObject({ code: 'provider_failed' })
-    expect(good.lines).toHaveLength(0)
-    expect(coordinator.activity().requests.failed60s).toBe(1)
-  })
-
-  it('one that falls silent in the middle', async () => {
-    const { collect, clock } = await two(async (line) => {
-      line.say(frames.accept(), frames.tokens(0, ['a']))
-      await endless()
-    })
-    const answer = collect()
-    const refused = expect(answer).rejects.toMatchObject({ code: 'provider_failed' })
-    await clock.advance(3_100)
-    await refused
-  })
-
   it('one that does not end', async () => {
     const { coordinator, provider, clock, collect } = await stage({ totalMs: 30_000 })
     await provider({

@@ -16,7 +16,7 @@ import type { Chunk, Done, Routed } from '../../src/wire/chunk.ts'
 import type { FromProvider } from '../../src/wire/generate.ts'
 import { decodeToProvider, openJob } from '../../src/wire/generate-codec.ts'
 import type { Job, Sampling, Work } from '../../src/wire/job.ts'
-import { openBody } from '../../src/wire/job-body.ts'
+import { openBody, openResumes } from '../../src/wire/job-body.ts'
 import { cidModelId } from '../../src/wire/model-id.ts'
 import { publicKeyOf } from '../../src/wire/peer-id.ts'
 import type { ModelLoad } from '../../src/wire/status.ts'
@@ -259,13 +259,15 @@ export async function stage(options: StageOptions = {}) {
           const ends = { network: NETWORK, verify, coordinator: stream.peerId, provider: peerId }
           const job = openJob(first.job, ends)
           const parts: Uint8Array[] = []
-          for (let bytes = 0; bytes < job.bodyBytes; ) {
+          for (let bytes = 0; bytes < job.bodyBytes + job.resumeBytes; ) {
             const part = decodeToProvider((await stream.read({ signal })) ?? new Uint8Array())
             if (part?.type !== 'body') throw new Error('no body')
             bytes += part.bytes.length
             parts.push(part.bytes)
           }
-          const work = openBody(job, Buffer.concat(parts))
+          const all = Buffer.concat(parts)
+          const work = openBody(job, all.subarray(0, job.bodyBytes))
+          const resumes = openResumes(job, all.subarray(job.bodyBytes))
           const { jobId, promptRoot, model: id } = job
           const commission = {
             ...{ jobId, work, promptRoot: () => promptRoot, price: { input: 0, output: 0 } },
@@ -273,7 +275,7 @@ export async function stage(options: StageOptions = {}) {
             model: { id, name: 'net-chat' },
           }
           const record = new WorkRecord({ identity: who, clock, live }, commission)
-          const line = new Line(job, { work, record }, stream)
+          const line = new Line(job, { work, record, resumes }, stream)
           provider.lines.push(line)
           await provider.script(line)
         },

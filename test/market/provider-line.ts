@@ -2,7 +2,7 @@ import { finishesOf } from '../../src/engines/lanes.ts'
 import type { FrameStream } from '../../src/network/network.ts'
 import type { WorkRecord } from '../../src/receipts/issue.ts'
 import type { Finish } from '../../src/wire/chunk.ts'
-import type { FromProvider, ToProvider, WireJob } from '../../src/wire/generate.ts'
+import type { FromProvider, Resume, ToProvider, WireJob } from '../../src/wire/generate.ts'
 import { decodeToProvider, encodeFromProvider } from '../../src/wire/generate-codec.ts'
 import type { Work } from '../../src/wire/job.ts'
 
@@ -12,6 +12,8 @@ const { signal } = new AbortController()
 export class Line {
   readonly job: WireJob
   readonly work: Work
+  /** What the client has already. */
+  readonly resumes: readonly Resume[]
   readonly stream: FrameStream
   /** Frames that came after the job. */
   readonly heard: ToProvider[] = []
@@ -21,13 +23,19 @@ export class Line {
 
   constructor(
     job: WireJob,
-    { work, record }: { work: Work; record: WorkRecord },
+    { work, record, resumes }: { work: Work; record: WorkRecord; resumes: readonly Resume[] },
     stream: FrameStream,
   ) {
     this.job = job
     this.work = work
+    this.resumes = resumes
     this.#record = record
     this.stream = stream
+  }
+
+  /** Where a choice goes on. */
+  from(choice = 0): number {
+    return this.resumes.find((each) => each.choice === choice)?.ids.length ?? 0
   }
 
   say(...frames: FromProvider[]): void {
@@ -47,8 +55,14 @@ export class Line {
   /** What an honest provider says in its place. */
   signed(frame: FromProvider): FromProvider {
     switch (frame.type) {
-      case 'accept':
-        return { ...frame, openSignature: this.#record.open(frame.inputTokens).signature }
+      case 'accept': {
+        const openSignature = this.#record.open(frame.inputTokens).signature
+        if (this.resumes.length === 0 || frame.resumedAt.length > 0) {
+          return { ...frame, openSignature }
+        }
+        const resumedAt = Array.from({ length: finishesOf(this.work) }, (_, at) => this.from(at))
+        return { ...frame, openSignature, resumedAt }
+      }
       case 'progress':
         this.#record.counted(frame.inputTokens)
         return frame

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { AnswerHash } from '../../src/receipts/answer-hash.ts'
+import { RESUME_BYTES_MAX } from '../../src/wire/generate-shape.ts'
 import type { Work } from '../../src/wire/job.ts'
 
 const chat: Work = {
@@ -44,5 +45,39 @@ describe('the beginning of an answer', () => {
     hash.tokens({ choice: 0, ids: [1, 2, 3], text: 'abc' })
     expect(hash.digestOf([2])).toBeUndefined()
     expect(hash.digestOf([3])).toEqual(hash.digest())
+  })
+
+  it('has no text that came behind its tokens alone', () => {
+    const hash = new AnswerHash(chat)
+    hash.tokens({ choice: 0, ids: [1, 2], text: 'ab' })
+    const before = hash.digest()
+    hash.tokens({ choice: 0, ids: [], text: 'held' })
+    expect(hash.digestOf([2])).toEqual(before)
+    expect(hash.digest()).not.toEqual(before)
+  })
+})
+
+describe('what another goes on with', () => {
+  it('is text and ids of each choice that has begun', () => {
+    const hash = new AnswerHash({ ...chat, sampling: { ...chat.sampling, choices: 3 } })
+    hash.tokens({ choice: 2, ids: [7], text: 'x' })
+    hash.tokens({ choice: 0, ids: [1, 2], text: 'ab' })
+    hash.tokens({ choice: 2, ids: [8], text: '' })
+    const resumes = hash.resumes()
+    expect(resumes).toEqual([
+      { choice: 0, text: 'ab', ids: [1, 2] },
+      { choice: 2, text: 'x', ids: [7, 8] },
+    ])
+    // Nothing that comes later is in it.
+    hash.tokens({ choice: 0, ids: [3], text: 'c' })
+    expect(resumes?.[0]?.ids).toEqual([1, 2])
+  })
+
+  it('is nothing where it is more than a job may carry', () => {
+    const hash = new AnswerHash(chat)
+    hash.tokens({ choice: 0, ids: [1], text: 'x'.repeat(RESUME_BYTES_MAX - 1) })
+    expect(hash.resumes()).toHaveLength(1)
+    hash.tokens({ choice: 0, ids: [2], text: '' })
+    expect(hash.resumes()).toBeUndefined()
   })
 })

@@ -104,6 +104,7 @@ describe('a receipt as a peer shows it', () => {
     ['segments', []],
     ['final_cid', `ryv1:sha256:${'0'.repeat(64)}`],
     ['parts', []],
+    ['resumed', true],
     ['speculative', { drafted: 1 }],
     ['privacy', 'salted'],
     ['jurisdiction', { requested: 'EU', resolved: 'CA' }],
@@ -148,7 +149,7 @@ describe('what nobody signed', () => {
     const [done, summary] = proof.entries as [object, object]
     const byNode = { ...final, proof: { ...proof, entries: [done] } }
     expect(unsignedOf(byNode)).toEqual([
-      ...['endpoint', 'jurisdiction.requested', 'verdict', 'count'],
+      ...['endpoint', 'jurisdiction.requested', 'verdict', 'count', 'resumed'],
     ])
     const byOther = { ...final, proof: { ...proof, entries: [summary] } }
     expect(verifyReceipt(byOther).holds).toBe(false)

@@ -7,6 +7,7 @@ import type {
   Done,
   Finish,
   Node,
+  Resumed,
   Routed,
   TokenLogprob,
   Tokens,
@@ -18,6 +19,7 @@ import {
   type AnswerReceiptJson,
   bodyHeaders,
   endHeaders,
+  endTrailers,
   nodeJson,
   receiptOfAnswer,
   workHeaders,
@@ -66,7 +68,7 @@ export async function streamAnswer(
         send(finishEvents(chunk, dialect))
         const usage = dialect.usage(chunk.usage)
         if (usage !== undefined) writer.send(usage)
-        writer.done(endHeaders(chunk.usage, chunk.receipt))
+        writer.done(endTrailers(chunk))
       }
       if (writer.full) await writer.drained()
     }
@@ -81,10 +83,10 @@ export async function streamAnswer(
 }
 
 /** With the receipt in the last: clients that hide trailers show this one. */
-function finishEvents({ finish, receipt }: Done, dialect: StreamDialect): object[] {
+function finishEvents({ finish, receipt, resumed }: Done, dialect: StreamDialect): object[] {
   const events = finish.flatMap((each, index) => dialect.finish(index, toReason(each)))
   if (receipt === undefined) return events
-  const last = { ...events.at(-1), receipt: receiptOfAnswer(receipt) }
+  const last = { ...events.at(-1), receipt: receiptOfAnswer(receipt, resumed) }
   return [...events.slice(0, -1), last]
 }
 
@@ -100,6 +102,7 @@ export interface Answer {
   usage: Usage
   routed: Routed | undefined
   receipt: AnswerReceipt | undefined
+  resumed: Resumed | undefined
 }
 
 export async function collectAnswer(chunks: AsyncIterable<Chunk>): Promise<Answer> {
@@ -122,7 +125,7 @@ export async function collectAnswer(chunks: AsyncIterable<Chunk>): Promise<Answe
     logprobs: logprobs[index] ?? [],
     reason: toReason(finish),
   }))
-  return { choices, usage: done.usage, routed, receipt: done.receipt }
+  return { choices, usage: done.usage, routed, receipt: done.receipt, resumed: done.resumed }
 }
 
 function toReason(finish: Finish): Reason {
@@ -135,13 +138,13 @@ const cutShort = () => new PeerError('engine_failed', 'The answer ended too earl
 /** Puts who did the work into the head of a whole answer, and returns it for its body. */
 export function attribute(
   reply: FastifyReply,
-  { routed, usage, receipt }: Omit<Answer, 'choices'>,
+  { routed, usage, receipt, resumed }: Omit<Answer, 'choices'>,
 ): { headers?: Record<string, string>; receipt?: AnswerReceiptJson } {
   if (routed === undefined) return {}
-  reply.headers(workHeaders(routed)).headers(endHeaders(usage, receipt))
+  reply.headers(workHeaders(routed)).headers(endHeaders({ usage, receipt, resumed }))
   return {
     headers: bodyHeaders(routed, usage, receipt),
-    ...(receipt && { receipt: receiptOfAnswer(receipt) }),
+    ...(receipt && { receipt: receiptOfAnswer(receipt, resumed) }),
   }
 }
 

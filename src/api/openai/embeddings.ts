@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { InvalidError, PeerError } from '../../base/errors.ts'
 import type { MarketModel } from '../../market/market.ts'
-import type { AnswerReceipt, Chunk, Done, Routed, Usage } from '../../wire/chunk.ts'
+import type { AnswerReceipt, Chunk, Done, Resumed, Routed, Usage } from '../../wire/chunk.ts'
 import { type EmbeddingWork, limits } from '../../wire/job.ts'
 import { clientSignal } from '../client-signal.ts'
 import type { RouteModule } from '../route.ts'
@@ -120,6 +120,7 @@ interface EmbeddingAnswer {
   usage: Usage
   routed: Routed | undefined
   receipt: AnswerReceipt | undefined
+  resumed: Resumed | undefined
 }
 
 async function collect(
@@ -143,7 +144,7 @@ async function collect(
   if (done === undefined || Object.keys(vectors).length !== inputs.length) {
     throw new PeerError('engine_failed', 'The model did not embed every input. Ask again.')
   }
-  return { vectors, usage: done.usage, routed, receipt: done.receipt }
+  return { vectors, usage: done.usage, routed, receipt: done.receipt, resumed: done.resumed }
 }
 
 function toResponse(

@@ -130,6 +130,10 @@ export const receiptField = optional(
     prompt_nonce: string({
       description: 'For the caller alone: with it, the prompt can be held against the prompt root.',
     }),
+    resumed: optional(
+      integer({ description: 'So often another peer went on, the one before being lost.' }),
+    ),
+    nodes: optional(array(string(), { description: 'The peers that worked on it then, in turn.' })),
   }),
 )
 

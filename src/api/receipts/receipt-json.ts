@@ -6,6 +6,7 @@ import { checkProof, type Proof, proofJson } from '../../wire/proof.ts'
 import type { Receipt } from '../../wire/receipt.ts'
 import type { Routing } from '../../wire/routing.ts'
 import {
+  isResumed,
   isSameReceipt,
   partsJson,
   routedTokens,
@@ -44,6 +45,7 @@ export function receiptJson(view: ReceiptView, verifying: Verifying): ReceiptJso
     count: routing?.body.count ?? null,
     segments: execution === undefined ? [] : segmentsJson(execution.body),
     final_cid: view.finalCid ?? null,
+    resumed: routing === undefined ? null : isResumed(routing.body),
     ...(parts && { parts }),
     speculative: execution === undefined ? null : speculativeJson(execution.body),
     fuzzy_trace: null,

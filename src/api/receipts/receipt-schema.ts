@@ -68,6 +68,7 @@ export const receiptSchema = object({
   final_cid: nullable(
     string({ description: 'Of an open receipt or a segment, once it is known.' }),
   ),
+  resumed: nullable(boolean({ description: 'A peer was lost in the middle; another went on.' })),
   parts: optional(array(partSchema, { description: 'Where several worked on it.' })),
   speculative: nullable(
     object({

@@ -12,7 +12,7 @@ import { type Engagement, Providers } from './providers.ts'
 import { challengers, isFree, type Ranked } from './rank.ts'
 import { WarmSet } from './warm-set.ts'
 
-/** Of one request. A job that so many peers did not do is better asked for again later. */
+/** Of one request, and again of what another goes on with. A job that so many peers did not do is better asked for again later. */
 const ATTEMPTS_MAX = 8
 /** With those that refused at once: a crowd of them must not use up a request's attempts. */
 const ASKED_MAX = 32
@@ -169,8 +169,9 @@ function isAskedAgain(request: Request): boolean {
   return tried.delete(unheard)
 }
 
-function isWorn({ attempts, refusedAtOnce }: Request): boolean {
-  return attempts - refusedAtOnce >= ATTEMPTS_MAX || attempts >= ASKED_MAX
+function isWorn({ attempts, attemptsBefore, refusedAtOnce }: Request): boolean {
+  const asked = attempts - attemptsBefore
+  return asked - refusedAtOnce >= ATTEMPTS_MAX || asked >= ASKED_MAX
 }
 
 /** Of one choice; most answers are shorter than they might be. */

@@ -1,7 +1,7 @@
 import { PeerError } from '../../base/errors.ts'
 import { finishesOf } from '../../engines/lanes.ts'
 import type { Done, Finish, TokenLogprob, Tokens, Usage, Vectors } from '../../wire/chunk.ts'
-import type { FromProvider } from '../../wire/generate.ts'
+import type { FromProvider, Resume } from '../../wire/generate.ts'
 import type { Work } from '../../wire/job.ts'
 import { inputTokensMax, outputTokensMax } from '../quote.ts'
 
@@ -9,6 +9,8 @@ import { inputTokensMax, outputTokensMax } from '../quote.ts'
 const TEXT_PER_TOKEN_MAX = 1_024
 /** A log-probability that was rounded may come out a little above 0. */
 const LOGPROB_MAX = 0.01
+/** What a provider had held back when it was lost, in UTF-16 units: the next one says it. */
+const HELD_TEXT_MAX = 64 * 1024
 
 type FrameOf<T extends FromProvider['type']> = Extract<FromProvider, { type: T }>
 
@@ -17,6 +19,27 @@ export interface Expected {
   /** As the provider advertises them. */
   contextLength: number
   embeddingLength: number
+  /** What others wrote of it already. */
+  resumes?: readonly Resume[] | undefined
+}
+
+/** What came of one choice. */
+class Text {
+  /** Where this provider's part begins. */
+  from = 0
+  tokens = 0
+  text = 0
+  isOver = false
+
+  get textMax(): number {
+    return this.tokens * TEXT_PER_TOKEN_MAX + (this.from > 0 ? HELD_TEXT_MAX : 0)
+  }
+
+  /** Where no token is left to carry it, what was held back comes alone, and nothing behind it. */
+  mayEnd(text: string): boolean {
+    this.isOver = this.from > 0 && text !== ''
+    return this.isOver
+  }
 }
 
 /**
@@ -28,15 +51,19 @@ export class AnswerCheck {
   readonly #inputTokensMax: number
   readonly #outputTokensMax: number
   readonly #vectorLength: number
-  readonly #texts: { tokens: number; text: number }[]
+  readonly #texts: Text[]
   readonly #vectors: boolean[]
   #inputTokens = 0
 
-  constructor({ work, contextLength, embeddingLength }: Expected) {
+  constructor({ work, contextLength, embeddingLength, resumes = [] }: Expected) {
     this.#work = work
     this.#inputTokensMax = inputTokensMax(work, contextLength)
     this.#outputTokensMax = outputTokensMax(work, contextLength)
-    this.#texts = Array.from({ length: finishesOf(work) }, () => ({ tokens: 0, text: 0 }))
+    this.#texts = Array.from({ length: finishesOf(work) }, () => new Text())
+    for (const { choice, ids } of resumes) {
+      const known = this.#texts[choice]
+      if (known !== undefined) known.from = ids.length
+    }
     const embeds = work.kind === 'embedding'
     this.#vectorLength = embeds ? (work.dimensions ?? embeddingLength) : 0
     this.#vectors = embeds ? work.inputs.map(() => false) : []
@@ -54,6 +81,13 @@ export class AnswerCheck {
 
   get outputTokens(): number {
     return this.#texts.reduce((sum, { tokens }) => sum + tokens, 0)
+  }
+
+  /** Where it says that it goes on. */
+  resumed(at: readonly number[]): void {
+    for (const [choice, { from }] of this.#texts.entries()) {
+      if (from > 0 && at[choice] !== from) throw misbehaved('it goes on elsewhere than it was to')
+    }
   }
 
   /** What it says of the prompt's length, true for the first time: the same each time, and no more than so many bytes can be. */
@@ -75,13 +109,16 @@ export class AnswerCheck {
     const known = this.#texts[choice]
     if (known === undefined) throw misbehaved('there is no such choice')
     if (channel !== 'content') throw misbehaved('nobody asked for such a channel')
-    if (first !== known.tokens) throw misbehaved('tokens are missing, or came twice')
-    if (ids.length === 0) throw misbehaved('a frame without tokens')
+    if (first !== known.from + known.tokens || known.isOver) {
+      throw misbehaved('tokens are missing, or came twice')
+    }
+    if (ids.length === 0 && !known.mayEnd(text)) throw misbehaved('a frame without tokens')
     known.tokens += ids.length
     known.text += text.length
-    if (known.tokens > this.#outputTokensMax) throw misbehaved('more tokens than were asked for')
-    if (known.text > known.tokens * TEXT_PER_TOKEN_MAX)
-      throw misbehaved('more text than tokens hold')
+    if (known.from + known.tokens > this.#outputTokensMax) {
+      throw misbehaved('more tokens than were asked for')
+    }
+    if (known.text > known.textMax) throw misbehaved('more text than tokens hold')
     const wanted = this.#work.kind === 'embedding' ? undefined : this.#work.sampling.logprobs
     checkLogprobs(logprobs, wanted === undefined ? 0 : ids.length, wanted ?? 0)
     const chunk: Tokens = { type: 'tokens', choice, index: first, ids, text }

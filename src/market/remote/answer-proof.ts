@@ -78,6 +78,11 @@ export class AnswerProof {
     return open
   }
 
+  /** Of all that came. */
+  get hash(): AnswerHash {
+    return this.#hash
+  }
+
   tokens(tokens: Tokens): void {
     this.#hash.tokens(tokens)
   }

@@ -5,7 +5,7 @@ import type { Signed, WireJob } from '../../wire/generate.ts'
 import { signJob } from '../../wire/generate-codec.ts'
 import { TIME_MS_MAX } from '../../wire/generate-shape.ts'
 import type { Job, Price } from '../../wire/job.ts'
-import { packBody } from '../../wire/job-body.ts'
+import { packBody, packResumes } from '../../wire/job-body.ts'
 
 export interface JobWriterComponents {
   identity: Pick<Identity, 'peerId' | 'sign'>
@@ -28,7 +28,13 @@ export interface AttemptTerms {
   maxPrice: Price
   /** False: this provider publishes nothing, so this peer does not either. */
   isPublic: boolean
+  /** What of the answer is there already. */
+  resume?: ResumeFields
 }
+
+type ResumeFields = ReturnType<typeof packResumes>['fields']
+
+const fromTheBeginning = packResumes([]).fields
 
 /** A job's bytes, the same for each provider that is asked, and its signed cover for each. */
 export interface WrittenJob {
@@ -64,14 +70,13 @@ export class JobWriter {
       receiptPrivacy: job.wishes?.receiptPrivacy ?? 'plain',
       provisional: false,
       drafters: [],
-      resumeBytes: 0,
-      resumeHash: new Uint8Array(),
     } satisfies Partial<WireJob>
     const sign = (terms: AttemptTerms): Signed => {
-      const { provider, model, attempt, maxPrice, isPublic } = terms
+      const { provider, model, attempt, maxPrice, isPublic, resume = fromTheBeginning } = terms
       const firstTokenMs = inRange(terms.firstTokenMs)
       const cover: WireJob = {
         ...common,
+        ...resume,
         cacheScope: createHmac('sha256', this.#secret).update(job.cacheScope).digest(),
         jobId: attemptId(job, attempt),
         provider,

@@ -58,6 +58,7 @@ const unwillingCodes: ReadonlySet<string> = new Set([
   'unsupported_kind',
   'unsupported_value',
   'unsupported_field',
+  'invalid_resume',
 ])
 
 /** What a provider says of why it does not do a job. */
@@ -70,6 +71,12 @@ function lossOf(code: string): Loss {
   if (declinedCodes.has(code)) return 'declined'
   return unwillingCodes.has(code) ? 'unwilling' : 'failed'
 }
+
+/** It does such a job, but not from the middle of the answer on. */
+const fromTheBeginningCodes: ReadonlySet<string> = new Set(['unsupported', 'invalid_resume'])
+
+export const needsTheBeginning = ({ code }: ProviderError): boolean =>
+  fromTheBeginningCodes.has(code)
 
 /** It does no job of this model now. */
 const outCodes: ReadonlySet<string> = new Set([

@@ -1,16 +1,16 @@
 import type { Clock } from '../../base/clock.ts'
 import { PeerError } from '../../base/errors.ts'
 import { Watch } from '../../base/watch.ts'
-import type { FrameStream, Network } from '../../network/network.ts'
-import type { AnswerReceipt, Chunk, Done } from '../../wire/chunk.ts'
-import type { FromProvider, Signed, ToProvider } from '../../wire/generate.ts'
+import type { FrameStream } from '../../network/network.ts'
+import type { Chunk, Done } from '../../wire/chunk.ts'
+import type { FromProvider, ToProvider } from '../../wire/generate.ts'
 import { decodeFromProvider, encodeToProvider, PIECE_BYTES_MAX } from '../../wire/generate-codec.ts'
 import type { Price } from '../../wire/job.ts'
 import type { OpenReceipt } from '../../wire/receipt.ts'
-import { AnswerCheck, type Expected, misbehaved } from './answer-check.ts'
-import { AnswerProof, type Ended, type ProofComponents } from './answer-proof.ts'
+import { AnswerCheck, misbehaved } from './answer-check.ts'
+import { AnswerProof, type Ended } from './answer-proof.ts'
+import type { Attempt, Booked, RemoteComponents } from './attempt.ts'
 import { faultError, lost, ProviderError } from './provider-error.ts'
-import type { Commissioned } from './verdict.ts'
 
 /** A provider says at once whether it takes a job. */
 export const ACCEPT_MS = 2_000
@@ -20,35 +20,6 @@ const BODY_BYTES_PER_MS = 512
 export const SILENCE_MS = 3_000
 /** A provider stops within 200 ms; the rest is the way. */
 export const CANCEL_MS = 1_000
-
-export interface RemoteComponents extends ProofComponents {
-  network: Pick<Network, 'isConnected' | 'connect' | 'disconnect' | 'open' | 'fault'>
-  clock: Clock
-}
-
-/** One attempt: this job, at this provider. */
-export interface Attempt extends Expected {
-  peerId: string
-  addresses: readonly string[]
-  /** The connection that there is may hang: it is made anew. */
-  isAfresh: boolean
-  job: Signed
-  body: Uint8Array
-  /** What the job says that it may cost, per 1,000 tokens. */
-  maxPrice: Price
-  /** `clock.elapsed()`, for the first token or vector. */
-  firstTokenBy: number
-  /** Likewise, for the whole answer. */
-  doneBy: number
-  /** Jobs that this peer may have open there. */
-  onAccepted(allowance: number): void
-  /** Of which its receipt must be. */
-  commissioned: Commissioned
-  /** Resolves once it is in the own log, with what the provider and the client are told. */
-  book(ended: Ended & { price: Price }): Promise<{ entry: Uint8Array; receipt: AnswerReceipt }>
-  /** What goes on after the last chunk, for a second at most; it never fails. */
-  onParting(parting: Promise<void>): void
-}
 
 /** One job on one stream. */
 export class RemoteRun {
@@ -105,7 +76,7 @@ export class RemoteRun {
       const blamed = this.#blame(error)
       if (this.#state !== 'cancelled') {
         // One that is late is still there to be told to stop, and to say what it has done.
-        if (!isLate(blamed)) await this.#lose(this.#cancelled()).catch(nothing)
+        if (!isLate(blamed)) this.#giveUp()
         throw blamed
       }
       this.#state = 'over'
@@ -213,6 +184,7 @@ export class RemoteRun {
       throw misbehaved('it asks for more than the job allows')
     }
     this.#state = 'accepted'
+    this.#check.resumed(frame.resumedAt)
     this.#price = frame.price
     this.#open = this.#proof.accepted(frame)
     this.#attempt.onAccepted(frame.allowance)
@@ -285,19 +257,17 @@ export class RemoteRun {
       return await this.#lose(done)
     }
     const ended = this.#proof.ended(last, done)
-    if (ended === undefined) {
-      this.#acknowledge({ entry: new Uint8Array(), dispute: '' })
-      return done
-    }
-    const { dispute = '', isLie } = ended.verdict
+    const { dispute = '', isLie = false } = ended?.verdict ?? {}
     if (isLie) {
       const { message } = misbehaved(`it signed what is not so (${dispute})`)
       this.#network.fault(this.#attempt.peerId, 'penalise', message)
     }
     try {
-      const { entry, receipt } = await this.#attempt.book({ ...ended, price: this.#price })
+      const told = await this.#attempt.book(this.#booked(ended))
+      // Where nothing was done, what there is to tell is not of this provider.
+      const entry = ended && told ? told.entry : new Uint8Array()
       this.#acknowledge({ entry, dispute })
-      return { ...done, receipt }
+      return told === undefined ? done : { ...done, receipt: told.receipt }
     } catch (error) {
       this.#drop()
       throw error
@@ -307,10 +277,19 @@ export class RemoteRun {
   /** Its provider says nothing more; what had come is in the log all the same. */
   async #lose(done: Done): Promise<Done> {
     this.#drop()
-    const ended = this.#proof.lost(done, this.#loss)
-    if (ended === undefined) return done
-    const { receipt } = await this.#attempt.book({ ...ended, price: this.#price })
-    return { ...done, receipt }
+    const told = await this.#attempt.book(this.#booked(this.#proof.lost(done, this.#loss)))
+    return told === undefined ? done : { ...done, receipt: told.receipt }
+  }
+
+  /** The same, where somebody still waits for the rest. */
+  #giveUp(): void {
+    this.#drop()
+    const ended = this.#proof.lost(this.#cancelled(), this.#loss)
+    this.#attempt.onLost(this.#booked(ended), this.#proof.hash)
+  }
+
+  #booked(ended: Ended | undefined): Booked | undefined {
+    return ended && { ...ended, price: this.#price }
   }
 
   /** And sees that nothing comes after it. */

@@ -3,8 +3,9 @@ import type { FrameStream } from '../../network/network.ts'
 import type { Chunk } from '../../wire/chunk.ts'
 import { protocols } from '../../wire/protocols.ts'
 import { AnswerCheck } from './answer-check.ts'
+import type { Attempt, RemoteComponents } from './attempt.ts'
 import { lost } from './provider-error.ts'
-import { type Attempt, cancelledAnswer, type RemoteComponents, RemoteRun } from './remote-run.ts'
+import { cancelledAnswer, RemoteRun } from './remote-run.ts'
 
 /** A connection that is there takes one round trip; a new one some more. */
 export const OPEN_MS = 2_000
