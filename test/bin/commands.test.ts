@@ -98,7 +98,7 @@ describe('the entry', () => {
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
     expect(status).toBe(1)
     expect(stdout).toBe('')
-    expect(stderr).toMatch(/needs Node\.js 22\.12 or newer; this is 20\.11\.1/)
+    expect(stderr).toMatch(/needs Node\.js 22\.13 or newer; this is 20\.11\.1/)
     expect(stderr).toMatch(/npm install/)
   })
 
