@@ -227,7 +227,7 @@ function buildPeers(ground: Ground, proof: Proof): Peers {
 }
 
 /** How long jobs of other peers may go on once a stop has begun: as long as the own clients'. */
-const DRAIN_MS = 10_000
+const DRAIN_MS = 8_000
 
 /** How what this peer says of work is known to others, and what they say to it. */
 function buildReplication(ground: Ground, proof: Proof, { discovery }: Peers): Replication {
