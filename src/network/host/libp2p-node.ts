@@ -87,7 +87,10 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
       ...gater({ ...options, connections: open }),
       ...options.nat.gater(open),
     },
-    transports: [cautious(options.nat.punching(tcp({ listenOpts })), options.caution), options.nat.circuits],
+    transports: [
+      cautious(options.nat.punching(tcp({ listenOpts })), options.caution),
+      options.nat.circuits,
+    ],
     connectionEncrypters: [batchedEncrypter(noise())],
     streamMuxers: [batchedMuxer(muxer())],
     connectionManager,

@@ -27,7 +27,8 @@ function stage(...codes: string[]) {
         },
       }) as unknown as Transport,
   )({})
-  const dial = (address = far) => transport.dial(address, {} as Parameters<Transport['dial']>[1])
+  const options = { upgrader: {} } as Parameters<Transport['dial']>[1]
+  const dial = (address = far) => transport.dial(address, options)
   return { port, dial, dialled }
 }
 

@@ -168,7 +168,9 @@ export class Nat {
   }
 
   #settle(verdict: Reachability): void {
-    if (verdict === this.#verdict) return
+    // Whoever has lost all its connections is still where it was.
+    const isStill = verdict === 'unknown' && this.#verdict === 'private'
+    if (verdict === this.#verdict || isStill) return
     const { node, logger, keeper } = this.#components
     logger.info('how others reach this peer', { verdict, addrs: node.getMultiaddrs().map(String) })
     this.#verdict = verdict
@@ -217,16 +219,15 @@ export class Nat {
     const [inner] = this.#inner()
     if (outerHost === undefined || inner === undefined) return
     const { host: innerHost, port } = inner
-    this.#map({ innerHost, innerPort: port, outerHost, outerPort: port })
-    this.#isGuess = true
+    this.#map({ innerHost, innerPort: port, outerHost, outerPort: port }, true)
   }
 
   /** One way in at a time: libp2p takes all ports of a host for proved when one of them is. */
-  #map(open: OpenPort | undefined): void {
+  #map(open: OpenPort | undefined, isGuess = false): void {
     const before = this.#mapped
-    if (JSON.stringify(before) === JSON.stringify(open)) return
     this.#mapped = open
-    this.#isGuess = false
+    this.#isGuess = isGuess
+    if (JSON.stringify(before) === JSON.stringify(open)) return
     if (before !== undefined) {
       const { innerHost, innerPort, outerHost, outerPort } = before
       this.#addresses.removePublicAddressMapping(innerHost, innerPort, outerHost, outerPort)

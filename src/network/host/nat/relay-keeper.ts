@@ -42,7 +42,7 @@ export class RelayKeeper {
 
   /** One round; resolves to the milliseconds until the next, Infinity when nothing is missing. */
   async look(signal: AbortSignal): Promise<number> {
-    await this.#take(signal)
+    if (!this.#isFull) await this.#take(signal)
     if (!this.#isFull) {
       await this.#meet(signal)
       await this.#take(signal)
