@@ -61,15 +61,13 @@ export class Nat {
   #isGuess = false
 
   constructor(components: NatComponents) {
-    const { node, clock, keeper, metrics } = components
+    const { node, clock, metrics } = components
     this.#components = components
     this.#addresses = (node as unknown as Inside).components.addressManager
     this.#autoNat = new AutoNat(node.services.autonat)
     this.#forgotAt = clock.elapsed()
     this.#rounds = new Rounds(clock, async () => await this.#look(), { gapMs: limits.settleMs })
-    this.#seating = new Rounds(clock, (signal) =>
-      this.#verdict === 'private' ? keeper.look(signal) : Promise.resolve(Number.POSITIVE_INFINITY),
-    )
+    this.#seating = new Rounds(clock, (signal) => this.#seat(signal))
     this.#routing = new Rounds(clock, (signal) => this.#askRouter(signal))
     this.#gauge = metrics.gauge(
       'pinaivu_network_relays',
@@ -171,7 +169,7 @@ export class Nat {
     // Whoever has lost all its connections is still where it was.
     const isStill = verdict === 'unknown' && this.#verdict === 'private'
     if (verdict === this.#verdict || isStill) return
-    const { node, logger, keeper } = this.#components
+    const { node, logger } = this.#components
     logger.info('how others reach this peer', { verdict, addrs: node.getMultiaddrs().map(String) })
     this.#verdict = verdict
     // Whoever asks a peer that it cannot dial waits in vain.
@@ -181,8 +179,16 @@ export class Nat {
     })
     if (verdict === 'private') {
       this.#routing.soon(0)
-      this.#seating.soon(0)
-    } else keeper.release()
+    }
+    this.#seating.soon(0)
+  }
+
+  /** Seats are for whoever needs them; one may come when it is not needed any more. */
+  async #seat(signal: AbortSignal): Promise<number> {
+    const { keeper } = this.#components
+    if (this.#verdict === 'private') return await keeper.look(signal)
+    keeper.release()
+    return Number.POSITIVE_INFINITY
   }
 
   /** A few peers are asked to dial this one, at an address that nobody came in by yet. */

@@ -54,6 +54,7 @@ export class RelayKeeper {
 
   /** Gives all seats up. */
   release(): void {
+    if (this.#components.circuits.relays.length === 0) return
     this.#components.circuits.release()
     this.changed()
   }
