@@ -22,6 +22,8 @@ export interface PeerState {
     addrs: string[]
     connections: number
     listening: boolean
+    /** Missing at a peer of an older version. */
+    nat?: { verdict: 'public' | 'private' | 'unknown'; relays: string[] }
     directory: { peers: number }
   }
   models: ModelRow[]

@@ -61,6 +61,9 @@ function statusLines({ state, peers, models, facts }: Status, io: Io): string[] 
   const rows: [label: string, values: readonly string[]][] = [
     ['Peer id', [network.peer_id]],
     ['Listening', network.listening ? network.addrs : ['no']],
+    ...(network.nat === undefined || network.nat.verdict === 'unknown'
+      ? []
+      : [row('Reached', natText(network.nat))]),
     ['Region', [self.region === null ? 'not declared' : `${self.region}, as declared`]],
     ['Roles', [self.roles.join(', ')]],
     ['Hardware', [hardwareText(self.hardware)]],
@@ -84,6 +87,16 @@ const whyNot = ({ storage }: PeerState): string =>
   storage === 'failed'
     ? 'the disk takes nothing more; make room and start the peer again'
     : 'no model can answer yet'
+
+const row = (label: string, value: string): [string, readonly string[]] => [label, [value]]
+
+function natText({ verdict, relays }: NonNullable<PeerState['network']['nat']>): string {
+  if (verdict === 'public') return 'by anybody, straight'
+  if (relays.length > 0) return `behind a NAT or firewall; through ${counted(relays.length)}`
+  return 'behind a NAT or firewall, and no relay was found; only peers that this one dials use it'
+}
+
+const counted = (count: number): string => (count === 1 ? '1 relay' : `${count} relays`)
 
 function networkText({ network }: PeerState): string {
   const { name, connections, directory } = network

@@ -131,11 +131,12 @@ async function buildEngine(config: Config, base: Base, store: Store): Promise<Ca
 
 function buildNetwork(config: Config, base: Base, store: Store, identity: Identity): Network {
   const { network, listen, bootstrap, mdns } = config
+  const relay = config.roles.includes('relay')
   const advert = advertRecordCheck({ network, verify: createVerifyNative() })
   return new Libp2pHost(
     { ...base, identity, bans: store.table('bans', banRows) },
     {
-      ...{ ...defaultHost, network, listen, bootstrap, mdns, version },
+      ...{ ...defaultHost, network, listen, bootstrap, mdns, relay, version },
       records: { [ADVERT_RECORD]: advert },
     },
   )

@@ -74,6 +74,12 @@ const readySchema = object({
     addrs: array(string()),
     connections: integer(),
     listening: boolean(),
+    nat: object({
+      verdict: oneOf(['public', 'private', 'unknown'], {
+        description: 'Whether peers anywhere can dial this one. Unknown: none of them was met.',
+      }),
+      relays: array(string({ description: 'Peer id of one through which others reach this one.' })),
+    }),
     directory: object({ peers: integer({ description: 'That this one could use.' }) }),
   }),
   models: array(modelSchema),
@@ -84,7 +90,7 @@ export function healthRoutes(components: HealthComponents, options: HealthOption
   const startedAt = clock.elapsed()
   const readiness = (): Infer<typeof readySchema> => {
     const models = engine.status()
-    const { peerId, addrs, connections, listening } = network.status()
+    const { peerId, addrs, connections, listening, nat } = network.status()
     const { network: name, bootstrap, mdns } = options.joins
     // Nothing is answered of which no receipt could be kept.
     const isStored = store.failure === undefined
@@ -100,6 +106,7 @@ export function healthRoutes(components: HealthComponents, options: HealthOption
         addrs,
         connections,
         listening,
+        nat: nat ?? { verdict: 'unknown', relays: [] },
         directory: { peers: directory.all().length },
       },
       models: models.map((model) => modelJson(model, options.loopback)),

@@ -11,6 +11,8 @@ export interface Network {
   isConnected(peerId: string): boolean
   /** Both sides have said who they are by then. Returns how to end that. */
   onConnection(listener: (event: ConnectionEvent) => void): () => void
+  /** Called when `status().addrs` may be others than before. Returns how to end that. */
+  onAddresses(listener: () => void): () => void
   /**
    * Resolves once a peer of this network answers there; `addresses`, with or without its id, are
    * tried before known ones. The DHT is not asked: that is what `findPeer` is for.
@@ -29,9 +31,14 @@ export interface Network {
 
   /**
    * A new stream, over a connection that is there or is made. `protocol` such as `generate/1`; one
-   * that the other side does not speak fails with `unsupported_protocol`.
+   * that the other side does not speak fails with `unsupported_protocol`. One that is `lasting` ends
+   * when there is a better connection, to be opened again on that.
    */
-  open(peerId: string, protocol: string, options: Wait): Promise<FrameStream>
+  open(
+    peerId: string,
+    protocol: string,
+    options: Wait & { lasting?: boolean },
+  ): Promise<FrameStream>
   /**
    * Before `start`. Each stream that another peer opens is given to the handler. When that returns,
    * our part ends; when it throws, the stream is reset, and an error with an action is a fault.
@@ -81,6 +88,15 @@ export interface NetworkStatus {
   /** Peers with an open connection. */
   connections: number
   listening: boolean
+  /** Undefined where there is no NAT to be behind, and before `start`. */
+  nat?: NatStatus
+}
+
+export interface NatStatus {
+  /** Whether peers anywhere can dial this one, or only through relays. */
+  verdict: 'public' | 'private' | 'unknown'
+  /** Ids of those. */
+  relays: string[]
 }
 
 export interface ConnectionEvent {

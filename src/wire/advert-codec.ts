@@ -8,7 +8,7 @@ import {
 } from './advert-shape.ts'
 import { malformed } from './malformed.ts'
 import { parseModelId } from './model-id.ts'
-import { tcpAddress } from './rules.ts'
+import { circuitAddress, tcpAddress } from './rules.ts'
 import { decode, encode } from './shape.ts'
 import { checkSignature, type Signing, signedShape, signPayload, type Verifying } from './signed.ts'
 
@@ -106,7 +106,9 @@ function fromFlat({ region, models, addresses, ...rest }: FlatAdvert): Advert {
   return {
     ...rest,
     // Those of other transports are for newer versions.
-    addresses: addresses.filter((address) => tcpAddress.test(address)),
+    addresses: addresses.filter(
+      (address) => tcpAddress.test(address) || circuitAddress.test(address),
+    ),
     models: models.map(fromFlatModel),
     ...(region === '' ? {} : { region }),
   }

@@ -84,6 +84,11 @@ export const address = {
 export const tcpAddress =
   /^\/(ip4\/[0-9.]+|ip6\/[0-9a-fA-F:.]+|dns(4|6|addr)?\/[A-Za-z0-9._-]+)\/tcp\/[0-9]{1,5}$/
 
+/** The same of a relay, and who that is: a peer behind it has no other address. */
+export const circuitAddress = new RegExp(
+  `${tcpAddress.source.slice(0, -1)}/p2p/12D3Koo[1-9A-HJ-NP-Za-km-z]{45}/p2p-circuit$`,
+)
+
 /** Parts of a field of the client's request, as in `messages[2].content`. */
 export const param = { ...shown, bytesMax: 256 } satisfies TextRule
 

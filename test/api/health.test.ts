@@ -26,6 +26,7 @@ async function start(
       addrs: ['/ip4/127.0.0.1/tcp/7463/p2p/12D3KooWTest'],
       connections: 3,
       listening: true,
+      nat: { verdict: 'private' as const, relays: ['12D3KooWRelay'] },
     }),
   }
   const metrics = new PromMetrics()
@@ -115,6 +116,7 @@ describe('readyz', () => {
         addrs: ['/ip4/127.0.0.1/tcp/7463/p2p/12D3KooWTest'],
         connections: 3,
         listening: true,
+        nat: { verdict: 'private', relays: ['12D3KooWRelay'] },
         directory: { peers: 0 },
       },
       models: [

@@ -12,7 +12,7 @@ const run = promisify(execFile)
 
 const badCable = fileURLToPath(new URL('bad-cable.py', import.meta.url))
 
-const ip = async (...args: string[]): Promise<void> => {
+export const ip = async (...args: string[]): Promise<void> => {
   await run('ip', args)
 }
 
@@ -48,13 +48,19 @@ export class Lan {
     await ip('-n', this.#name, 'link', 'set', 'br0', 'up')
   }
 
+  get name(): string {
+    return this.#name
+  }
+
   /** One more machine, plugged in. */
-  async machine(): Promise<Machine> {
+  async machine(place: Partial<Place> = {}): Promise<Machine> {
     const number = this.#machines.length + 1
     const machine = new Machine(`${this.#name}-${number}`, {
       lan: this.#name,
       port: `port${number}`,
       address: `10.7.0.${number}`,
+      bits: 24,
+      ...place,
     })
     this.#machines.push(machine)
     await machine.open()
@@ -76,19 +82,29 @@ export class Lan {
   }
 }
 
+export interface Place {
+  address: string
+  /** How much of the address is the network's: the rest of that is on the same switch. */
+  bits: number
+  /** Where all else goes: `dev eth0`, or `via` a router. */
+  route?: readonly string[]
+}
+
 /** One machine on a `Lan`. */
 export class Machine {
   readonly name: string
   readonly address: string
   readonly #lan: string
   readonly #port: string
+  readonly #place: Place
   #cable: ChildProcess | undefined
 
-  constructor(name: string, options: { lan: string; port: string; address: string }) {
+  constructor(name: string, options: Place & { lan: string; port: string }) {
     this.name = name
     this.address = options.address
     this.#lan = options.lan
     this.#port = options.port
+    this.#place = options
   }
 
   /** Stands in front of a command that is to run on this machine. */
@@ -103,9 +119,26 @@ export class Machine {
     const cable = ['type', 'veth', 'peer', 'name', this.#port, 'netns', this.#lan]
     await ip('-n', name, 'link', 'add', 'eth0', ...cable)
     await ip('-n', this.#lan, 'link', 'set', this.#port, 'master', 'br0')
-    await ip('-n', name, 'addr', 'add', `${address}/24`, 'dev', 'eth0')
+    const { bits, route } = this.#place
+    await ip('-n', name, 'addr', 'add', `${address}/${bits}`, 'dev', 'eth0')
     await ip('-n', name, 'link', 'set', 'eth0', 'up')
     await this.plugIn()
+    if (route !== undefined) await ip('-n', name, 'route', 'add', 'default', ...route)
+  }
+
+  /** A second cable, `eth1`, to another switch. */
+  async plugInto(lan: Lan, address: string): Promise<void> {
+    const cable = ['type', 'veth', 'peer', 'name', 'uplink', 'netns', lan.name]
+    await ip('-n', this.name, 'link', 'add', 'eth1', ...cable)
+    await ip('-n', lan.name, 'link', 'set', 'uplink', 'master', 'br0', 'up')
+    await ip('-n', this.name, 'addr', 'add', `${address}/24`, 'dev', 'eth1')
+    await ip('-n', this.name, 'link', 'set', 'eth1', 'up')
+  }
+
+  /** Runs a command there to its end. */
+  async run(command: string, ...args: string[]): Promise<string> {
+    const [first = '', ...rest] = this.prefix
+    return (await run(first, [...rest, command, ...args])).stdout
   }
 
   async plugIn(): Promise<void> {

@@ -47,6 +47,22 @@ test('a machine comes as often as it may, whichever of its addresses it uses', a
   expect(denied(9999)).toBe(false)
 })
 
+const relay = '12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5'
+const target = '12D3KooWRndVhVZPCiQwHBBBdg769GyrPUW13zxwqQyf9r3ANaba'
+
+test.each([
+  [`/ip4/192.0.2.1/tcp/1/p2p/${target}`, false],
+  [`/ip4/192.0.2.1/tcp/1/p2p/${relay}/p2p-circuit/p2p/${target}`, false],
+  [`/dns4/relay.example/tcp/1/p2p/${relay}/p2p-circuit/p2p/${target}`, false],
+  [`/ip4/192.0.2.1/tcp/1/p2p/${target}/p2p-circuit/p2p/${target}`, true],
+  [`/ip4/192.0.2.1/tcp/1/p2p/${relay}/p2p-circuit/p2p/${relay}/p2p-circuit/p2p/${target}`, true],
+  [`/p2p/${relay}/p2p-circuit/p2p/${target}`, true],
+  [`/unix/tmp%2Fx/p2p/${target}`, true],
+  [`/unix/tmp%2Fx/p2p/${relay}/p2p-circuit/p2p/${target}`, true],
+])('%s is not dialled: %s', async (address, isDenied) => {
+  expect(await gater(open).denyDialMultiaddr?.(multiaddr(address))).toBe(isDenied)
+})
+
 test('who is banned is not dialled and not let in', async () => {
   const door = gater({ ...open, isBanned: (id) => id === 'bad' })
   expect(await door.denyDialPeer?.(peer('bad'))).toBe(true)

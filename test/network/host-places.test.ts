@@ -18,7 +18,7 @@ function house(count: number, kept = new Set<string>()) {
   const places = new Places({
     clock,
     logger: silentLogger,
-    kept,
+    isKept: (peerId) => kept.has(peerId),
     taken: () => guests.size,
     letGo: async (peerId) => leave(peerId),
   })

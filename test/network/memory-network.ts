@@ -85,6 +85,8 @@ export class MemoryNetwork implements Network {
     }
   }
 
+  onAddresses = () => () => {} // its address never changes
+
   async start({ signal }: Wait): Promise<void> {
     signal.throwIfAborted()
     this.#running = true

@@ -3,7 +3,15 @@ import { CID } from 'multiformats/cid'
 import { create } from 'multiformats/hashes/digest'
 import { describe, expect, it } from 'vitest'
 import { cidModelId, declaredModelId, lookupKey, parseModelId } from '../../src/wire/model-id.ts'
-import { address, fitting, modelId, modelName, shown, tcpAddress } from '../../src/wire/rules.ts'
+import {
+  address,
+  circuitAddress,
+  fitting,
+  modelId,
+  modelName,
+  shown,
+  tcpAddress,
+} from '../../src/wire/rules.ts'
 import { me } from './arbitraries.ts'
 
 const digest = fc.uint8Array({ minLength: 32, maxLength: 32 })
@@ -90,5 +98,21 @@ describe('texts', () => {
   ])('%j is an address: %s, and one of TCP: %s', (text, isAddress, isTcp) => {
     expect(address.pattern.test(text)).toBe(isAddress)
     expect(tcpAddress.test(text)).toBe(isTcp)
+  })
+
+  it.each([
+    [
+      '/ip4/1.2.3.4/tcp/1/p2p/12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5/p2p-circuit',
+      true,
+    ],
+    ['/ip4/1.2.3.4/tcp/1/p2p/12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5', false],
+    ['/ip4/1.2.3.4/tcp/1/p2p/12D3Koo/p2p-circuit', false],
+    [
+      '/ip4/1.2.3.4/udp/1/p2p/12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5/p2p-circuit',
+      false,
+    ],
+    ['/ip4/1.2.3.4/tcp/1/p2p-circuit', false],
+  ])('%j leads through a relay: %s', (text, isCircuit) => {
+    expect(circuitAddress.test(text)).toBe(isCircuit)
   })
 })

@@ -44,7 +44,7 @@ export interface CrawlComponents {
 export class Crawl {
   readonly #components: CrawlComponents
   readonly #rounds: Rounds
-  /** Peer → when it may be tried again. */
+  /** Peer and way → when it may be tried again. */
   readonly #failed = new LruMap<string, number>(FAILED_MAX)
   /** Rounds in a row that met nobody. */
   #barren = 0
@@ -87,7 +87,7 @@ export class Crawl {
     const { network, clock } = this.#components
     const found = new Map<string, PeerHint>()
     const add = (hint: PeerHint) => {
-      if (this.#isStranger(hint.peerId)) found.set(hint.peerId, hint)
+      if (this.#isStranger(hint)) found.set(hint.peerId, hint)
     }
     for (const peerId of network.connected()) add({ peerId, addresses: [] })
     const limit = { ms: SEARCH_MS, what: 'Looking for providers', signal }
@@ -113,21 +113,28 @@ export class Crawl {
     return isTime
   }
 
-  #isStranger(peerId: string): boolean {
+  #isStranger(hint: PeerHint): boolean {
+    const { peerId } = hint
     const { self, directory, clock } = this.#components
     if (peerId === self || directory.get(peerId) !== undefined) return false
-    return (this.#failed.get(peerId) ?? 0) <= clock.elapsed()
+    return (this.#failed.get(wayTo(hint)) ?? 0) <= clock.elapsed()
   }
 
-  async #meet({ peerId, addresses }: PeerHint, signal: AbortSignal): Promise<boolean> {
+  async #meet(hint: PeerHint, signal: AbortSignal): Promise<boolean> {
+    const { peerId, addresses } = hint
     try {
       await this.#components.exchange.ask(peerId, { addresses, signal })
       return true
     } catch {
       const { network, clock } = this.#components
       const waitMs = network.isConnected(peerId) ? SILENT_MS : FAILED_MS
-      this.#failed.set(peerId, clock.elapsed() + waitMs)
+      this.#failed.set(wayTo(hint), clock.elapsed() + waitMs)
       return false
     }
   }
+}
+
+/** Behind a NAT nobody reaches a peer until it has found a relay: that is another try. */
+function wayTo({ peerId, addresses }: PeerHint): string {
+  return addresses.some((address) => address.endsWith('/p2p-circuit')) ? `${peerId} ~` : peerId
 }

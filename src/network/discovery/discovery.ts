@@ -115,7 +115,13 @@ export class Discovery implements Service {
     for (const part of [this.#own, this.#vigil, this.#announcer, this.#crawl, this.#cache]) {
       background.run((signal) => part.run(signal))
     }
-    this.#unlisten = network.onConnection((event) => this.#onConnection(event))
+    const unlisten = [
+      network.onConnection((event) => this.#onConnection(event)),
+      network.onAddresses(() => this.#own.checkAddresses()),
+    ]
+    this.#unlisten = () => {
+      for (const each of unlisten) each()
+    }
     for (const peerId of network.connected()) this.#onConnection({ peerId, connected: true })
     if (this.#options.rejoin) background.run((signal) => this.#cache.rejoin(signal))
   }

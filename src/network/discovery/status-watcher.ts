@@ -129,7 +129,7 @@ export class StatusWatcher {
     const { network, clock } = this.#components
     const opening = { ms: OPEN_MS, what: 'Opening the status', signal }
     const stream = await within(clock, opening, (signal) =>
-      network.open(peerId, protocols.status, { signal }),
+      network.open(peerId, protocols.status, { signal, lasting: true }),
     )
     try {
       // The provider alone speaks.

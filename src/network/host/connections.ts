@@ -12,6 +12,8 @@ import type { DialCaution } from './dial-caution.ts'
 import { Greeter } from './greeter.ts'
 import type { HostNode } from './libp2p-node.ts'
 import { connectionLimits as limits } from './limits.ts'
+import { isCircuit } from './nat/announced.ts'
+import { CircuitChange } from './nat/circuit-change.ts'
 
 /** More than the 52 that the DHT gives to peers it likes; libp2p allows no more. */
 const KEEP_VALUE = 100
@@ -28,6 +30,8 @@ export interface ConnectionsComponents {
   logger: Logger
   metrics: Metrics
   isBanned(peerId: string): boolean
+  /** What would go on for ever on that connection is to end: there is a better one. */
+  leave(connection: Connection): void
   tell(event: ConnectionEvent): void
 }
 
@@ -39,6 +43,7 @@ export class Connections {
   /** How many want it kept. */
   readonly #wanted = new Map<string, number>()
   readonly #welcomed = new Map<string, Set<Connection>>()
+  readonly #change: CircuitChange
   readonly #gauge
 
   constructor(components: ConnectionsComponents) {
@@ -49,6 +54,10 @@ export class Connections {
       'Peers of this network with an open connection.',
     )
     this.#greeter = new Greeter(components, (connection) => this.#add(connection))
+    this.#change = new CircuitChange({
+      ...components,
+      welcomed: (connection) => this.welcomed(connection),
+    })
     this.#node.addEventListener('connection:close', ({ detail }) => this.#remove(detail))
   }
 
@@ -71,10 +80,10 @@ export class Connections {
 
   /** A connection that can be used at once; throws when there is none. */
   to(peerId: string): Connection {
-    for (const connection of this.#welcomed.get(peerId) ?? []) {
-      if (connection.status === 'open') return connection
-    }
-    throw unreachable(peerId)
+    const connections = this.#welcomed.get(peerId)
+    const best = connections === undefined ? undefined : this.#change.bestOf(connections)
+    if (best === undefined) throw unreachable(peerId)
+    return best
   }
 
   /** Resolves once the other side is known to be a peer of this network; throws when it is none. */
@@ -95,8 +104,31 @@ export class Connections {
     await this.dial(peerId, dialable, signal)
   }
 
+  /**
+   * A peer that is reached through a relay has other addresses of its local network, where only those
+   * who are there too get an answer, and at once.
+   */
   async dial(peerId: string, addresses: Multiaddr[], signal: AbortSignal): Promise<void> {
-    const limit = { ms: limits.dialMs, what: `Reaching ${peerId}`, signal }
+    const relayed = addresses.filter(isCircuit)
+    const direct = addresses.filter((address) => !isCircuit(address))
+    if (relayed.length > 0 && direct.length > 0) {
+      try {
+        await this.#dial(peerId, direct, limits.besideRelayMs, signal)
+        return
+      } catch {
+        signal.throwIfAborted()
+      }
+    }
+    await this.#dial(peerId, relayed.length > 0 ? relayed : direct, limits.dialMs, signal)
+  }
+
+  async #dial(
+    peerId: string,
+    addresses: Multiaddr[],
+    ms: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const limit = { ms, what: `Reaching ${peerId}`, signal }
     await within(this.#components.clock, limit, async (soon) => {
       try {
         await this.welcomed(await this.#node.dial(addresses, { signal: soon }))
@@ -160,6 +192,7 @@ export class Connections {
     const others = this.#welcomed.get(peerId)
     if (others !== undefined) {
       others.add(connection)
+      this.#change.came(connection, others)
       return
     }
     this.#welcomed.set(peerId, new Set([connection]))
@@ -190,7 +223,7 @@ function toDialable(peerId: string, addresses: readonly string[]): Multiaddr[] {
   const found = new Map<string, Multiaddr>()
   for (const text of addresses) {
     if (found.size === limits.addressesPerPeerMax) break
-    const whole = text.includes('/p2p/') ? text : `${text}/p2p/${peerId}`
+    const whole = /\/p2p\/[^/]+$/.test(text) ? text : `${text}/p2p/${peerId}`
     if (!whole.endsWith(`/p2p/${peerId}`) || found.has(whole)) continue
     try {
       found.set(whole, multiaddr(whole))

@@ -1,7 +1,8 @@
 import type { Connection, ConnectionGater, PeerId } from '@libp2p/interface'
-import { tcpAddress } from '../../wire/rules.ts'
+import { circuitAddress, tcpAddress } from '../../wire/rules.ts'
 import { machineOf } from '../net-of.ts'
 import { connectionLimits as limits } from './limits.ts'
+import { relayOf } from './nat/announced.ts'
 
 export interface GaterComponents {
   isBanned(peerId: string): boolean
@@ -16,8 +17,10 @@ export function gater({ isBanned, connections }: GaterComponents): ConnectionGat
     // Where a peer is, the DHT has from strangers. libp2p's TCP would also knock at sockets in this
     // machine's file system, behind which are programs that trust whoever gets that far.
     denyDialMultiaddr(address) {
-      const [where = ''] = address.toString().split('/p2p/')
-      return !tcpAddress.test(where)
+      const { relay, where, peerId } = partsOf(address.toString())
+      if (relay === undefined) return !tcpAddress.test(where)
+      // Through itself a peer is reached by nobody, and the dial would wait for its own end.
+      return !circuitAddress.test(where) || relay === peerId
     },
     denyInboundEncryptedConnection: deny,
     denyInboundConnection(incoming) {
@@ -28,4 +31,17 @@ export function gater({ isBanned, connections }: GaterComponents): ConnectionGat
       return others.length >= limits.connectionsPerMachineMax
     },
   }
+}
+
+interface AddressParts {
+  /** Undefined for a direct one. */
+  relay: string | undefined
+  /** All but whose it is. */
+  where: string
+  peerId: string | undefined
+}
+
+function partsOf(text: string): AddressParts {
+  const [, where = text, peerId] = /^(.*)\/p2p\/([^/]+)$/.exec(text) ?? []
+  return { relay: relayOf(where), where, peerId }
 }

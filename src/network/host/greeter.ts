@@ -52,7 +52,11 @@ export class Greeter {
 
   async #greet(connection: Connection): Promise<PeerError | undefined> {
     const { remotePeer } = connection
-    if (this.#node.getConnections(remotePeer).length > connectionLimits.connectionsPerPeerMax) {
+    const isCircuit = connection.limits !== undefined
+    const alike = this.#node
+      .getConnections(remotePeer)
+      .filter(({ limits }) => (limits !== undefined) === isCircuit)
+    if (alike.length > connectionLimits.connectionsPerPeerMax) {
       return this.#refuse(connection, 'too_many_connections', 'It has other connections to us.')
     }
     try {

@@ -73,7 +73,7 @@ export function spread(hints: readonly PeerHint[], count: number, random: Random
 
 export function hintOf({ id, multiaddrs }: PeerInfo): PeerHint {
   const addresses = new Set(
-    multiaddrs.map((address) => address.toString().replace(/\/p2p\/.*/, '')),
+    multiaddrs.map((address) => address.toString().replace(/\/p2p\/[^/]+$/, '')),
   )
   return { peerId: id.toString(), addresses: [...addresses].slice(0, limits.addressesMax) }
 }

@@ -43,6 +43,8 @@ export interface HostOptions {
   bootstrap: readonly string[]
   /** Whether to look for peers on the local network, and be found there. */
   mdns: boolean
+  /** Whether this peer relays for others that cannot be dialled. */
+  relay: boolean
   /** Gossip topics of this network, without its prefix; others are not relayed. */
   topics: readonly string[]
   /** Kinds of record that the DHT keeps, and who judges them; others are refused. */
@@ -56,6 +58,7 @@ export const defaultHost: HostOptions = {
   listen: ['/ip4/0.0.0.0/tcp/7463', '/ip6/::/tcp/7463'],
   bootstrap: [],
   mdns: false,
+  relay: false,
   topics: ['log/1'],
   records: {},
   version: '0.0.0',
@@ -76,6 +79,7 @@ export class Libp2pHost implements Network {
   /** By topic. */
   readonly #checks = new Map<string, MessageCheck>()
   readonly #listeners = new Set<(event: ConnectionEvent) => void>()
+  readonly #addressListeners = new Set<() => void>()
   #session: Session | undefined
 
   /** Throws an InvalidError when the network's name or an address is not usable. */
@@ -103,6 +107,7 @@ export class Libp2pHost implements Network {
       addrs,
       connections: session?.connections.count ?? 0,
       listening: addrs.length > 0,
+      ...(session === undefined ? {} : { nat: session.nat.status }),
     }
   }
 
@@ -114,7 +119,7 @@ export class Libp2pHost implements Network {
   /** Listens; joining goes on in the background and never fails a start. */
   async start({ signal }: Wait): Promise<void> {
     const { identity, logger } = this.#components
-    const { network, topics, version, mdns } = this.#options
+    const { network, topics, version, mdns, relay } = this.#options
     await this.#conduct.load()
     // Some 45 MB and most of the time of a start: the rest of the peer need not wait for it.
     const { Session } = await import('./session.ts')
@@ -131,11 +136,15 @@ export class Libp2pHost implements Network {
         records: this.#records,
         version,
         mdns,
+        relay,
         doors: this.#doors,
         handlers: this.#handlers,
       },
     )
     this.#session = session
+    session.node.addEventListener('self:peer:update', () => {
+      for (const listener of this.#addressListeners) listener()
+    })
     try {
       await session.start()
       signal.throwIfAborted()
@@ -178,6 +187,11 @@ export class Libp2pHost implements Network {
     return () => this.#listeners.delete(listener)
   }
 
+  onAddresses(listener: () => void): () => void {
+    this.#addressListeners.add(listener)
+    return () => this.#addressListeners.delete(listener)
+  }
+
   async connect(peerId: string, addresses: readonly string[], wait: Wait): Promise<void> {
     await this.#running().connections.connect(peerId, addresses, wait)
   }
@@ -198,7 +212,11 @@ export class Libp2pHost implements Network {
     this.#session?.connections.keep(peerId, wanted)
   }
 
-  async open(peerId: string, protocol: string, wait: Wait): Promise<FrameStream> {
+  async open(
+    peerId: string,
+    protocol: string,
+    wait: Wait & { lasting?: boolean },
+  ): Promise<FrameStream> {
     const { connections, streams } = this.#running()
     await connections.connect(peerId, [], wait)
     return await streams.open(peerId, protocol, wait)

@@ -20,6 +20,9 @@ import { gater } from './gater.ts'
 import { gossip } from './gossip.ts'
 import type { GossipGate } from './gossip-gate.ts'
 import { connectionLimits as connections, streamLimits as streams } from './limits.ts'
+import type { AutoNatService } from './nat/autonat.ts'
+import type { NatParts } from './nat/nat-parts.ts'
+import { straight } from './nat/straight.ts'
 import type { Records } from './records.ts'
 
 export interface HostServices extends Record<string, unknown> {
@@ -28,6 +31,7 @@ export interface HostServices extends Record<string, unknown> {
   ping: Ping
   dht: KadDHT
   pubsub: GossipSub
+  autonat: AutoNatService
 }
 
 export type HostNode = Libp2p<HostServices>
@@ -46,6 +50,7 @@ export interface NodeOptions {
   gossipGate: GossipGate
   clock: Clock
   caution: DialCaution
+  nat: NatParts
 }
 
 /** The libp2p node, not started. Everything it speaks has the network's name in its protocol id. */
@@ -60,12 +65,14 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
   }
   // Identify, ping and their kin put the slash in front themselves.
   const protocolPrefix = `pinaivu/${options.network}`
-  const doorkeeper = new Doorkeeper(options.clock)
+  // It goes to Node's server, which knows more options than libp2p's type does.
+  const listenOpts = { blockList: new Doorkeeper(options.clock) } as object
   let node: HostNode | undefined
   const netOfPeer = (id: string) => {
     const link = node?.getConnections().find(({ remotePeer }) => remotePeer.toString() === id)
     return netOf(link?.remoteAddr.toString() ?? '') ?? 'unknown'
   }
+  const open = () => node?.getConnections() ?? []
   node = await createLibp2p<HostServices>({
     start: false,
     privateKey,
@@ -74,12 +81,15 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
       version: options.version,
       userAgent: `pinaivu-peer/${options.version}`,
     },
-    addresses: { listen: options.listen },
+    addresses: { listen: options.listen, announceFilter: options.nat.announced },
     datastore: new BoundedDatastore(pinned(peerId), netOfPeer),
-    connectionGater: gater({ ...options, connections: () => node?.getConnections() ?? [] }),
-    // They go to Node's server, which knows more of them than their type does.
+    connectionGater: {
+      ...gater({ ...options, connections: open }),
+      ...options.nat.gater(open),
+    },
     transports: [
-      cautious(tcp({ listenOpts: { blockList: doorkeeper } as object }), options.caution),
+      cautious(options.nat.punching(tcp({ listenOpts })), options.caution),
+      options.nat.circuits,
     ],
     connectionEncrypters: [batchedEncrypter(noise())],
     streamMuxers: [batchedMuxer(muxer())],
@@ -107,6 +117,7 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
         gate: options.gossipGate,
         clock: options.clock,
       }),
+      ...options.nat.services(options.peerId),
     },
   })
   return node
@@ -164,7 +175,7 @@ function dht(network: string, records: Records) {
     initialQuerySelfInterval: 100,
   })
   return (components: Parameters<typeof create>[0]) => {
-    const kad = create(components)
+    const kad = create(straight(components))
     tellOfKnown(kad, components.peerStore)
     return kad
   }

@@ -23,6 +23,8 @@ export const connectionLimits = {
   addressesPerPeerMax: 8,
   addressDialMs: 4_000,
   dialMs: 8_000,
+  /** For the addresses of a peer that is behind a relay too; then through that. */
+  besideRelayMs: 1_000,
   protocolNegotiationMs: 5_000,
   /** A peer that hasn't said who it is by then doesn't belong to this network. */
   identifyMs: 8_000,

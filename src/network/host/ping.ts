@@ -13,7 +13,8 @@ export async function ping(
   signal: AbortSignal,
 ): Promise<number> {
   const { connection, clock, random } = components
-  const stream = await connection.newStream(protocol, { signal })
+  const options = { signal, runOnLimitedConnection: true }
+  const stream = await connection.newStream(protocol, options)
   try {
     const sent = random.bytes(PING_BYTES)
     const answered = Promise.withResolvers<number>()

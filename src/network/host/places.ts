@@ -8,7 +8,7 @@ export interface PlacesComponents {
   clock: Clock
   logger: Logger
   /** They stay. */
-  kept: ReadonlySet<string>
+  isKept(peerId: string): boolean
   /** Connections that are open now, whoever's. */
   taken(): number
   letGo(peerId: string): Promise<void>
@@ -74,10 +74,10 @@ export class Places {
   }
 
   #look(): void {
-    const { clock, kept, letGo, logger } = this.#components
+    const { clock, isKept, letGo, logger } = this.#components
     const since = clock.elapsed() - limits.idleMs
     const idle = [...this.#guests]
-      .filter(([id, guest]) => !kept.has(id) && guest.streams === 0 && guest.idleSince <= since)
+      .filter(([id, guest]) => !isKept(id) && guest.streams === 0 && guest.idleSince <= since)
       .sort(([, a], [, b]) => a.idleSince - b.idleSince)
     for (const [peerId] of idle.slice(0, Math.max(0, this.#excess))) {
       logger.debug('connection ended to have room', { peerId })

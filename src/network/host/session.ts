@@ -16,6 +16,8 @@ import { keepJoined } from './joiner.ts'
 import { Lan } from './lan.ts'
 import { createNode, type HostNode, type NodeOptions } from './libp2p-node.ts'
 import { connectionLimits } from './limits.ts'
+import { isCircuit } from './nat/announced.ts'
+import { NatParts } from './nat/nat-parts.ts'
 import { ping } from './ping.ts'
 import { Places } from './places.ts'
 import { type Handling, Streams } from './streams.ts'
@@ -35,13 +37,15 @@ export interface SessionComponents {
   tell(event: ConnectionEvent): void
 }
 
-type Own = 'isBanned' | 'standing' | 'gossipGate' | 'clock' | 'caution'
+type Own = 'isBanned' | 'standing' | 'gossipGate' | 'clock' | 'caution' | 'nat'
 
 export interface SessionOptions extends Omit<NodeOptions, Own | 'topics'> {
   /** Names of topics, without the network's prefix. */
   topics: readonly string[]
   checks: ReadonlyMap<string, MessageCheck>
   mdns: boolean
+  /** Whether this peer relays for others. */
+  relay: boolean
   doors: readonly Door[]
   handlers: ReadonlyMap<string, Handling>
 }
@@ -50,6 +54,7 @@ interface SessionParts extends SessionComponents {
   node: HostNode
   caution: DialCaution
   kept: Set<string>
+  nat: NatParts
 }
 
 /** One run of the host, from start to stop. Loads libp2p, so it is imported when that begins. */
@@ -59,6 +64,7 @@ export class Session {
   readonly streams: Streams
   readonly dht: Dht
   readonly topics: Topics
+  readonly nat: NatParts
   readonly #components: SessionComponents
   readonly #options: SessionOptions
   readonly #places: Places
@@ -69,12 +75,14 @@ export class Session {
   #lanDials = 0
 
   private constructor(components: SessionParts, options: SessionOptions) {
-    const { conduct, node } = components
+    const { conduct, node, nat } = components
     this.node = node
+    this.nat = nat
     this.#components = components
     this.#options = options
     this.#places = new Places({
       ...components,
+      isKept: (peerId) => components.kept.has(peerId) || nat.seats(peerId),
       taken: () => node.getConnections().length,
       letGo: (peerId) => this.connections.disconnect(peerId),
     })
@@ -86,6 +94,7 @@ export class Session {
         components.tell(event)
       },
       isBanned: (peerId) => conduct.isBanned(peerId),
+      leave: (connection) => this.streams.leave(connection),
     })
     const { connections } = this
     const { network, peerId } = options
@@ -101,7 +110,7 @@ export class Session {
       records: options.records,
       peers: () => connections.count,
     })
-    const addresses = () => node.getMultiaddrs().map((address) => address.toString())
+    const addresses = () => node.getMultiaddrs().map(String).filter(isDirect)
     const onPeer = (id: string, at: string[]) => void this.#meet(id, at)
     this.#lan = options.mdns
       ? new Lan(components, { network, peerId, addresses, onPeer })
@@ -114,6 +123,7 @@ export class Session {
     const kept = new Set<string>()
     const isExcepted = (peerId: string) => doors.has(peerId) || kept.has(peerId)
     const caution = new DialCaution({ clock, isExcepted })
+    const nat = new NatParts(components, options)
     const node = await createNode({
       ...options,
       topics: options.topics.map((topic) => prefixOf(options.network) + topic),
@@ -122,14 +132,16 @@ export class Session {
       gossipGate: new GossipGate(components),
       clock,
       caution,
+      nat,
     })
-    return new Session({ ...components, node, caution, kept }, options)
+    return new Session({ ...components, node, caution, kept, nat }, options)
   }
 
   async start(): Promise<void> {
     const { handlers } = this.#options
     for (const [protocol, handling] of handlers) await this.streams.handle(protocol, handling)
     await this.node.start()
+    this.nat.start(this)
     this.topics.start()
     await this.#lan?.start()
   }
@@ -166,6 +178,7 @@ export class Session {
     this.#stopped.abort()
     this.#places.stop()
     this.topics.stop()
+    await this.nat.stop()
     await Promise.all([this.node.stop(), this.#joining, this.#lan?.stop()])
   }
 
@@ -189,3 +202,5 @@ export class Session {
 function prefixOf(network: string): string {
   return `/pinaivu/${network}/`
 }
+
+const isDirect = (address: string): boolean => !isCircuit(address)

@@ -3,6 +3,7 @@ import type { Clock } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { BusyError, isAbort, messageOf, PeerError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
+import { Underway } from '../../base/underway.ts'
 import { machineOf } from '../net-of.ts'
 import type { FrameStream, HandlerLimits, StreamHandler, Wait } from '../network.ts'
 import type { Conduct } from './conduct.ts'
@@ -38,6 +39,7 @@ export class Streams {
   readonly #served = new Map<string, number>()
   /** Protocols that the other side of a connection speaks, as an earlier stream has shown. */
   readonly #spoken = new WeakMap<Connection, Set<string>>()
+  readonly #lasting = new Underway<{ frames: FrameStream; connection: Connection }>()
 
   /** @param prefix what stands in front of each protocol's name on the wire */
   constructor(components: StreamsComponents, prefix: string) {
@@ -48,7 +50,11 @@ export class Streams {
     components.node.addEventListener('connection:open', ({ detail }) => this.#watch(detail))
   }
 
-  async open(peerId: string, protocol: string, { signal }: Wait): Promise<FrameStream> {
+  async open(
+    peerId: string,
+    protocol: string,
+    { signal, lasting = false }: Wait & { lasting?: boolean },
+  ): Promise<FrameStream> {
     const { clock, connections, conduct } = this.#components
     const connection = connections.to(peerId)
     const name = this.#prefix + protocol
@@ -73,7 +79,19 @@ export class Streams {
       agreement: known ? agreementOn(name) : [],
     })
     this.#components.places.used(peerId, frames.ended)
+    if (lasting) {
+      const leave = this.#lasting.add({ frames, connection })
+      frames.ended.addEventListener('abort', leave, { once: true })
+    }
     return frames
+  }
+
+  /** There is a better connection: what would go on for ever here is to be opened on that. */
+  leave(connection: Connection): void {
+    for (const each of this.#lasting.all()) {
+      if (each.connection !== connection) continue
+      each.frames.reset(new PeerError('better_connection', 'There is a better connection now.'))
+    }
   }
 
   async handle(protocol: string, handling: Handling): Promise<void> {
