@@ -1,6 +1,7 @@
 import { didYouMean, InvalidError, messageOf, PeerError, version } from '../src/index.ts'
 import { chat } from './chat.ts'
 import { type Command, parseCommandLine } from './command.ts'
+import { doctor } from './doctor.ts'
 import { commandHelp, groupHelp, type HelpStyle, programHelp } from './help.ts'
 import { CommandError, columnsOf, exitCodes, type Io, print, UsageError } from './io.ts'
 import { keysCreate, keysList } from './keys.ts'
@@ -26,6 +27,7 @@ const commands: readonly Command[] = [
   receiptsVerify,
   receiptsExport,
   testnet,
+  doctor,
 ]
 
 /** Runs one command line to its end and gives the exit code. */

@@ -29,6 +29,7 @@ export interface PeerHardware {
   cpu: string
   cpu_threads: number
   ram_bytes: number
+  backend: string
 }
 
 export interface NetworkModel {

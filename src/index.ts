@@ -1,4 +1,6 @@
 import type { Config } from './config.ts'
+import type { Finding } from './doctor/finding.ts'
+import type { ExamineOptions } from './examine.ts'
 import type { PeerComponents } from './node.ts'
 import type { Peer } from './peer.ts'
 
@@ -15,7 +17,10 @@ export {
   readConfig,
 } from './config.ts'
 export { didYouMean } from './did-you-mean.ts'
+export type { Finding, Verdict } from './doctor/finding.ts'
+export type { LogHead, PeerSeen } from './doctor/peer-seen.ts'
 export type { ModelFacts, ModelStatus } from './engines/engine.ts'
+export type { ExamineOptions } from './examine.ts'
 export type { PeerComponents } from './node.ts'
 export type { Peer, PeerEvent, PeerReady } from './peer.ts'
 export { mayRun, type PeerInfo, readPeerInfo } from './peer-file.ts'
@@ -42,4 +47,10 @@ export async function createPeer(
   // All of libp2p, HTTP and the database: a program that only asks a running peer need not read them.
   const node = await import('./node.ts')
   return node.createPeer(config, components)
+}
+
+/** What keeps a peer from working on this machine, and what to do about it. Changes nothing. */
+export async function examine(options: ExamineOptions): Promise<Finding[]> {
+  const doctor = await import('./examine.ts')
+  return doctor.examine(options)
 }

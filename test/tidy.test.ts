@@ -20,6 +20,7 @@ const levels: Record<string, number> = {
   trust: 5,
   market: 6,
   api: 7,
+  doctor: 7,
 }
 
 /** Which folder may import a vendor's packages. Everything else asks that folder. */

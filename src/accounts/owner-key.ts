@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Random } from '../base/random.ts'
-import { loadOrCreateSecret, type SecretFormat } from '../identity/secret-file.ts'
+import { loadOrCreateSecret, readSecret, type SecretFormat } from '../identity/secret-file.ts'
 import { isKey, makeKey } from './key-text.ts'
 import type { KeyStore } from './keys.ts'
 
@@ -14,11 +14,18 @@ export async function loadOwnerKey(
   components: { keys: KeyStore; random: Random },
 ): Promise<string> {
   const { keys, random } = components
-  const path = join(dataDir, 'owner.key')
+  const path = join(dataDir, OWNER_FILE)
   const key = await loadOrCreateSecret(path, ownerKeyFormat, () => makeKey(random), random)
   await keys.adoptOwner(key)
   return key
 }
+
+/** The key in that file; undefined where there is none. */
+export function readOwnerKey(dataDir: string): Promise<string | undefined> {
+  return readSecret(join(dataDir, OWNER_FILE), ownerKeyFormat)
+}
+
+const OWNER_FILE = 'owner.key'
 
 /** The key and nothing else, so that `$(cat owner.key)` is the key. */
 const ownerKeyFormat: SecretFormat<string> = {

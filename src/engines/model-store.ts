@@ -29,6 +29,13 @@ const IDENTITY_BYTES = 1024 * 1024
 
 /** The files behind the configured models; throws an InvalidError that names the first bad one. */
 export async function findModels(wanted: WantedModels): Promise<ModelFile[]> {
+  const found = listModels(wanted)
+  for (const { path } of found) await assertModelFile(path)
+  return found
+}
+
+/** The same without a look at the files; throws an InvalidError where two have one name. */
+export function listModels(wanted: WantedModels): ModelFile[] {
   const found: ModelFile[] = wanted.models.map(({ name, path }) => ({ name, path, demo: false }))
   if (wanted.demo) {
     const folder = join(packageRoot(), 'models')
@@ -42,7 +49,6 @@ export async function findModels(wanted: WantedModels): Promise<ModelFile[]> {
       throw new InvalidError('model', `Two models are called "${name}". Name one: NAME=${path}`)
     }
     names.add(name)
-    await assertModelFile(path)
   }
   return found
 }

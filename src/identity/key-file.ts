@@ -1,14 +1,21 @@
 import { join } from 'node:path'
 import type { Random } from '../base/random.ts'
 import { type Identity, identityFromSeed } from './identity.ts'
-import { loadOrCreateSecret, type SecretFormat } from './secret-file.ts'
+import { loadOrCreateSecret, readSecret, type SecretFormat } from './secret-file.ts'
 
 /** This peer's identity: from `identity.key` in the data folder, made there at the first start. */
 export function loadIdentity(dataDir: string, components: { random: Random }): Promise<Identity> {
   const { random } = components
   const make = () => identityFromSeed(random.bytes(32))
-  return loadOrCreateSecret(join(dataDir, 'identity.key'), identityFormat, make, random)
+  return loadOrCreateSecret(join(dataDir, IDENTITY_FILE), identityFormat, make, random)
 }
+
+/** The same without making one. */
+export function readIdentity(dataDir: string): Promise<Identity | undefined> {
+  return readSecret(join(dataDir, IDENTITY_FILE), identityFormat)
+}
+
+const IDENTITY_FILE = 'identity.key'
 
 const FIRST_LINE = /^pinaivu-identity-v(\d+)$/
 const SEED_LINE = /^ed25519-seed: ([0-9a-f]{64})$/

@@ -55,7 +55,8 @@ export async function loadOrCreateSecret<T>(
   throw unavailable(path, new Error('it appears and disappears'))
 }
 
-async function readSecret<T>(path: string, format: SecretFormat<T>): Promise<T | undefined> {
+/** The same without making one: undefined where there is none. */
+export async function readSecret<T>(path: string, format: SecretFormat<T>): Promise<T | undefined> {
   const text = await readText(path)
   if (text === undefined) return undefined
   try {

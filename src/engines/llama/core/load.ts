@@ -61,7 +61,7 @@ export async function openModel(
   }
 }
 
-async function startLlama(gpu: LoadOptions['gpu']): Promise<Llama> {
+export async function startLlama(gpu: LoadOptions['gpu']): Promise<Llama> {
   try {
     return await getLlama({
       build: 'never',

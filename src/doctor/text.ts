@@ -1,0 +1,24 @@
+const step = 1024
+
+/** `1.5 GiB`. */
+export function bytesText(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+  const power = bytes < step ? 0 : Math.floor(Math.log(bytes) / Math.log(step))
+  const at = Math.min(power, units.length - 1)
+  return `${Number((bytes / step ** at).toPrecision(3))} ${units[at]}`
+}
+
+/** `1 thing`, `2 things`. */
+export const counted = (count: number, thing: string): string =>
+  `${count} ${thing}${count === 1 ? '' : 's'}`
+
+/** `12 s`, `3 min`, `2 h`, `5 d`: about. */
+export function spanText(ms: number): string {
+  const steps = [
+    [86_400_000, 'd'],
+    [3_600_000, 'h'],
+    [60_000, 'min'],
+  ] as const
+  const [size, unit] = steps.find(([least]) => ms >= least) ?? [1000, 's']
+  return `${Math.round(ms / size)} ${unit}`
+}

@@ -1,0 +1,237 @@
+import { readOwnerKey } from './accounts/owner-key.ts'
+import { type Clock, systemClock } from './base/clock.ts'
+import { InvalidError } from './base/errors.ts'
+import { type Config, type ConfigSources, environment, findDataDir, readConfig } from './config.ts'
+import { bootstrap, type Knocked, knockAll } from './doctor/bootstrap.ts'
+import { dataFolder } from './doctor/data-folder.ts'
+import { database } from './doctor/database.ts'
+import { disk, diskHangs } from './doctor/disk.ts'
+import { type Finding, type Found, fail, ok, skip, warn } from './doctor/finding.ts'
+import { gpu, usedBy, usedIn } from './doctor/gpu.ts'
+import { readGraphics } from './doctor/graphics.ts'
+import { lockHolder } from './doctor/lock-holder.ts'
+import { models } from './doctor/models.ts'
+import { nat, ownAddresses } from './doctor/nat.ts'
+import { nodeVersion } from './doctor/node-version.ts'
+import type { LogHead, PeerSeen } from './doctor/peer-seen.ts'
+import { type Place, placeOf, ports } from './doctor/ports.ts'
+import { type Check, runChecks } from './doctor/run-checks.ts'
+import { running } from './doctor/running.ts'
+import { newestFile, offsetsOf, time } from './doctor/time.ts'
+import { isTimeSynced } from './doctor/time-sync.ts'
+import { readSystem } from './engines/hardware.ts'
+import { type EngineProbe, probeEngine } from './engines/llama/probe.ts'
+import { listModels, type ModelFile } from './engines/model-store.ts'
+import { readIdentity } from './identity/key-file.ts'
+import { lookAtStore } from './storage/look.ts'
+import { nodeNeeded, version } from './version.ts'
+
+export interface ExamineOptions {
+  sources: ConfigSources
+  /** Asks the peer on the data folder, if one runs there; within two seconds. */
+  lookForPeer(dataDir: string, signal: AbortSignal): Promise<PeerSeen>
+  signal: AbortSignal
+  clock?: Clock
+  /** Where the file system begins, for what is read of the machine's devices. */
+  root?: string
+}
+
+/** For each check, and so for all. */
+const CHECK_MS = 4_000
+/** Between two looks at the logs of other peers. */
+const LOOK_AGAIN_MS = 1_500
+
+/** Looks for what keeps a peer of this configuration from working, running or not. Changes nothing. */
+export async function examine(options: ExamineOptions): Promise<Finding[]> {
+  const { signal, clock = systemClock } = options
+  const late = new AbortController()
+  const cancel = clock.after(CHECK_MS, () => late.abort())
+  try {
+    const soon = AbortSignal.any([signal, late.signal])
+    const checks = checksOf(new Examination({ ...options, clock, signal: soon }))
+    return await runChecks(checks, clock, { ms: CHECK_MS, signal })
+  } finally {
+    cancel()
+    late.abort()
+  }
+}
+
+/** What several checks need, found out once, when the first of them asks. */
+class Examination {
+  readonly config: Config
+  /** What is wrong with the configuration; `config` is then the default one. */
+  readonly fault: InvalidError | undefined
+  readonly clock: Clock
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly root: string | undefined
+  readonly #options: ExamineOptions
+  readonly #answers = new Map<unknown, unknown>()
+
+  constructor(options: ExamineOptions & { clock: Clock }) {
+    const { sources, clock, root } = options
+    this.#options = options
+    this.clock = clock
+    this.root = root
+    this.env = sources.env ?? environment
+    try {
+      this.config = readConfig(sources)
+    } catch (error) {
+      if (!(error instanceof InvalidError)) throw error
+      this.fault = error
+      const flags = { 'data-dir': findDataDir(sources) }
+      this.config = readConfig({ flags, env: {}, readFile: () => undefined })
+    }
+  }
+
+  get dataDir(): string {
+    return this.config.dataDir
+  }
+
+  /** Ends with the doctor: what several checks share is nobody's alone. */
+  get signal(): AbortSignal {
+    return this.#options.signal
+  }
+
+  seen = () =>
+    this.#once('seen', () => this.#options.lookForPeer(this.dataDir, this.#options.signal))
+
+  holder = () => this.#once('holder', () => lockHolder(this.dataDir))
+
+  graphics = () => this.#once('graphics', () => readGraphics(this))
+
+  /** Some 0.5 s, and a moment's memory: only where no peer has said it. */
+  probe = () =>
+    this.#once(
+      'probe',
+      (): Promise<EngineProbe> =>
+        probeEngine({ ...this, models: this.files().map(({ path }) => path), signal: this.signal }),
+    )
+
+  knocked = () => this.#once('knocked', () => this.#knock())
+
+  files(): ModelFile[] {
+    return listModels(this.config)
+  }
+
+  #once<T>(name: string, find: () => Promise<T>): Promise<T> {
+    const known = this.#answers.get(name) as Promise<T> | undefined
+    const found = known ?? find()
+    this.#answers.set(name, found)
+    return found
+  }
+
+  async #knock(): Promise<Knocked[]> {
+    const { bootstrap, network } = this.config
+    if (this.fault !== undefined || bootstrap.length === 0) return []
+    const own = await readIdentity(this.dataDir).catch(() => undefined)
+    // A testnet gives one list to all.
+    const others = bootstrap.filter((address) => !address.endsWith(`/p2p/${own?.peerId}`))
+    // All of libp2p, for this alone.
+    const { knock } = await import('./network/host/knock.ts')
+    const { clock, signal } = this
+    return await knockAll(others, (address) => knock(clock, { network, address, signal }))
+  }
+}
+
+function checksOf(about: Examination): Check[] {
+  const { config, dataDir, clock } = about
+  const keys = [() => readIdentity(dataDir), () => readOwnerKey(dataDir)]
+  return [
+    { name: 'node', look: async () => nodeVersion(process.versions.node, nodeNeeded) },
+    { name: 'config', look: async () => configuration(about) },
+    {
+      name: 'peer',
+      look: async () =>
+        running(await about.seen(), { dataDir, version, holder: await about.holder() }),
+    },
+    { name: 'data folder', look: () => dataFolder(dataDir, keys) },
+    {
+      name: 'database',
+      look: async (signal) => {
+        const [seen, holder] = await Promise.all([about.seen(), about.holder()])
+        const inUse = seen.type !== 'none' || holder !== undefined
+        return database(seen, await lookAtStore(dataDir, { inUse, signal }))
+      },
+    },
+    { name: 'disk', look: (signal) => disk(dataDir, clock, signal), late: diskHangs },
+    {
+      name: 'ports',
+      look: async (signal) => ports(await about.seen(), placesOf(config), signal),
+    },
+    { name: 'network', look: () => joining(about) },
+    { name: 'nat', look: () => reachability(about) },
+    { name: 'gpu', look: () => graphicsCard(about) },
+    { name: 'models', look: () => servedModels(about) },
+    { name: 'clock', look: (signal) => timeOf(about, signal) },
+  ]
+}
+
+function configuration({ fault, config: { dataDir, notices } }: Examination): Found | Found[] {
+  if (fault !== undefined) {
+    const next = 'Correct it there; what depends on it was looked at with the defaults.'
+    return fail('config_invalid', fault.message, next)
+  }
+  if (notices.length === 0) return ok(`Nothing is wrong with it (config.toml in ${dataDir}).`)
+  return notices.map((notice) => warn('config_odd', notice, 'Correct or remove it.'))
+}
+
+function placesOf({ listen, http }: Config): Place[] {
+  const peers = listen.flatMap((address) => placeOf(address) ?? [])
+  return http === null ? peers : [...peers, { option: '--http', ...http }]
+}
+
+async function joining(about: Examination): Promise<Found[]> {
+  const [seen, met] = await Promise.all([about.seen(), about.knocked()])
+  if (about.fault !== undefined && seen.type !== 'answers') {
+    return [skip('How to join others stands in the configuration, which is to be corrected first.')]
+  }
+  return bootstrap(seen, about.config, met)
+}
+
+async function reachability(about: Examination): Promise<Found> {
+  const [seen, met] = await Promise.all([about.seen(), about.knocked()])
+  const seenAs = met.flatMap((each) => each.seenAs ?? [])
+  const told = seen.type === 'answers' ? seen.peer.network.bootstrap : about.config.bootstrap.length
+  return nat(seen, { own: ownAddresses(), seenAs, joins: told > 0 })
+}
+
+async function graphicsCard(about: Examination): Promise<Found> {
+  const [seen, there] = await Promise.all([about.seen(), about.graphics()])
+  const said = seen.type === 'answers' ? usedBy(seen.peer) : undefined
+  if (said !== undefined && (said.backend !== 'cpu' || there.makers.length === 0)) {
+    return gpu(said, there, undefined)
+  }
+  const probe = await about.probe()
+  return gpu(said ?? usedIn(probe), there, probe)
+}
+
+async function servedModels(about: Examination): Promise<Found[]> {
+  const seen = await about.seen()
+  const files = about.files()
+  if (seen.type === 'answers') return models(seen, files, [], { ramBytes: 0, vramBytes: 0 })
+  const probe = await about.probe()
+  const { ramBytes } = readSystem()
+  const vramBytes = probe.hardware?.vramTotalBytes ?? 0
+  return models(seen, files, probe.models, { ramBytes, vramBytes })
+}
+
+async function timeOf(about: Examination, signal: AbortSignal): Promise<Found> {
+  const { clock, dataDir, env } = about
+  const [newestFileMs, isSynced, offsets] = await Promise.all([
+    newestFile(dataDir),
+    isTimeSynced(env, signal),
+    peerClocks(about, signal),
+  ])
+  return time({ now: clock.now(), newestFileMs, offsets, isSynced })
+}
+
+async function peerClocks(about: Examination, signal: AbortSignal): Promise<number[]> {
+  const { clock } = about
+  const seen = await about.seen()
+  if (seen.type !== 'answers') return []
+  const { heads, later, network } = seen.peer
+  const before = { heads, now: clock.now() }
+  await clock.sleep(LOOK_AGAIN_MS, signal)
+  const again: LogHead[] = await later()
+  return offsetsOf(before, { heads: again, now: clock.now() }, network.peerId)
+}
