@@ -4,24 +4,24 @@ import { HttpClient } from './http-client.ts'
 import { readPeers } from './network-peers.ts'
 import { readState } from './peer-state.ts'
 
-/** Of all questions together: a peer that works answers within milliseconds. */
-const ANSWER_MS = 2_000
-
 /** Asks the peer on a data folder what it says of itself. Without a key: all of it is public. */
-export async function lookForPeer(dataDir: string, signal: AbortSignal): Promise<PeerSeen> {
+export async function lookForPeer(
+  dataDir: string,
+  { ms, signal }: { ms: number; signal: AbortSignal },
+): Promise<PeerSeen> {
   // What is wrong with the folder has a line of its own.
   const info = await readPeerInfo(dataDir).catch(() => undefined)
   if (info === undefined || !mayRun(info)) return { type: 'none' }
   const { pid, http, certFile } = info
   if (http === null) return { type: 'closed', pid }
-  const late = AbortSignal.timeout(ANSWER_MS)
+  const late = AbortSignal.timeout(ms)
   try {
     const certificate = certFile === null ? undefined : await readFile(certFile, 'utf8')
     const client = new HttpClient({ url: http, certificate })
     return await told(client, pid, AbortSignal.any([signal, late]), signal)
   } catch (error) {
     signal.throwIfAborted()
-    const why = late.aborted ? `not within ${ANSWER_MS / 1000} s` : messageOf(error)
+    const why = late.aborted ? `not within ${ms / 1000} s` : messageOf(error)
     return { type: 'silent', pid, http, why }
   }
 }

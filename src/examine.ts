@@ -9,7 +9,7 @@ import { disk, diskHangs } from './doctor/disk.ts'
 import { type Finding, type Found, fail, ok, skip, warn } from './doctor/finding.ts'
 import { gpu, usedBy, usedIn } from './doctor/gpu.ts'
 import { readGraphics } from './doctor/graphics.ts'
-import { lockHolder } from './doctor/lock-holder.ts'
+import { lockHolder, tellsHolder } from './doctor/lock-holder.ts'
 import { models } from './doctor/models.ts'
 import { nat, ownAddresses } from './doctor/nat.ts'
 import { nodeVersion } from './doctor/node-version.ts'
@@ -20,7 +20,7 @@ import { running } from './doctor/running.ts'
 import { newestFile, offsetsOf, time } from './doctor/time.ts'
 import { isTimeSynced } from './doctor/time-sync.ts'
 import { readSystem } from './engines/hardware.ts'
-import { type EngineProbe, probeEngine } from './engines/llama/probe.ts'
+import { probeEngine } from './engines/llama/probe.ts'
 import { listModels, type ModelFile } from './engines/model-store.ts'
 import { readIdentity } from './identity/key-file.ts'
 import { lookAtStore } from './storage/look.ts'
@@ -28,28 +28,35 @@ import { nodeNeeded, version } from './version.ts'
 
 export interface ExamineOptions {
   sources: ConfigSources
-  /** Asks the peer on the data folder, if one runs there; within two seconds. */
-  lookForPeer(dataDir: string, signal: AbortSignal): Promise<PeerSeen>
+  /** Asks the peer on the data folder, if one runs there. */
+  lookForPeer(dataDir: string, wait: { ms: number; signal: AbortSignal }): Promise<PeerSeen>
   signal: AbortSignal
   clock?: Clock
   /** Where the file system begins, for what is read of the machine's devices. */
   root?: string
+  /** Names of checks; all of them without. */
+  only?: readonly string[]
+  /** For each check, and so for all, as they are done side by side. */
+  ms?: number
 }
 
-/** For each check, and so for all. */
+/** With the start of the program less than five seconds. */
 const CHECK_MS = 4_000
+/** What a check does in steps may take so much of its time for each. */
+const STEP = 0.5
 /** Between two looks at the logs of other peers. */
-const LOOK_AGAIN_MS = 1_500
+const LOOK_AGAIN = 0.4
 
 /** Looks for what keeps a peer of this configuration from working, running or not. Changes nothing. */
 export async function examine(options: ExamineOptions): Promise<Finding[]> {
-  const { signal, clock = systemClock } = options
+  const { signal, clock = systemClock, ms = CHECK_MS, only } = options
   const late = new AbortController()
-  const cancel = clock.after(CHECK_MS, () => late.abort())
+  const cancel = clock.after(ms, () => late.abort())
   try {
     const soon = AbortSignal.any([signal, late.signal])
-    const checks = checksOf(new Examination({ ...options, clock, signal: soon }))
-    return await runChecks(checks, clock, { ms: CHECK_MS, signal })
+    const checks = checksOf(new Examination({ ...options, clock, ms, signal: soon }))
+    const wanted = checks.filter(({ name }) => only?.includes(name) ?? true)
+    return await runChecks(wanted, clock, { ms, signal })
   } finally {
     cancel()
     late.abort()
@@ -63,15 +70,18 @@ class Examination {
   readonly fault: InvalidError | undefined
   readonly clock: Clock
   readonly env: Readonly<Record<string, string | undefined>>
-  readonly root: string | undefined
+  readonly ms: number
+  /** Aborts when the time is up: what several checks share is nobody's alone. */
+  readonly signal: AbortSignal
   readonly #options: ExamineOptions
-  readonly #answers = new Map<unknown, unknown>()
+  readonly #answers = new Map<string, Promise<unknown>>()
 
-  constructor(options: ExamineOptions & { clock: Clock }) {
-    const { sources, clock, root } = options
+  constructor(options: ExamineOptions & { clock: Clock; ms: number }) {
+    const { sources, clock, ms, signal } = options
     this.#options = options
     this.clock = clock
-    this.root = root
+    this.ms = ms
+    this.signal = signal
     this.env = sources.env ?? environment
     try {
       this.config = readConfig(sources)
@@ -87,25 +97,29 @@ class Examination {
     return this.config.dataDir
   }
 
-  /** Ends with the doctor: what several checks share is nobody's alone. */
-  get signal(): AbortSignal {
-    return this.#options.signal
-  }
-
   seen = () =>
-    this.#once('seen', () => this.#options.lookForPeer(this.dataDir, this.#options.signal))
+    this.#once('seen', async (): Promise<PeerSeen> => {
+      const { ms, signal } = this
+      const seen = await this.#options.lookForPeer(this.dataDir, { ms: ms * STEP, signal })
+      if (seen.type !== 'silent' || !tellsHolder || (await this.holder()) !== undefined) return seen
+      // A process that was given the number of a peer that crashed.
+      return { type: 'none' }
+    })
 
   holder = () => this.#once('holder', () => lockHolder(this.dataDir))
 
-  graphics = () => this.#once('graphics', () => readGraphics(this))
+  graphics = () =>
+    this.#once('graphics', () => {
+      const { env, ms, signal } = this
+      return readGraphics({ env, root: this.#options.root, ms: ms * STEP, signal })
+    })
 
   /** Some 0.5 s, and a moment's memory: only where no peer has said it. */
   probe = () =>
-    this.#once(
-      'probe',
-      (): Promise<EngineProbe> =>
-        probeEngine({ ...this, models: this.files().map(({ path }) => path), signal: this.signal }),
-    )
+    this.#once('probe', () => {
+      const { env, signal } = this
+      return probeEngine({ env, models: this.files().map(({ path }) => path), signal })
+    })
 
   knocked = () => this.#once('knocked', () => this.#knock())
 
@@ -117,6 +131,8 @@ class Examination {
     const known = this.#answers.get(name) as Promise<T> | undefined
     const found = known ?? find()
     this.#answers.set(name, found)
+    // Whoever asked may not wait for it any more.
+    found.catch(() => {})
     return found
   }
 
@@ -128,8 +144,8 @@ class Examination {
     const others = bootstrap.filter((address) => !address.endsWith(`/p2p/${own?.peerId}`))
     // All of libp2p, for this alone.
     const { knock } = await import('./network/host/knock.ts')
-    const { clock, signal } = this
-    return await knockAll(others, (address) => knock(clock, { network, address, signal }))
+    const { clock, ms, signal } = this
+    return await knockAll(others, (address) => knock(clock, { network, address, ms, signal }))
   }
 }
 
@@ -231,7 +247,7 @@ async function peerClocks(about: Examination, signal: AbortSignal): Promise<numb
   if (seen.type !== 'answers') return []
   const { heads, later, network } = seen.peer
   const before = { heads, now: clock.now() }
-  await clock.sleep(LOOK_AGAIN_MS, signal)
+  await clock.sleep(about.ms * LOOK_AGAIN, signal)
   const again: LogHead[] = await later()
   return offsetsOf(before, { heads: again, now: clock.now() }, network.peerId)
 }

@@ -25,6 +25,8 @@ export interface GraphicsSources {
   env: Readonly<Record<string, string | undefined>>
   /** Of the file system; another one in tests. */
   root?: string | undefined
+  /** For the driver to answer. */
+  ms: number
   signal: AbortSignal
 }
 
@@ -38,17 +40,13 @@ const makers: Readonly<Record<string, Maker>> = {
 const DISPLAY = /^0x03(00|02|80)/
 /** More than a machine has. */
 const DEVICES_MAX = 2048
-const NVIDIA_MS = 3_000
 const SAYS_MAX = 200
 
-export async function readGraphics({
-  env,
-  root = '/',
-  signal,
-}: GraphicsSources): Promise<Graphics> {
+export async function readGraphics(sources: GraphicsSources): Promise<Graphics> {
+  const { env, root = '/' } = sources
   const [found, nvidia, docker, podman] = await Promise.all([
     pluggedIn(root),
-    askNvidia(env, signal),
+    askNvidia(sources),
     isThere(join(root, '.dockerenv')),
     isThere(join(root, 'run/.containerenv')),
   ])
@@ -76,12 +74,12 @@ async function pluggedIn(root: string): Promise<Maker[]> {
   return all.flat()
 }
 
-async function askNvidia(env: GraphicsSources['env'], signal: AbortSignal): Promise<NvidiaDriver> {
+async function askNvidia({ env, ms, signal }: GraphicsSources): Promise<NvidiaDriver> {
   const args = ['--query-gpu=driver_version,name', '--format=csv,noheader']
   const options = {
     env: { PATH: env.PATH, SystemRoot: env.SystemRoot },
     signal,
-    timeout: NVIDIA_MS,
+    timeout: ms,
     killSignal: 'SIGKILL',
   } as const
   return await new Promise((resolve) => {

@@ -4,9 +4,12 @@ import { join } from 'node:path'
 /** A line of /proc/locks: kind, mode, access, process, major:minor:inode in hex, hex and decimal. */
 const LOCK = /POSIX\s+\S+\s+\S+\s+(\d+)\s+([0-9a-f]+):([0-9a-f]+):(\d+)\s/g
 
+/** Whether this system says who holds a lock. */
+export const tellsHolder = process.platform === 'linux'
+
 /**
  * The process that has the database in this folder open. Undefined where none has, or where the
- * system doesn't tell: Linux does.
+ * system doesn't tell.
  */
 export async function lockHolder(dataDir: string): Promise<number | undefined> {
   const file = await stat(join(dataDir, 'store', 'LOCK'), { bigint: true }).catch(() => undefined)

@@ -17,8 +17,6 @@ export async function running(
         `A peer runs here (process ${seen.pid}) without an HTTP endpoint, and can't be asked.`,
       )
     case 'silent':
-      // A process that was given the number of a peer that crashed.
-      if (holder === undefined && process.platform === 'linux') break
       return fail(
         'peer_silent',
         `The peer on ${dataDir} does not answer: process ${seen.pid}, ${seen.http} (${seen.why}).`,

@@ -17,6 +17,8 @@ export interface KnockOptions {
   network: string
   /** The multiaddr of a peer, ending in its id. */
   address: string
+  /** For all of it. */
+  ms: number
   signal: AbortSignal
 }
 
@@ -26,10 +28,10 @@ export interface Welcome {
   seenAs: string | undefined
 }
 
-/** For each step of the way, so that it shows which one failed. Together below four seconds. */
-const NAME_MS = 1_000
-const CONNECT_MS = 1_300
-const GREET_MS = 1_500
+/** Of the time, for each step of the way: so it shows which one failed. */
+const NAME_SHARE = 0.25
+const CONNECT_SHARE = 0.3
+const GREET_SHARE = 0.4
 /** Of a name. */
 const ADDRESSES_MAX = 8
 
@@ -45,31 +47,27 @@ interface Target {
  * `connection_timeout`, `no_peer`, `other_peer` or `other_network`.
  */
 export async function knock(clock: Clock, options: KnockOptions): Promise<Welcome> {
-  const { address, network, signal } = options
-  const peerId = address.split('/p2p/').at(-1) ?? ''
-  const targets = await resolved(clock, address, peerId, signal)
-  const target = await reached(clock, targets, signal)
+  const { network, ms, signal } = options
+  const targets = await resolved(clock, options)
+  const target = await reached(clock, targets, options)
   const node = await stranger(network)
   try {
-    const limit = { ms: GREET_MS, what: 'The greeting', signal }
-    return await within(clock, limit, (soon) => greet(node, target, { ...options, peerId }, soon))
+    const limit = { ms: ms * GREET_SHARE, what: 'The greeting', signal }
+    return await within(clock, limit, (soon) => greet(node, target, options, soon))
   } finally {
     await node.stop()
   }
 }
 
-async function resolved(
-  clock: Clock,
-  address: string,
-  peerId: string,
-  signal: AbortSignal,
-): Promise<Target[]> {
+const peerIdIn = (address: string): string => address.split('/p2p/').at(-1) ?? ''
+
+async function resolved(clock: Clock, { address, ms, signal }: KnockOptions): Promise<Target[]> {
   const [, family = '', host = '', , port] = address.split('/')
   if (isIP(host) > 0) return [{ host, port: Number(port) }]
   try {
-    const limit = { ms: NAME_MS, what: 'The name server', signal }
+    const limit = { ms: ms * NAME_SHARE, what: 'The name server', signal }
     const found = await within(clock, limit, (soon) =>
-      unlessAborted(namedBy(family, host, Number(port), peerId), soon),
+      unlessAborted(namedBy(family, host, Number(port), peerIdIn(address)), soon),
     )
     if (found.length > 0) return found.slice(0, ADDRESSES_MAX)
   } catch (cause) {
@@ -103,10 +101,10 @@ async function namedBy(
 async function reached(
   clock: Clock,
   targets: readonly Target[],
-  signal: AbortSignal,
+  { ms, signal }: KnockOptions,
 ): Promise<Target> {
   const tries = targets.map(async (target) => {
-    const limit = { ms: CONNECT_MS, what: 'The connection', signal }
+    const limit = { ms: ms * CONNECT_SHARE, what: 'The connection', signal }
     await within(clock, limit, (soon) => connect(target, soon))
     return target
   })
@@ -166,12 +164,12 @@ async function stranger(network: string): Promise<Stranger> {
 async function greet(
   node: Stranger,
   { host, port }: Target,
-  { network, peerId }: { network: string; peerId: string },
+  { network, address }: KnockOptions,
   signal: AbortSignal,
 ): Promise<Welcome> {
   const connection = await dialled(node, { host, port }, signal)
   const found = connection.remotePeer.toString()
-  if (found !== peerId) {
+  if (found !== peerIdIn(address)) {
     const message = `Another peer answers at ${host} port ${port}: ${found}.`
     throw new PeerError('other_peer', message)
   }
