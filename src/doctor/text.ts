@@ -19,6 +19,7 @@ export function spanText(ms: number): string {
     [3_600_000, 'h'],
     [60_000, 'min'],
   ] as const
-  const [size, unit] = steps.find(([least]) => ms >= least) ?? [1000, 's']
+  // 59.9 minutes are an hour.
+  const [size, unit] = steps.find(([least]) => ms >= 0.99 * least) ?? [1000, 's']
   return `${Math.round(ms / size)} ${unit}`
 }

@@ -32,7 +32,8 @@ export function time({ now, newestFileMs, offsets, isSynced }: TimeEvidence): Fo
     return warn(
       'clock_wrong',
       `This machine's clock is ${spanText(Math.abs(offset))} ${behind} that of others: ` +
-        `${counted(offsets.length, 'peer')}, by the time on what they log now.`,
+        `${counted(offsets.length, 'peer')}, by the time on what they log now` +
+        `${offsets.length === 1 ? ' (or it is the other that is wrong)' : ''}.`,
       set,
     )
   }
