@@ -1,4 +1,4 @@
-import { examine, type Finding, settingList, type Verdict } from '../src/index.ts'
+import { examine, type Finding, settingList, unknownSetting, type Verdict } from '../src/index.ts'
 import { type Command, type Input, optionOf } from './command.ts'
 import { lookForPeer } from './doctor-peer.ts'
 import { columnsOf, exitCodes, type Io, print } from './io.ts'
@@ -20,6 +20,7 @@ export const doctor: Command = {
     ['pinaivu-peer doctor --model phi-4.gguf', 'Whether that model can be served'],
     ['pinaivu-peer doctor --json', 'For programs: one JSON object'],
   ],
+  unknownOption: (name) => unknownSetting(name, '--', ['json', 'help', 'version']),
   run: (input, io) => runDoctor(input, io, examine),
 }
 

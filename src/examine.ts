@@ -1,6 +1,7 @@
+import { access, constants } from 'node:fs/promises'
 import { readOwnerKey } from './accounts/owner-key.ts'
 import { type Clock, systemClock } from './base/clock.ts'
-import { InvalidError } from './base/errors.ts'
+import { InvalidError, messageOf } from './base/errors.ts'
 import { type Config, type ConfigSources, environment, findDataDir, readConfig } from './config.ts'
 import { bootstrap, type Knocked, knockAll } from './doctor/bootstrap.ts'
 import { dataFolder } from './doctor/data-folder.ts'
@@ -143,9 +144,14 @@ class Examination {
     // A testnet gives one list to all.
     const others = bootstrap.filter((address) => !address.endsWith(`/p2p/${own?.peerId}`))
     // All of libp2p, for this alone.
-    const { knock } = await import('./network/host/knock.ts')
-    const { clock, ms, signal } = this
-    return await knockAll(others, (address) => knock(clock, { network, address, ms, signal }))
+    const { Knocker } = await import('./network/host/knock.ts')
+    const { ms, signal } = this
+    const knocker = new Knocker(this.clock, { network, ms, signal })
+    try {
+      return await knockAll(others, (address) => knocker.knock(address))
+    } finally {
+      await knocker.stop()
+    }
   }
 }
 
@@ -182,10 +188,16 @@ function checksOf(about: Examination): Check[] {
   ]
 }
 
-function configuration({ fault, config: { dataDir, notices } }: Examination): Found | Found[] {
+async function configuration({ fault, config }: Examination): Promise<Found | Found[]> {
   if (fault !== undefined) {
     const next = 'Correct it there; what depends on it was looked at with the defaults.'
     return fail('config_invalid', fault.message, next)
+  }
+  const { dataDir, notices, tls } = config
+  for (const path of tls === null ? [] : [tls.certFile, tls.keyFile]) {
+    const error = await access(path, constants.R_OK).catch(messageOf)
+    const next = 'Correct --tls-cert and --tls-key, or let the user of the peer read the file.'
+    if (error !== undefined) return fail('tls_unreadable', `${path} can't be read: ${error}.`, next)
   }
   if (notices.length === 0) return ok(`Nothing is wrong with it (config.toml in ${dataDir}).`)
   return notices.map((notice) => warn('config_odd', notice, 'Correct or remove it.'))

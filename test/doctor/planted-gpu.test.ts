@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Found } from '../../src/doctor/finding.ts'
 import { gpu, usedIn } from '../../src/doctor/gpu.ts'
@@ -23,10 +25,11 @@ async function look(
   devices: (typeof nvidia)[],
   script?: string,
   env: Record<string, string> = {},
+  ms = 25_000,
 ): Promise<Found> {
   const PATH = script === undefined ? '/nowhere' : fakeProgram('nvidia-smi', script)
   const signal = new AbortController().signal
-  const sources = { env: { PATH, ...env }, root: fakeBus(devices), ms: 25_000, signal }
+  const sources = { env: { PATH, ...env }, root: fakeBus(devices), ms, signal }
   return gpu(usedIn(probe), await readGraphics(sources), probe)
 }
 
@@ -67,6 +70,20 @@ describe('a graphics card', () => {
     const found = await look([nvidia], script)
     expect(found).toMatchObject({ verdict: 'warn', code: 'driver_half_updated' })
     expect(found.next).toBe('Restart the machine.')
+  })
+
+  it('with a driver that hangs', async () => {
+    const found = await look([nvidia], 'kill -STOP $$', {}, 500)
+    expect(found).toMatchObject({ verdict: 'warn', code: 'driver_broken' })
+    expect(found.cause).toContain('it gave no answer')
+  })
+
+  it('that a container was not given', async () => {
+    const root = fakeBus([nvidia])
+    writeFileSync(join(root, '.dockerenv'), '')
+    const [found] = await diagnose('gpu', { more: { root } })
+    expect(found).toMatchObject({ verdict: 'warn', code: 'gpu_not_in_container' })
+    expect(found?.next).toContain('docker run --gpus all')
   })
 
   it('that is found, but not used for want of CUDA', async () => {

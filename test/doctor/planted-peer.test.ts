@@ -104,6 +104,13 @@ describe('a configuration', () => {
     expect(await diagnose('network', { flags })).toMatchObject([{ verdict: 'skip' }])
   })
 
+  it('with a certificate that is not there', async () => {
+    const flags = { 'tls-cert': '/nowhere/cert.pem', 'tls-key': '/nowhere/key.pem' }
+    const [found] = await diagnose('config', { flags })
+    expect(found).toMatchObject({ verdict: 'fail', code: 'tls_unreadable' })
+    expect(found?.cause).toContain('/nowhere/cert.pem')
+  })
+
   it('with a misspelt variable is odd', async () => {
     const [found] = await diagnose('config', { env: { PINAIVU_MDMS: '1' } })
     expect(found).toMatchObject({ verdict: 'warn', code: 'config_odd' })

@@ -15,9 +15,7 @@ import { DeadlineError, messageOf, PeerError } from '../../base/errors.ts'
 export interface KnockOptions {
   /** The network's name. */
   network: string
-  /** The multiaddr of a peer, ending in its id. */
-  address: string
-  /** For all of it. */
+  /** For each peer. */
   ms: number
   signal: AbortSignal
 }
@@ -41,27 +39,46 @@ interface Target {
   port: number
 }
 
-/**
- * Goes to a peer step by step, with a key that is thrown away, and leaves again. Throws a PeerError
- * whose code says where it ended: `name_unknown`, `connection_refused`, `host_unreachable`,
- * `connection_timeout`, `no_peer`, `other_peer` or `other_network`.
- */
-export async function knock(clock: Clock, options: KnockOptions): Promise<Welcome> {
-  const { network, ms, signal } = options
-  const targets = await resolved(clock, options)
-  const target = await reached(clock, targets, options)
-  const node = await stranger(network)
-  try {
+/** Goes to peers step by step, with a key that is thrown away, and leaves again. */
+export class Knocker {
+  readonly #clock: Clock
+  readonly #options: KnockOptions
+  #node: Promise<Stranger> | undefined
+
+  constructor(clock: Clock, options: KnockOptions) {
+    this.#clock = clock
+    this.#options = options
+  }
+
+  /**
+   * `address` is a multiaddr that ends in the peer's id. Throws a PeerError whose code says where it
+   * ended: `name_unknown`, `connection_refused`, `host_unreachable`, `connection_timeout`,
+   * `connection_failed`, `no_peer`, `other_peer` or `other_network`.
+   */
+  async knock(address: string): Promise<Welcome> {
+    const { network, ms, signal } = this.#options
+    const targets = await resolved(this.#clock, address, this.#options)
+    const target = await reached(this.#clock, targets, this.#options)
+    this.#node ??= stranger(network)
+    const node = await this.#node
     const limit = { ms: ms * GREET_SHARE, what: 'The greeting', signal }
-    return await within(clock, limit, (soon) => greet(node, target, options, soon))
-  } finally {
-    await node.stop()
+    return await within(this.#clock, limit, (soon) =>
+      greet(node, target, { network, address }, soon),
+    )
+  }
+
+  async stop(): Promise<void> {
+    await (await this.#node)?.stop()
   }
 }
 
 const peerIdIn = (address: string): string => address.split('/p2p/').at(-1) ?? ''
 
-async function resolved(clock: Clock, { address, ms, signal }: KnockOptions): Promise<Target[]> {
+async function resolved(
+  clock: Clock,
+  address: string,
+  { ms, signal }: KnockOptions,
+): Promise<Target[]> {
   const [, family = '', host = '', , port] = address.split('/')
   if (isIP(host) > 0) return [{ host, port: Number(port) }]
   try {
@@ -164,7 +181,7 @@ async function stranger(network: string): Promise<Stranger> {
 async function greet(
   node: Stranger,
   { host, port }: Target,
-  { network, address }: KnockOptions,
+  { network, address }: { network: string; address: string },
   signal: AbortSignal,
 ): Promise<Welcome> {
   const connection = await dialled(node, { host, port }, signal)
