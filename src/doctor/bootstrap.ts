@@ -1,5 +1,6 @@
 import { messageOf, PeerError } from '../base/errors.ts'
-import { advised, type Found, fail, ok, skip, warn } from './finding.ts'
+import { OtherPeerError } from '../network/host/other-peer-error.ts'
+import { type Found, fail, ok, skip, warn } from './finding.ts'
 import type { PeerSeen, RunningPeer } from './peer-seen.ts'
 import { counted } from './text.ts'
 
@@ -87,21 +88,18 @@ const advice: Readonly<Record<string, string>> = {
   connection_timeout:
     'Check its address, and that no firewall is in between, here or there; or join through another.',
   host_unreachable: 'Check the network of this machine: it has no way there.',
-  connection_failed: 'Check its address, or join through another peer.',
   no_peer: 'Check the port in --bootstrap: it is that of --listen there, by default 7463.',
   other_network: 'Give --network the same name on both, or join through a peer of this network.',
 }
 
 function faultOf({ address, error }: Knocked, network: string, verdict: 'warn' | 'fail'): Found {
-  const code = error instanceof PeerError ? error.code : 'bootstrap_failed'
-  const cause = `${messageOf(error)} (${address})`
-  if (code === 'other_peer') {
-    const id = / (12D3\w+|\w{40,})\.$/.exec(messageOf(error))?.[1] ?? ''
-    const next = `If it is the one you mean, end its address with /p2p/${id}; else ask for its new one.`
+  const cause = `${address}: ${messageOf(error)}`
+  if (error instanceof OtherPeerError) {
+    const next = `If that is the one you mean, end its address with /p2p/${error.found}; else ask for its present one.`
     return { verdict, code: 'bootstrap_other_peer', cause, next }
   }
-  const next = advice[code]
-  if (next === undefined) return advised(verdict, code, `${cause}. Join through another peer.`)
-  const where = code === 'other_network' ? `The network here is ${network}. ` : ''
-  return { verdict, code: `bootstrap_${code}`, cause: `${where}${cause}`, next }
+  const code = error instanceof PeerError ? error.code : 'failed'
+  const next = advice[code] ?? 'Join through another peer.'
+  const here = code === 'other_network' ? ` (Here it is ${network}.)` : ''
+  return { verdict, code: `bootstrap_${code}`, cause: cause + here, next }
 }

@@ -17,8 +17,8 @@ export function ownAddresses(): string[] {
 }
 
 const forward =
-  'Nothing need be done where relays are found. To be reached straight, forward TCP port 7463 of the ' +
-  'router to this machine, or allow UPnP there.'
+  'Nothing need be done where relays are found. To be reached straight, forward the port ' +
+  'that it listens on (TCP 7463 if not chosen otherwise) on the router, or allow UPnP there.'
 
 /** Whether others can dial this peer: as it found out itself, or else as the addresses suggest. */
 export function nat(seen: PeerSeen, { own, seenAs, joins }: NatSources): Found {

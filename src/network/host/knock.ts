@@ -11,6 +11,7 @@ import { createLibp2p, type Libp2p } from 'libp2p'
 import type { Clock } from '../../base/clock.ts'
 import { unlessAborted, within } from '../../base/deadline.ts'
 import { DeadlineError, messageOf, PeerError } from '../../base/errors.ts'
+import { OtherPeerError } from './other-peer-error.ts'
 
 export interface KnockOptions {
   /** The network's name. */
@@ -26,10 +27,10 @@ export interface Welcome {
   seenAs: string | undefined
 }
 
-/** Of the time, for each step of the way: so it shows which one failed. */
-const NAME_SHARE = 0.25
+/** Of the time, for each step of the way: so it shows which one failed. libp2p is to be read, too. */
+const NAME_SHARE = 0.2
 const CONNECT_SHARE = 0.3
-const GREET_SHARE = 0.4
+const GREET_SHARE = 0.3
 /** Of a name. */
 const ADDRESSES_MAX = 8
 
@@ -89,8 +90,9 @@ async function resolved(
     if (found.length > 0) return found.slice(0, ADDRESSES_MAX)
   } catch (cause) {
     signal.throwIfAborted()
-    const why = cause instanceof DeadlineError ? 'no name server answers' : messageOf(cause)
-    throw new PeerError('name_unknown', `The name ${host} is not found: ${why}`, { cause })
+    const { code } = cause as NodeJS.ErrnoException
+    const why = cause instanceof DeadlineError ? 'no name server answers' : code
+    throw new PeerError('name_unknown', `The name ${host} is not found (${why}).`, { cause })
   }
   throw new PeerError('name_unknown', `The name ${host} stands for no address of that peer.`)
 }
@@ -186,10 +188,7 @@ async function greet(
 ): Promise<Welcome> {
   const connection = await dialled(node, { host, port }, signal)
   const found = connection.remotePeer.toString()
-  if (found !== peerIdIn(address)) {
-    const message = `Another peer answers at ${host} port ${port}: ${found}.`
-    throw new PeerError('other_peer', message)
-  }
+  if (found !== peerIdIn(address)) throw new OtherPeerError(found)
   try {
     const { agentVersion, observedAddr } = await node.services.identify.identify(connection, {
       signal,
@@ -211,7 +210,7 @@ async function dialled(
   try {
     return await node.dial(multiaddr(`/${family}/${host}/tcp/${port}`), { signal })
   } catch (cause) {
-    const message = `What listens at ${host} port ${port} is no peer.`
+    const message = `What listens at ${host} port ${port} does not answer as a peer does.`
     throw new PeerError('no_peer', message, { cause })
   }
 }
