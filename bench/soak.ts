@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { machineFacts } from './machine.ts'
-import { childrenOf, descriptorsOf, type LoadedPeer, residentMb, startPeer } from './peer.ts'
+import { childrenOf, descriptorsOf, type LoadedPeer, memoryOf, startPeer } from './peer.ts'
 import { keep } from './results.ts'
 import { attach, freePort, type HeapProbe } from './soak/heap.ts'
 import { load, type Outcome } from './soak/load.ts'
@@ -30,7 +30,8 @@ const bounds = {
 
 interface Sample {
   atS: number
-  processes: { pid: number; mb: number; descriptors: number }[]
+  /** `ownMb`: without mapped files, whose pages the system takes and gives again as it likes. */
+  processes: { pid: number; mb: number; ownMb: number; descriptors: number }[]
   /** Of the peer's heap, after it was collected. */
   heapMb: number
   /** Requests that run and that wait, over all models. */
@@ -61,7 +62,7 @@ export async function run(args: readonly string[]): Promise<void> {
         about:
           'A peer with the demo models under a mixed load: chats, embeddings, completions, wrong ' +
           'requests, clients that leave and clients that never read. Slopes are of the second half: ' +
-          "of the peer's heap after a collection, of an engine's resident memory.",
+          "of the peer's heap after a collection, of an engine's own memory, without mapped files.",
         machine,
         settings: { ...values, bounds },
         tables: tables(run, checks),
@@ -119,16 +120,18 @@ async function soak(watched: Watched, ms: number, seed: number): Promise<Soak> {
 async function sample({ peer, probe }: Watched, startedAt: number): Promise<Sample> {
   const pids = [peer.pid, ...(await childrenOf(peer.pid))]
   const processes = await Promise.all(
-    pids.map(async (pid) => ({
-      pid,
-      mb: Math.round((await residentMb(pid)) * 10) / 10,
-      descriptors: await descriptorsOf(pid),
-    })),
+    pids.map(async (pid) => {
+      const { residentMb, ownMb } = await memoryOf(pid)
+      const descriptors = await descriptorsOf(pid)
+      return { pid, mb: tenths(residentMb), ownMb: tenths(ownMb), descriptors }
+    }),
   )
   const atS = Math.round((performance.now() - startedAt) / 1000)
   const heapMb = rounded(await probe.usedMb())
   return { atS, processes, heapMb, busy: await busyOf(peer) }
 }
+
+const tenths = (mb: number): number => Math.round(mb * 10) / 10
 
 interface Readiness {
   models: { running: number; queued: number }[]
@@ -159,12 +162,12 @@ function judge({ before, samples, after, outcomes }: Soak): Check[] {
   const count = (wanted: (outcome: Outcome) => boolean) =>
     outcomes.filter(wanted).reduce((sum, it) => sum + it.count, 0)
   const [peer, ...engines] = before.processes.map(({ pid }) => pid)
-  const largest = Math.max(...samples.map((it) => residentIn(it, peer ?? 0) ?? 0))
+  const largest = Math.max(...samples.map((it) => processIn(it, peer ?? 0)?.mb ?? 0))
   return [
     ["peer's heap: MB an hour", growth(half, ({ heapMb }) => heapMb), mbPerHour],
     ['peer: MB', largest, bounds.peerMb],
     ...engines.map((pid, n): Check => {
-      const mb = growth(half, (it) => residentIn(it, pid))
+      const mb = growth(half, (it) => processIn(it, pid)?.ownMb)
       return [`${nameOf(n + 1)}: MB an hour`, mb, mbPerHour]
     }),
     ['descriptors, more or fewer than before', descriptors, bounds.descriptors],
@@ -187,8 +190,7 @@ function growth(samples: readonly Sample[], mbOf: (sample: Sample) => number | u
   return rounded(slope(points))
 }
 
-const residentIn = (sample: Sample, pid: number) =>
-  sample.processes.find((it) => it.pid === pid)?.mb
+const processIn = (sample: Sample, pid: number) => sample.processes.find((it) => it.pid === pid)
 
 const nameOf = (n: number) => (n === 0 ? 'peer' : `engine process ${n}`)
 const broken = ([, measured, atMost]: Check) => !(measured <= atMost)
@@ -209,7 +211,10 @@ function tables(run: Soak, checks: readonly Check[]) {
         ["peer's heap", ...moments.map(({ heapMb }) => `${heapMb} MB`)],
         ...before.processes.map((_, n) => [
           nameOf(n),
-          ...moments.map(({ processes }) => `${processes[n]?.mb} MB, ${processes[n]?.descriptors}`),
+          ...moments.map(({ processes }) => {
+            const { mb, ownMb, descriptors } = processes[n] ?? {}
+            return `${mb} MB, ${ownMb} its own, ${descriptors}`
+          }),
         ]),
       ],
     },
