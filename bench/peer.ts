@@ -21,7 +21,7 @@ export interface LoadedPeer extends Pick<Program, 'stop'> {
 /** The built program with its demo models, from its start until all of them are loaded. */
 export async function startPeer(
   dataDir: string,
-  options: { flags?: readonly string[]; node?: readonly string[]; env?: NodeJS.ProcessEnv } = {},
+  options: { flags?: readonly string[]; env?: NodeJS.ProcessEnv } = {},
 ): Promise<LoadedPeer> {
   if (!existsSync(entry)) throw new Error('There is nothing to start yet: npm run build')
   if (!existsSync('/proc/self/status')) throw new Error('Memory is read from /proc: Linux only')
@@ -29,7 +29,6 @@ export async function startPeer(
   const program = startProgram(
     process.execPath,
     [
-      ...(options.node ?? []),
       ...[entry, 'start', ...flags, '--data-dir', dataDir, '--log-level', 'error'],
       ...(options.flags ?? []),
     ],

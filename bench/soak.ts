@@ -6,13 +6,12 @@ import { parseArgs } from 'node:util'
 import { machineFacts } from './machine.ts'
 import { childrenOf, descriptorsOf, type LoadedPeer, memoryOf, startPeer } from './peer.ts'
 import { keep } from './results.ts'
-import { attach, freePort, type HeapProbe } from './soak/heap.ts'
+import { collect } from './soak/heap.ts'
 import { load, type Outcome } from './soak/load.ts'
 import { rounded, slope } from './statistics.ts'
 
-const SAMPLE_MS = 10_000
-/** Of a run too short for that many samples, so that a slope has points enough. */
-const SAMPLES_MIN = 12
+/** Few, since garbage is collected for each: between them a process does that as it always would. */
+const SAMPLES = 24
 /** From the last request until nothing runs and every connection is closed. */
 const IDLE_MS = 60_000
 const IDLE_CHECK_MS = 500
@@ -22,20 +21,27 @@ const bounds = {
   mbPerHour: 24,
   /** What a process may wander by in the half of the run that is looked at, however short it is. */
   mb: 6,
-  /** What the peer takes of the machine: its heap grows before it is collected. */
-  peerMb: 300,
+  /** What a process may take of the machine: a heap grows before it is collected. */
+  largestMb: 300,
   /** Files that are opened at first use and kept: a table of the database, a module's. */
   descriptors: 4,
 }
 
 interface Sample {
   atS: number
-  /** `ownMb`: without mapped files, whose pages the system takes and gives again as it likes. */
-  processes: { pid: number; mb: number; ownMb: number; descriptors: number }[]
-  /** Of the peer's heap, after it was collected. */
-  heapMb: number
+  processes: ProcessSample[]
   /** Requests that run and that wait, over all models. */
   busy: number
+}
+
+interface ProcessSample {
+  pid: number
+  /** What it takes, before its garbage was collected. */
+  mb: number
+  /** After that; `ownMb` without mapped files, whose pages the system takes and gives as it likes. */
+  ownMb: number
+  heapMb: number
+  descriptors: number
 }
 
 /** Whether a peer that is used for long, also badly, stays as it was. */
@@ -50,19 +56,17 @@ export async function run(args: readonly string[]): Promise<void> {
   const machine = machineFacts()
   const dataDir = await mkdtemp(join(tmpdir(), 'pinaivu-bench-soak-'))
   try {
-    const port = await freePort()
-    const node = [`--inspect-port=${port}`]
-    const peer = await startPeer(dataDir, { flags: ['--threads', '1'], node })
-    const probe = await attach(peer.pid, port)
+    const peer = await startPeer(dataDir, { flags: ['--threads', '1'] })
     try {
-      const run = await soak({ peer, probe }, Number(values.minutes) * 60_000, Number(values.seed))
+      const run = await soak(peer, Number(values.minutes) * 60_000, Number(values.seed))
       const checks = judge(run)
       keep({
         name: 'soak',
         about:
           'A peer with the demo models under a mixed load: chats, embeddings, completions, wrong ' +
-          'requests, clients that leave and clients that never read. Slopes are of the second half: ' +
-          "of the peer's heap after a collection, of an engine's own memory, without mapped files.",
+          'requests, clients that leave and clients that never read. Slopes are of the second half, ' +
+          'of what is left after a collection: of the heap of the peer, and of all memory of its ' +
+          'own of an engine, which holds little in its heap.',
         machine,
         settings: { ...values, bounds },
         tables: tables(run, checks),
@@ -70,7 +74,6 @@ export async function run(args: readonly string[]): Promise<void> {
       })
       if (checks.some(broken)) process.exitCode = 1
     } finally {
-      probe.close()
       await peer.stop()
     }
   } finally {
@@ -85,23 +88,16 @@ interface Soak {
   outcomes: Outcome[]
 }
 
-interface Watched {
-  peer: LoadedPeer
-  probe: HeapProbe
-}
-
-async function soak(watched: Watched, ms: number, seed: number): Promise<Soak> {
-  const { peer } = watched
+async function soak(peer: LoadedPeer, ms: number, seed: number): Promise<Soak> {
   const startedAt = performance.now()
-  const before = await sample(watched, startedAt)
+  const before = await sample(peer, startedAt)
   const stop = new AbortController()
   const loading = load(peer, { seed, stop: stop.signal })
   const samples: Sample[] = []
-  const everyMs = Math.min(SAMPLE_MS, ms / SAMPLES_MIN)
   try {
     while (performance.now() - startedAt < ms) {
-      await sleep(everyMs)
-      samples.push(await sample(watched, startedAt))
+      await sleep(ms / SAMPLES)
+      samples.push(await sample(peer, startedAt))
     }
   } finally {
     // Also when there is no peer any more to look at: nobody could be asked then.
@@ -109,26 +105,31 @@ async function soak(watched: Watched, ms: number, seed: number): Promise<Soak> {
   }
   const outcomes = await loading
   const giveUpAt = performance.now() + IDLE_MS
-  let after = await sample(watched, startedAt)
+  let after = await sample(peer, startedAt)
   while (!idle(before, after) && performance.now() < giveUpAt) {
     await sleep(IDLE_CHECK_MS)
-    after = await sample(watched, startedAt)
+    after = await sample(peer, startedAt)
   }
   return { before, samples, after, outcomes }
 }
 
-async function sample({ peer, probe }: Watched, startedAt: number): Promise<Sample> {
-  const pids = [peer.pid, ...(await childrenOf(peer.pid))]
-  const processes = await Promise.all(
-    pids.map(async (pid) => {
-      const { residentMb, ownMb } = await memoryOf(pid)
-      const descriptors = await descriptorsOf(pid)
-      return { pid, mb: tenths(residentMb), ownMb: tenths(ownMb), descriptors }
-    }),
-  )
+async function sample(peer: LoadedPeer, startedAt: number): Promise<Sample> {
+  const processes: ProcessSample[] = []
+  for (const pid of [peer.pid, ...(await childrenOf(peer.pid))]) {
+    const { residentMb: mb } = await memoryOf(pid)
+    const heapMb = await collect(pid)
+    const { ownMb } = await memoryOf(pid)
+    const descriptors = await descriptorsOf(pid)
+    processes.push({
+      pid,
+      mb: tenths(mb),
+      ownMb: tenths(ownMb),
+      heapMb: tenths(heapMb),
+      descriptors,
+    })
+  }
   const atS = Math.round((performance.now() - startedAt) / 1000)
-  const heapMb = rounded(await probe.usedMb())
-  return { atS, processes, heapMb, busy: await busyOf(peer) }
+  return { atS, processes, busy: await busyOf(peer) }
 }
 
 const tenths = (mb: number): number => Math.round(mb * 10) / 10
@@ -161,15 +162,16 @@ function judge({ before, samples, after, outcomes }: Soak): Check[] {
   const descriptors = Math.abs(descriptorsIn(after) - descriptorsIn(before))
   const count = (wanted: (outcome: Outcome) => boolean) =>
     outcomes.filter(wanted).reduce((sum, it) => sum + it.count, 0)
-  const [peer, ...engines] = before.processes.map(({ pid }) => pid)
-  const largest = Math.max(...samples.map((it) => processIn(it, peer ?? 0)?.mb ?? 0))
+  const grown = before.processes.flatMap(({ pid }, n): Check[] => {
+    const growing = n === 0 ? 'heapMb' : 'ownMb'
+    const largest = Math.max(...samples.map((it) => processIn(it, pid)?.mb ?? 0))
+    return [
+      [`${nameOf(n)}: MB`, largest, bounds.largestMb],
+      [`${nameOf(n)}: MB an hour`, growth(half, (it) => processIn(it, pid)?.[growing]), mbPerHour],
+    ]
+  })
   return [
-    ["peer's heap: MB an hour", growth(half, ({ heapMb }) => heapMb), mbPerHour],
-    ['peer: MB', largest, bounds.peerMb],
-    ...engines.map((pid, n): Check => {
-      const mb = growth(half, (it) => processIn(it, pid)?.ownMb)
-      return [`${nameOf(n + 1)}: MB an hour`, mb, mbPerHour]
-    }),
+    ...grown,
     ['descriptors, more or fewer than before', descriptors, bounds.descriptors],
     ['requests that still run or wait', after.busy, 0],
     ['engine processes that ended', ended.length, 0],
@@ -207,16 +209,13 @@ function tables(run: Soak, checks: readonly Check[]) {
     {
       title: 'MB and descriptors',
       columns: ['process', ...moments.map(({ atS }) => `after ${atS} s`)],
-      rows: [
-        ["peer's heap", ...moments.map(({ heapMb }) => `${heapMb} MB`)],
-        ...before.processes.map((_, n) => [
-          nameOf(n),
-          ...moments.map(({ processes }) => {
-            const { mb, ownMb, descriptors } = processes[n] ?? {}
-            return `${mb} MB, ${ownMb} its own, ${descriptors}`
-          }),
-        ]),
-      ],
+      rows: before.processes.map((_, n) => [
+        nameOf(n),
+        ...moments.map(({ processes }) => {
+          const { mb, ownMb, heapMb, descriptors } = processes[n] ?? {}
+          return `${mb} MB, collected ${ownMb} its own, heap ${heapMb}; ${descriptors}`
+        }),
+      ]),
     },
     {
       title: 'How requests ended',

@@ -1,34 +1,23 @@
-import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 
+/** Where Node's debugger listens unless told otherwise; an engine process cannot be told. */
+const PORT = 9229
 /** A debugger comes up in moments, or not at all. */
 const ATTACH_MS = 10_000
 const RETRY_MS = 50
 
-export interface HeapProbe {
-  /** What the process cannot let go of: collected first, so that what only waits for that is not counted. */
-  usedMb(): Promise<number>
-  close(): void
-}
-
-/** A port for a debugger, to be given to Node as `--inspect-port`. */
-export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('there is no free port')
-  return address.port
-}
-
-/** Attaches to a Node process that was started with that port. */
-export async function attach(pid: number, port: number): Promise<HeapProbe> {
+/**
+ * Has a Node process collect its garbage, so that what it holds afterwards is what it cannot let go
+ * of. Gives its heap's size in MB. One process at a time: all of them use the one port.
+ */
+export async function collect(pid: number): Promise<number> {
   process.kill(pid, 'SIGUSR1')
-  const socket = new WebSocket(await debuggerAt(port))
+  const socket = new WebSocket(await debuggerAt(PORT))
   await new Promise((resolve, reject) => {
     socket.addEventListener('open', resolve)
     socket.addEventListener('error', reject)
   })
+  const closed = new Promise((resolve) => socket.addEventListener('close', resolve))
   const waiting = new Map<number, (result: Record<string, number>) => void>()
   socket.addEventListener('message', ({ data }) => {
     const { id, result } = JSON.parse(String(data))
@@ -36,26 +25,26 @@ export async function attach(pid: number, port: number): Promise<HeapProbe> {
     waiting.delete(id)
   })
   let asked = 0
-  const ask = (method: string) => {
+  const ask = (method: string, params = {}) => {
     const id = ++asked
-    socket.send(JSON.stringify({ id, method }))
+    socket.send(JSON.stringify({ id, method, params }))
     return new Promise<Record<string, number>>((resolve) => waiting.set(id, resolve))
   }
-  return {
-    async usedMb() {
-      await ask('HeapProfiler.collectGarbage')
-      const { usedSize = 0, backingStorageSize = 0 } = await ask('Runtime.getHeapUsage')
-      return (usedSize + backingStorageSize) / 1024 ** 2
-    },
-    close: () => socket.close(),
-  }
+  await ask('HeapProfiler.collectGarbage')
+  const { usedSize = 0, backingStorageSize = 0 } = await ask('Runtime.getHeapUsage')
+  // It hangs up as it closes; its port is free for the next process then.
+  void ask('Runtime.evaluate', { expression: "process.getBuiltinModule('inspector').close()" })
+  await closed
+  return (usedSize + backingStorageSize) / 1024 ** 2
 }
 
 async function debuggerAt(port: number): Promise<string> {
   const giveUpAt = performance.now() + ATTACH_MS
   for (;;) {
     try {
-      const response = await fetch(`http://127.0.0.1:${port}/json/list`)
+      const response = await fetch(`http://127.0.0.1:${port}/json/list`, {
+        headers: { connection: 'close' },
+      })
       const [target] = (await response.json()) as { webSocketDebuggerUrl: string }[]
       if (target !== undefined) return target.webSocketDebuggerUrl
     } catch (error) {

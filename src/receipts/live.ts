@@ -5,9 +5,9 @@ import { ryv1Cid } from '../wire/cid.ts'
 import { type OpenReceipt, openDigest, type Receipt, receiptDigest } from '../wire/receipt.ts'
 
 export const defaultLive = {
-  /** Of jobs at work, several times as many as can be; about 1 KB each. */
+  /** Of jobs at work, several times as many as can be; about 1 KB each, as each segment is. */
   opensMax: 8_192,
-  segmentsMax: 32_768,
+  segmentsMax: 8_192,
 }
 
 /** What is signed while a job is at work: in no log, and gone some time after its end. */

@@ -25,11 +25,18 @@ export function boundedTokenizer(
   { tokensMax, tooLong }: Bound,
 ): Tokenizer {
   let left = tokensMax
-  function* pieces(
+  const tokenize = (
     text: string,
-    special: boolean,
-    options: 'trimLeadingSpace' | undefined,
-  ): Generator<Token[]> {
+    special: boolean | 'builtin' = false,
+    options?: 'trimLeadingSpace',
+  ): Token[] => {
+    if (special === 'builtin') return tokenizer(text as 'BOS', special)
+    const all: Token[] = []
+    const take = (tokens: readonly Token[]) => {
+      left -= tokens.length
+      if (left < 0) throw tooLong()
+      for (const token of tokens) all.push(token)
+    }
     let rest = text
     let size = PIECE
     let asked = options
@@ -39,7 +46,7 @@ export function boundedTokenizer(
       if (tokens.length > left) throw tooLong()
       const [count, cut] = lastSeam(head, tokens, (token) => table.atomicText(token, special))
       if (cut > 0) {
-        yield tokens.slice(0, count)
+        take(tokens.slice(0, count))
         rest = rest.slice(cut)
         size = PIECE
         asked = undefined
@@ -47,20 +54,7 @@ export function boundedTokenizer(
         size *= 2
       }
     }
-    yield tokenizer(rest, special, asked)
-  }
-  const tokenize = (
-    text: string,
-    special: boolean | 'builtin' = false,
-    options?: 'trimLeadingSpace',
-  ): Token[] => {
-    if (special === 'builtin') return tokenizer(text as 'BOS', special)
-    const all: Token[] = []
-    for (const piece of pieces(text, special, options)) {
-      left -= piece.length
-      if (left < 0) throw tooLong()
-      for (const token of piece) all.push(token)
-    }
+    take(tokenizer(rest, special, asked))
     return all
   }
   const { detokenize, isSpecialToken, isEogToken } = tokenizer
