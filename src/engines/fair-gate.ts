@@ -1,4 +1,5 @@
 import { Underway } from '../base/underway.ts'
+import { slotsOf } from './lanes.ts'
 
 export interface FairGateOptions {
   /** Lanes that may run at once. */
@@ -13,7 +14,8 @@ export type Refusal = 'queue-full' | 'scope-full'
 
 /**
  * Lets jobs through to a number of slots: scopes take turns, and within a scope first come, first
- * served. Nobody overtakes the job whose turn it is, or a wide one would never start.
+ * served. Nobody overtakes the job whose turn it is, or a wide one would never start; but one whose
+ * scope holds its share already waits for its own kind.
  */
 export class FairGate {
   readonly #options: FairGateOptions
@@ -57,10 +59,13 @@ export class FairGate {
     this.#onChange()
   }
 
-  /** The ticket is admitted at once where there is room; it must be left in every case. */
-  enter(scope: string, lanes: number): Ticket | Refusal {
-    const ticket = new Ticket(scope, lanes, () => this.#giveUp(ticket))
-    if (this.#queued === 0 && this.#fits(ticket)) {
+  /**
+   * The ticket is admitted at once where there is room; it must be left in every case. `share`: the
+   * part of the slots that its scope may hold.
+   */
+  enter(scope: string, lanes: number, share = 1): Ticket | Refusal {
+    const ticket = new Ticket({ scope, lanes, share }, () => this.#giveUp(ticket))
+    if (this.#queued === 0 && this.#fits(ticket) && this.#hasShare(ticket)) {
       this.#start(ticket)
       this.#onChange()
       return ticket
@@ -71,20 +76,37 @@ export class FairGate {
     waiting.push(ticket)
     this.#scopes.set(scope, waiting)
     this.#queued++
-    this.#tellPlaces()
+    // Where all that wait have their share, there may be room.
+    this.#admit()
     this.#onChange()
     return ticket
   }
 
-  #weight(ticket: Ticket): number {
-    return Math.min(ticket.lanes, this.#slots)
+  /** What its job holds at once; if it has more lanes, they wait for each other. */
+  #weight({ lanes, share }: Ticket): number {
+    return Math.min(lanes, slotsOf(this.#slots, share))
   }
 
   #fits(ticket: Ticket): boolean {
-    // Counted anew each time: what a job with many lanes holds changes with the number of slots.
+    return this.#held() + this.#weight(ticket) <= this.#slots
+  }
+
+  #hasShare(ticket: Ticket): boolean {
+    const { scope, share } = ticket
+    if (share >= 1) return true
+    return this.#held(scope) + this.#weight(ticket) <= slotsOf(this.#slots, share)
+  }
+
+  /**
+   * By one scope, or all. Counted anew each time, since what a job with many lanes holds changes with
+   * the number of slots; no more jobs run than that.
+   */
+  #held(scope?: string): number {
     let held = 0
-    for (const running of this.#running.all()) held += this.#weight(running)
-    return held + this.#weight(ticket) <= this.#slots
+    for (const running of this.#running.all()) {
+      if (scope === undefined || running.scope === scope) held += this.#weight(running)
+    }
+    return held
   }
 
   #start(ticket: Ticket): void {
@@ -109,7 +131,9 @@ export class FairGate {
   #admit(): void {
     for (const [scope, waiting] of this.#scopes) {
       const [first] = waiting
-      if (first === undefined || !this.#fits(first)) break
+      if (first === undefined) break
+      if (!this.#hasShare(first)) continue
+      if (!this.#fits(first)) break
       waiting.shift()
       this.#queued--
       // Set anew at the end, where this loop meets it: its next turn is after everyone else's.
@@ -144,14 +168,19 @@ export class FairGate {
 export class Ticket {
   readonly scope: string
   readonly lanes: number
+  readonly share: number
   #onLeave: () => void
   #state: 'waiting' | 'running' | 'left' = 'waiting'
   #place = 0
   #wake: (() => void) | undefined
 
-  constructor(scope: string, lanes: number, onLeave: () => void) {
+  constructor(
+    { scope, lanes, share }: { scope: string; lanes: number; share: number },
+    onLeave: () => void,
+  ) {
     this.scope = scope
     this.lanes = lanes
+    this.share = share
     this.#onLeave = onLeave
   }
 

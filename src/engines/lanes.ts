@@ -13,6 +13,11 @@ export function lanesOf(work: Work): number {
   }
 }
 
+/** Of so many slots, those that a part of them is: one at least. */
+export function slotsOf(slots: number, share = 1): number {
+  return Math.max(1, Math.floor(slots * share))
+}
+
 /** How many entries the `finish` of a job's last chunk has. */
 export function finishesOf(work: Work): number {
   return work.kind === 'embedding' ? 0 : lanesOf(work)

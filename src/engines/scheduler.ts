@@ -53,7 +53,8 @@ export function scheduled(
   const runningTime = new RunningTime(components.clock)
 
   const enter = (job: Job) => {
-    const ticket = gate.enter(job.queueScope ?? job.cacheScope, lanesOf(job.work))
+    const { queueScope = job.cacheScope, queueShare, work } = job
+    const ticket = gate.enter(queueScope, lanesOf(work), queueShare)
     if (typeof ticket === 'object') return ticket
     throw busy(ticket, limits, runningTime.forJobs(gate.queued, gate.slots))
   }

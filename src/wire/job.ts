@@ -13,6 +13,8 @@ export interface Job {
   cacheScope: string
   /** Whose turn in a queue it takes; without it, that of its cache scope. */
   queueScope?: string
+  /** The part of all slots that jobs of its turn may hold at once; without it, all. */
+  queueShare?: number
   wishes?: Wishes
   origin?: Origin
 }

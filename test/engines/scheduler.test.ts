@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Clock, systemClock } from '../../src/base/clock.ts'
 import { BusyError } from '../../src/base/errors.ts'
+import { lanesOf, slotsOf } from '../../src/engines/lanes.ts'
 import { scheduled } from '../../src/engines/scheduler.ts'
 import type { Chunk, Generate } from '../../src/wire/chunk.ts'
 import type { Job } from '../../src/wire/job.ts'
@@ -119,6 +120,37 @@ describe('scheduled', () => {
     expect(generate.load()).toMatchObject({ running: 0, queued: 0 })
   })
 
+  it('keeps a scope to its share while others come by, however wide its jobs are', async () => {
+    const engine = manual()
+    const generate = scheduled(engine.generate, components, { slots: 4 })
+    const abort = new AbortController()
+    const shared = (id: string, choices = 1) => ({ ...jobOf(id, 'new', choices), queueShare: 0.5 })
+    const ask = (job: Job) => collect(generate, job, abort.signal)
+    const all = [shared('new 1'), shared('new 2'), shared('new 3')].map(ask)
+    await quiet()
+    expect(engine.started).toEqual(['new 1', 'new 2'])
+    all.push(ask(jobOf('a')), ask(jobOf('b')), ask(jobOf('c')))
+    await quiet()
+    expect(engine.started.slice(2)).toEqual(['a', 'b'])
+    engine.end('new 1')
+    await quiet()
+    expect(engine.started.slice(4)).toEqual(['new 3'])
+    engine.end('a')
+    await quiet()
+    expect(engine.started.slice(5)).toEqual(['c'])
+    for (const id of ['new 2', 'new 3']) engine.end(id)
+    await quiet()
+    all.push(ask(shared('wide', 4)), ask(shared('new 4')), ask(jobOf('d')))
+    await quiet()
+    expect(engine.started.slice(6)).toEqual(['wide'])
+    engine.end('b')
+    await quiet()
+    expect(engine.started.slice(7)).toEqual(['d'])
+    abort.abort()
+    await Promise.all(all)
+    expect(generate.load()).toMatchObject({ running: 0, queued: 0 })
+  })
+
   it('refuses what the queue has no place for, and says when to come back', async () => {
     const engine = manual()
     let now = 0
@@ -214,6 +246,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 )
 
+const Z_SHARE = 0.4
+
 it('keeps its promises whatever comes: slots, turns, and nothing leaks', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
@@ -223,7 +257,9 @@ it('keeps its promises whatever comes: slots, turns, and nothing leaks', async (
       let slotsMax = 4
       for (const [number, now] of steps.entries()) {
         if (now.do === 'ask') {
-          jobs.push(openJob(generate, jobOf(String(number), now.scope, now.choices)))
+          const queueShare = now.scope === 'z' ? Z_SHARE : 1
+          const job = { ...jobOf(String(number), now.scope, now.choices), queueShare }
+          jobs.push(openJob(generate, job))
         } else if (now.do === 'resize') {
           generate.resize(now.slots)
           slotsMax = Math.max(slotsMax, now.slots)
@@ -237,6 +273,8 @@ it('keeps its promises whatever comes: slots, turns, and nothing leaks', async (
         const { running, queued, slots } = generate.load()
         // Jobs admitted before a shrink may go on, so the most there ever were is the bound.
         expect(engine.lanes(slots)).toBeLessThanOrEqual(slotsMax)
+        const ofZ = engine.lanes(slots, ({ cacheScope }) => cacheScope === 'z')
+        expect(ofZ).toBeLessThanOrEqual(slotsOf(slotsMax, Z_SHARE))
         expect(running).toBe(engine.running)
         expect(queued).toBeLessThanOrEqual(8)
         // Whoever waits does so for a reason: there is always somebody running.
@@ -256,7 +294,7 @@ it('keeps its promises whatever comes: slots, turns, and nothing leaks', async (
 
 /** Counts the lanes that run, and lets the test end them. */
 class LaneCounter {
-  readonly #open = new Map<string, { lanes: number; end: (fail: boolean) => void }>()
+  readonly #open = new Map<string, { job: Job; end: (fail: boolean) => void }>()
 
   generate: Generate = (job, options) => this.#run(job, options.signal)
 
@@ -267,8 +305,7 @@ class LaneCounter {
       if (fail) outcome.reject(new Error('a job failed'))
       else outcome.resolve()
     }
-    const lanes = job.work.kind === 'chat' ? job.work.sampling.choices : 1
-    this.#open.set(job.id, { lanes, end })
+    this.#open.set(job.id, { job, end })
     signal.addEventListener('abort', () => end(false), { once: true })
     if (signal.aborted) end(false)
     await outcome.promise
@@ -279,8 +316,13 @@ class LaneCounter {
     return this.#open.size
   }
 
-  lanes(slots: number): number {
-    return [...this.#open.values()].reduce((sum, { lanes }) => sum + Math.min(lanes, slots), 0)
+  lanes(slots: number, among: (job: Job) => boolean = () => true): number {
+    return [...this.#open.values()]
+      .filter(({ job }) => among(job))
+      .reduce(
+        (sum, { job }) => sum + Math.min(lanesOf(job.work), slotsOf(slots, job.queueShare)),
+        0,
+      )
   }
 
   end(id: string, fail: boolean): void {

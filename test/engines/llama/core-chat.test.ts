@@ -87,6 +87,15 @@ describe('a chat answer', () => {
 })
 
 describe('choices', () => {
+  it('writes choices one after the other, where it has but a share of the slots', async () => {
+    const work = ask('What is a peer?', { choices: 3, temperature: 1, maxTokens: 12 })
+    const { heard } = engine.start(work, 'sharing', undefined, 0.1)
+    await heard.ended.promise
+    const written = heard.tokens.map(({ choice }) => choice)
+    expect(new Set(written).size).toBe(3)
+    expect(written).toEqual(written.toSorted())
+  })
+
   it('of one prompt are drawn apart and share its tokens', async () => {
     const question = `${long(20)} What is a peer?`
     const heard = await engine.run(ask(question, { choices: 3, temperature: 1, maxTokens: 12 }))

@@ -110,12 +110,14 @@ export class Harness {
     work: Work,
     cacheScope = 'somebody',
     resume?: readonly Resume[],
+    queueShare = 1,
   ): { run: number; heard: Heard } {
     const run = ++this.#last
     const heard = new Heard()
     this.#runs.set(run, heard)
     const goesOn = resume === undefined ? {} : { resume }
-    const job: Job = { id: `job_${run}`, model: 'pinaivu-demo', work, cacheScope, ...goesOn }
+    const whose = { cacheScope, queueShare }
+    const job: Job = { id: `job_${run}`, model: 'pinaivu-demo', work, ...whose, ...goesOn }
     void this.core.handle({ type: 'run', run, job })
     return { run, heard }
   }

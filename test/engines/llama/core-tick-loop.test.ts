@@ -114,14 +114,14 @@ function setUp(slots = 4, sequences = slots, { reproducible = false } = {}) {
   let id = 0
   const begin = (
     length: number,
-    { maxTokens = 4, choices = 1, scope = `s${id}`, written = 0 } = {},
+    { maxTokens = 4, choices = 1, scope = `s${id}`, share = 1, written = 0 } = {},
   ) => {
     const ids = new Uint32Array(written).fill(65)
     const text = 'A'.repeat(written)
     const begun = new Map([[0, { ids, text, bytes: Buffer.from(text), ended: false }]])
     const run = new Run({
       id: ++id,
-      scope,
+      ...{ scope, share },
       sampling: { ...greedy, maxTokens, choices },
       prompts: [Uint32Array.from({ length }, (_, at) => 100 + id * 1000 + at)],
       contextLength: CONTEXT_LENGTH,
@@ -241,6 +241,20 @@ describe('the tick loop', () => {
     // The prompt, its last token again for three choices, and one token fed back for each.
     expect(computed).toBe(200 + 3 + 4)
     expect(chunks(run).at(-1)).toMatchObject({ usage: { inputTokens: 200, outputTokens: 8 } })
+  })
+
+  it('has choices wait for each other, of a run that has but a share of the slots', async () => {
+    const { begin, end, chunks, sent } = setUp(4)
+    const wide = begin(3, { choices: 4, maxTokens: 10, share: 0.5 })
+    const other = begin(3, { choices: 2, maxTokens: 10 })
+    await end()
+    const isDone = (run: number) => (message: FromEngine) =>
+      message.type === 'chunks' &&
+      message.chunks.some(([of, { type }]) => of === run && type === 'done')
+    expect(sent.findIndex(isDone(other))).toBeLessThan(sent.findIndex(isDone(wide)))
+    const written = chunks(wide).flatMap((it) => (it.type === 'tokens' ? [it.choice] : []))
+    expect(written.indexOf(2)).toBeGreaterThan(written.lastIndexOf(0))
+    expect(written.filter((choice) => choice === 3)).toHaveLength(10)
   })
 
   it('is free again one decode after a cancel in the middle of a prompt', async () => {

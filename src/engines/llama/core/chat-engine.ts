@@ -24,7 +24,7 @@ import { TickLoop } from './tick-loop.ts'
 type TextWork = ChatWork | CompletionWork
 /** What the user decided. */
 type Fixed = Pick<LoadOptions, 'slots' | 'threads' | 'reproducible'>
-type ChatJob = Pick<Job, 'cacheScope' | 'resume'>
+type ChatJob = Pick<Job, 'cacheScope' | 'queueShare' | 'resume'>
 
 interface ChatEngineParts {
   context: NativeContext
@@ -87,13 +87,14 @@ export class ChatEngine {
     })
   }
 
-  add(id: number, { cacheScope: scope, resume = [] }: ChatJob, work: TextWork): void {
+  add(id: number, { cacheScope: scope, queueShare: share, resume = [] }: ChatJob, work: TextWork) {
     const { contextLength } = this.plan
     const limits = { contextLength, vocabularySize: this.#vocabularySize }
     const prompts = promptsOf(this.#input, limits, work)
     const begun = new Map<number, Begun>()
     for (const each of resume) begun.set(each.choice, begunOf(each, this.#input.tokens, limits))
-    const run = new Run({ id, scope, sampling: work.sampling, prompts, contextLength, begun })
+    const { sampling } = work
+    const run = new Run({ id, scope, share, sampling, prompts, contextLength, begun })
     this.#parts.outbox.add(id, { type: 'accepted', inputTokens: run.inputTokens })
     this.loop.add(run)
   }

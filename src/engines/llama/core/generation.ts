@@ -22,6 +22,8 @@ export interface Prompt {
 export interface RunInput {
   id: number
   scope: string
+  /** The part of all slots that it may hold at once; without it, all. */
+  share?: number | undefined
   sampling: Sampling
   prompts: Uint32Array[]
   contextLength: number
@@ -33,15 +35,17 @@ export interface RunInput {
 export class Run {
   readonly id: number
   readonly scope: string
+  readonly share: number
   readonly sampling: Sampling
   readonly prompts: readonly Prompt[]
   readonly lanes: readonly Lane[]
   /** When its reader last heard something. */
   reportedAt = 0
 
-  constructor({ id, scope, sampling, prompts, contextLength, begun }: RunInput) {
+  constructor({ id, scope, share = 1, sampling, prompts, contextLength, begun }: RunInput) {
     this.id = id
     this.scope = scope
+    this.share = share
     this.sampling = sampling
     this.prompts = prompts.map((tokens) => ({
       tokens,

@@ -1,6 +1,7 @@
 import type { Clock } from '../../../base/clock.ts'
 import { messageOf, PeerError } from '../../../base/errors.ts'
 import type { Finish } from '../../../wire/chunk.ts'
+import { slotsOf } from '../../lanes.ts'
 import type { Settled } from './answer-text.ts'
 import type { NativeContext, NativeSampler } from './binding.ts'
 import type { Lane, Run } from './generation.ts'
@@ -132,11 +133,11 @@ export class TickLoop {
   async #admit(): Promise<void> {
     this.#sweep()
     while (this.#active.length < this.#slots) {
-      const lane = this.#waiting[0]
+      const lane = this.#waiting.find(({ run }) => this.#hasShare(run))
       if (lane === undefined || this.#waitsForLeader(lane)) return
       const pick = this.#pool.pick(lane.run.scope, lane.given)
       if (pick === undefined) return
-      this.#waiting.shift()
+      this.#waiting.splice(this.#waiting.indexOf(lane), 1)
       try {
         await this.#seat(lane, pick)
         this.#active.push(lane)
@@ -147,6 +148,12 @@ export class TickLoop {
         this.#fail(lane.run, error)
       }
     }
+  }
+
+  #hasShare(run: Run): boolean {
+    if (run.share >= 1) return true
+    const held = this.#active.filter((lane) => lane.run === run).length
+    return held < slotsOf(this.#slots, run.share)
   }
 
   /** Its prompt is being computed by another choice and can be copied from there in a moment. */
