@@ -44,6 +44,17 @@ describe('a cancelled job', () => {
     expect(clock.pending).toBe(0)
   })
 
+  it('earns nobody more of them by its Ack: it may have had a single token', async () => {
+    const { hand, line, clock, coordinator, engine } = await atWork()
+    hand.say('a')
+    await clock.advance(HOLD_MS)
+    await line.cancel(1)
+    await line.ack()
+    engine.script = silence
+    expect((await coordinator.ask()).last('accept').allowance).toBe(1)
+    expect((await coordinator.ask()).last('refuse').code).toBe('allowance')
+  })
+
   it('counts each of several answers', async () => {
     const { coordinator, clock, engine } = await stage().then(withOne)
     engine.script = async function* (_job, signal) {

@@ -54,9 +54,10 @@ describe('a job', () => {
     await coordinator.finish({ jobId: 'job_y.2', cacheScope: new Uint8Array() })
     const { peerId } = coordinator
     expect(engine.jobs).toMatchObject([
-      { id: 'job_x.1', model: 'test-chat', queueScope: 'newcomers' },
+      { id: 'job_x.1', model: 'test-chat', queueScope: 'newcomers', queueShare: 0.25 },
       { id: 'job_y.2', queueScope: peerId, cacheScope: `${peerId}:job/job_y.2` },
     ])
+    expect(engine.jobs[1]?.queueShare).toBeUndefined()
     expect(engine.jobs[0]?.cacheScope).toBe(`${peerId}:${'ab'.repeat(32)}`)
     expect(engine.jobs[0]?.work).toEqual(chat())
   })

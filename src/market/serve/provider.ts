@@ -57,6 +57,8 @@ const streamLimits = { streamsMax: ALLOWANCE_MAX, opensPerSecond: ALLOWANCE_MAX 
  * have a thousand names, and with a turn for each there would be none left for those we know.
  */
 const NEWCOMERS = 'newcomers'
+/** Their answers could be as long as there is time: the others do not wait for those to end. */
+const NEWCOMERS_SHARE = 0.25
 /** For the last frame to arrive before the stream is reset. */
 const LINGER_MS = 1000
 
@@ -142,8 +144,7 @@ export class Provider implements Service {
       const wait = { signal: this.#draining.signal }
       const content = await incoming.body(contentBytes(wire), hold, wait)
       const { allowance } = admitted
-      const queueScope = allowance > 1 ? wire.coordinator : NEWCOMERS
-      const job = jobOf(wire, { model, queueScope, ...openContent(wire, content) })
+      const job = jobOf(wire, { model, ...turnOf(wire, allowance), ...openContent(wire, content) })
       const record = this.#record(wire, job)
       const given = { stream, incoming, wire, job, record, arrivedAt, price, allowance }
       const publish = this.#mayPublish(wire)
@@ -224,7 +225,15 @@ export class Provider implements Service {
   }
 }
 
-type JobParts = Pick<Job, 'model' | 'work' | 'resume' | 'queueScope'>
+type JobParts = Pick<Job, 'model' | 'work' | 'resume' | 'queueScope' | 'queueShare'>
+
+function turnOf(
+  { coordinator }: WireJob,
+  allowance: number,
+): Pick<Job, 'queueScope' | 'queueShare'> {
+  if (allowance > 1) return { queueScope: coordinator }
+  return { queueScope: NEWCOMERS, queueShare: NEWCOMERS_SHARE }
+}
 
 function jobOf(wire: WireJob, more: JobParts): Job {
   return { id: wire.jobId, cacheScope: cacheScopeOf(wire), ...more }

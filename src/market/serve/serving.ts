@@ -233,8 +233,10 @@ export class Serving {
       const settlement = await within(this.#components.clock, wait, (signal) =>
         unlessAborted(this.#acknowledged.promise, signal),
       )
-      // An allowance grows with work that was done.
-      return { outcome, settlement: this.#begun ? settlement : 'nothing-owed', outputTokens }
+      // An allowance grows with work that was done: what was cancelled may have been a single token.
+      const grows = outcome === 'done' || settlement !== 'acknowledged'
+      const owed = this.#begun && grows
+      return { outcome, settlement: owed ? settlement : 'nothing-owed', outputTokens }
     } catch (error) {
       const settlement = this.#begun ? 'unacknowledged' : 'nothing-owed'
       return { outcome, settlement, outputTokens, error }
