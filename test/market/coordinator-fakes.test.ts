@@ -123,6 +123,21 @@ describe('progress without end, from one that never did a job', () => {
     expect(bad.lines[0]?.heard[0]?.type).toBe('cancel')
   })
 
+  it('takes three quarters of it from one that was good until now', async () => {
+    const { collect, provider, clock, bad } = await staller(20_000)
+    const stalling = bad.script
+    bad.script = honest
+    await collect()
+    bad.script = stalling
+    const good = await provider()
+    const answer = collect()
+    await clock.advance(15_000)
+    const { outcomes, routed } = await answer
+    expect(outcomes).toEqual(['late', 'ok'])
+    expect(routed.node.id).toBe(good.peerId)
+    expect(routed.route.attempts[0]?.ms).toBe(0.75 * 19_800)
+  })
+
   it('may take all of it where nobody else could do the job', async () => {
     const { collect, clock } = await staller(120_000)
     const refused = expect(collect()).rejects.toMatchObject({ code: 'first_byte_timeout' })

@@ -117,10 +117,10 @@ describe('what is not tried elsewhere', () => {
     const { coordinator, provider, clock, collect } = await stage({ totalMs: 30_000 })
     await provider({
       script: async (line) => {
-        line.say(frames.accept(), frames.tokens(0, ['a']))
-        for (;;) {
-          await clock.sleep(500, signal)
-          line.say(frames.progress())
+        line.say(frames.accept())
+        for (let at = 0; ; at++) {
+          line.say(frames.tokens(at, ['a']))
+          await clock.sleep(1_000, signal)
         }
       },
     })

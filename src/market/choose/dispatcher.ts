@@ -18,6 +18,8 @@ const ATTEMPTS_MAX = 8
 const ASKED_MAX = 32
 /** A model that was just loaded has read a prompt by then; other peers can do the job as well. */
 const NEWCOMER_MS_MAX = 20_000
+/** Of the time for the first token. A long prompt takes its time; what is left is for who is quick. */
+const PROVEN_PART = 0.75
 /** One request in so many tries another provider than the best, or nobody else were ever measured. */
 export const EXPLORED_OF = 20
 /** Pairs of account and model, some 200 bytes each. */
@@ -147,9 +149,7 @@ export class Dispatcher {
     const couldServe = ({ candidate, standing }: Ranked) =>
       candidate.peerId !== offer.entry.peerId && standing !== 'failed lately'
     const leftMs = request.firstTokenBy - now
-    // Progress costs nothing: whoever never did a job could show it until the time is over.
-    const hurried = !engagement.isProven && ranked.some(couldServe)
-    const ms = hurried ? Math.min(NEWCOMER_MS_MAX, leftMs / 2) : leftMs
+    const ms = ranked.some(couldServe) ? timeFor(engagement, leftMs) : leftMs
     return { ...offer, engagement, firstTokenBy: now + ms }
   }
 
@@ -159,6 +159,11 @@ export class Dispatcher {
     if (others.length === 0 || random.below(EXPLORED_OF) > 0) return ranked[0]
     return others[random.below(others.length)]
   }
+}
+
+/** Where another could do the job as well: nobody may use up a request's time by showing progress. */
+function timeFor({ isProven }: Engagement, leftMs: number): number {
+  return isProven ? PROVEN_PART * leftMs : Math.min(NEWCOMER_MS_MAX, leftMs / 2)
 }
 
 /** Once for a request, and only where nobody else is left. */

@@ -18,6 +18,11 @@ export const ACCEPT_MS = 2_000
 const BODY_BYTES_PER_MS = 512
 /** Six times as long as a provider may be quiet. */
 export const SILENCE_MS = 3_000
+/**
+ * Behind the first token, whatever else it says: the slowest machines take a second or two for one, and
+ * a disk ten at most for what is written behind the last.
+ */
+export const TOKEN_MS = 12_000
 /** A provider stops within 200 ms; the rest is the way. */
 export const CANCEL_MS = 1_000
 
@@ -41,6 +46,10 @@ export class RemoteRun {
   #kept: Done | undefined
   /** What became of its provider, in a word, when that does not say so itself. */
   #loss = 'silent'
+  /** When the next token or vector must have come, once the first has. */
+  #nextBy = Number.POSITIVE_INFINITY
+  /** For each vector: its input may be as long as a prompt. */
+  readonly #vectorMs: number
   /** When the provider must have said that it takes the job, or that it has stopped. */
   #answerBy: number
 
@@ -53,6 +62,7 @@ export class RemoteRun {
     this.#check = new AnswerCheck(attempt)
     this.#proof = new AnswerProof(components, attempt)
     this.#watch = new Watch(clock)
+    this.#vectorMs = attempt.firstTokenBy - clock.elapsed()
     this.#answerBy = clock.elapsed() + ACCEPT_MS + attempt.body.length / BODY_BYTES_PER_MS
   }
 
@@ -134,7 +144,7 @@ export class RemoteRun {
     if (this.#state === 'cancelled') return this.#answerBy
     if (this.#state === 'asked') return Math.min(this.#answerBy, firstTokenBy)
     const heardBy = this.#clock.elapsed() + SILENCE_MS
-    return Math.min(heardBy, this.#state === 'begun' ? doneBy : firstTokenBy)
+    return Math.min(heardBy, this.#nextBy, this.#state === 'begun' ? doneBy : firstTokenBy)
   }
 
   #tooLate(): ProviderError {
@@ -143,6 +153,9 @@ export class RemoteRun {
       return lost('late', 'It was too slow.')
     }
     if (this.#state === 'asked') return lost('silent', 'It did not say whether it takes the job.')
+    if (this.#clock.elapsed() >= this.#nextBy) {
+      return lost('silent', 'It gave signs of life alone.')
+    }
     return lost('silent', `Nothing was heard of it for ${SILENCE_MS} ms.`)
   }
 
@@ -199,10 +212,12 @@ export class RemoteRun {
 
   #answer(frame: Extract<FromProvider, { type: 'tokens' | 'vectors' }>): Chunk {
     if (frame.type === 'tokens') {
+      this.#nextBy = this.#clock.elapsed() + TOKEN_MS
       const tokens = this.#check.tokens(frame)
       this.#proof.tokens(tokens)
       return tokens
     }
+    this.#nextBy = this.#clock.elapsed() + this.#vectorMs
     const vectors = this.#check.vectors(frame)
     this.#proof.vectors(vectors)
     return vectors

@@ -135,6 +135,35 @@ describe('embeddings', () => {
     ].map((each) => Float32Array.from(each))
     expect(routing.body.whole?.resultHash).toEqual(vectorsHash(sent))
   })
+
+  it('that do not come, whatever else does, are asked for elsewhere', async () => {
+    const { collect, provider, clock } = await stage()
+    let asked = 0
+    let firstMs = 0
+    const script: Script = async (line) => {
+      line.say(frames.accept(), frames.progress())
+      if (asked++ > 0) {
+        line.say(of(0, 1, 0, 0, 1, 1, 0), frames.done(0, { finish: [] }))
+        while ((await line.hear()) !== undefined);
+        return
+      }
+      firstMs = line.job.firstTokenMs
+      line.say(of(1, 0, 1))
+      const { ended } = line.stream
+      for (; !ended.aborted; await clock.sleep(500, ended).catch(() => {})) {
+        line.say(frames.progress())
+      }
+    }
+    await provider({ script, model })
+    await provider({ script, model })
+    const answer = collect({ work: { kind: 'embedding', inputs } })
+    await clock.advance(10_000)
+    const { done } = await answer
+    expect(done.resumed?.route.attempts).toMatchObject([
+      { outcome: 'silent', ms: firstMs },
+      { outcome: 'resumed' },
+    ])
+  })
 })
 
 describe('of several choices', () => {

@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest'
 import type { PeerError } from '../../../src/base/errors.ts'
 import { identityFromSeed } from '../../../src/identity/identity.ts'
 import { LOSSES_MAX } from '../../../src/market/failover/handover.ts'
+import { TOKEN_MS } from '../../../src/market/remote/remote-run.ts'
 import type { FromProvider } from '../../../src/wire/generate.ts'
 import { RESUME_BYTES_MAX } from '../../../src/wire/generate-shape.ts'
 import { declaredModelId } from '../../../src/wire/model-id.ts'
 import type { Routing } from '../../../src/wire/routing.ts'
-import { settled } from '../../base/fake-clock.ts'
+import { type FakeClock, settled } from '../../base/fake-clock.ts'
 import {
   Answer,
   chat,
@@ -50,6 +51,19 @@ const refuses =
     line.say(frames.refuse(code))
 
 const endless = () => new Promise<void>(() => {})
+
+/** So many tokens further, and from then on signs of life alone. */
+const stalls =
+  (count: number, clock: FakeClock): Script =>
+  async (line) => {
+    const writer = new Writer(line, writing)
+    writer.accept()
+    for (let n = 0; n < count; n++) writer.next()
+    const { ended } = line.stream
+    for (; !ended.aborted; await clock.sleep(500, ended).catch(() => {})) {
+      line.say(frames.progress())
+    }
+  }
 
 /** One that is asked first, and lost after ten tokens. */
 async function lost(options: StageOptions = {}, setup: ProviderSetup = {}) {
@@ -116,6 +130,20 @@ describe('who goes on', () => {
     const { routed } = await collect({ work, wishes: { only } })
     const reasons = routed.route.candidates.flatMap((each) => each.reasons)
     expect(reasons).not.toContain('failed lately')
+  })
+
+  it('is another than one that shows signs of life, and writes nothing', async () => {
+    const { collect, provider, clock, bad } = await lost()
+    bad.script = stalls(10, clock)
+    const good = await provider({ script: whole })
+    const answer = collect({ work })
+    await clock.advance(TOKEN_MS - 1)
+    expect(good.lines).toEqual([])
+    await clock.advance(1)
+    const { text, done } = await answer
+    expect(text).toBe(TEXT)
+    expect(done.resumed?.nodes).toEqual([bad.peerId, good.peerId])
+    expect(done.resumed?.route.attempts[0]).toMatchObject({ outcome: 'silent', ms: TOKEN_MS })
   })
 
   it('is the same one on a new connection, where it was only not heard of', async () => {
