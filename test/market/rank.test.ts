@@ -49,6 +49,11 @@ describe('the order of candidates', () => {
     ],
     ['a cheap one among equals', { credits: 2 }, { credits: 10 }],
     ['a fast one that costs more', { credits: 18 }, { measured: { ...measured, msPerToken: 25 } }],
+    [
+      'a slow one before a fast one that loses a job now and then',
+      { measured: { ...measured, msPerToken: 40 } },
+      { measured: { ...measured, failureRate: 0.2 } },
+    ],
     ['one that keeps what it begins', {}, { measured: { ...measured, failureRate: 0.3 } }],
     ['a newcomer before one that failed lately', { ...fresh, ...full }, { shunned: true }],
     ['a near newcomer', fresh, { ...fresh, rttMs: 200 }],

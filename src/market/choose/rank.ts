@@ -53,8 +53,11 @@ const UNKNOWN_MS_PER_TOKEN = 100
 const CLAIMED_MS_MIN = 1
 const CLAIMED_MS_MAX = 10_000
 const UNKNOWN_JOB_MS = 5_000
-/** A provider that loses every third job is as good as one of half the speed. */
-const FAILURE_WEIGHT = 3
+/**
+ * What the loss of a job counts. Silence alone takes 3 s to be sure of, and of twenty answers a
+ * client remembers the one that hung: who is a little faster is not worth that.
+ */
+const LOSS_MS = 30_000
 /** The dearest candidate is as good as one that takes a tenth longer and costs nothing. */
 const PRICE_WEIGHT = 0.1
 /** What reading the prompt from a cache is worth, before that is measured. */
@@ -102,12 +105,12 @@ function scoreOf(
   dearest: number,
 ): number {
   const { measured, credits } = candidate
-  const failures = 1 + FAILURE_WEIGHT * (measured?.failureRate ?? 0)
   const cost = dearest === 0 ? 1 : 1 + (PRICE_WEIGHT * credits) / dearest
   // Never a reason to wait in its queue.
   const familiar = candidate.familiar && standing === 'proven' ? FAMILIAR_FACTOR : 1
   const ms = firstTokenMs(candidate) + waitMs(candidate) + outputTokens * msPerToken(candidate)
-  return ms * failures * cost * familiar
+  const failureRate = measured?.failureRate ?? 0
+  return ms * (1 + failureRate) * cost * familiar + failureRate * LOSS_MS
 }
 
 function firstTokenMs({ measured, rttMs }: Candidate): number {
