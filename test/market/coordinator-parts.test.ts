@@ -4,8 +4,9 @@ import { seededRandom } from '../../src/base/random.ts'
 import { Activity } from '../../src/market/activity.ts'
 import { Breaker } from '../../src/market/choose/breaker.ts'
 import { Lobby } from '../../src/market/choose/lobby.ts'
-import { Measurement } from '../../src/market/choose/measurements.ts'
+import { type JobTimes, Measurement } from '../../src/market/choose/measurements.ts'
 import { Providers } from '../../src/market/choose/providers.ts'
+import { Ventures } from '../../src/market/choose/ventures.ts'
 import { boundsOf, mayExceed, quote } from '../../src/market/quote.ts'
 import type { Work } from '../../src/wire/job.ts'
 import { FakeClock, settled } from '../base/fake-clock.ts'
@@ -168,6 +169,38 @@ describe('the books of providers', () => {
         }
       }),
     )
+  })
+})
+
+describe('ventures', () => {
+  const known = { firstTokenMs: 100, msPerToken: 20, jobMs: 4_000, failureRate: 0 }
+  const bold = (ventures: Ventures) => ventures.begin(known) !== undefined
+
+  it('may fail twice, and once more for every 400 requests', () => {
+    const ventures = new Ventures()
+    expect([bold(ventures), bold(ventures), bold(ventures)]).toEqual([true, true, false])
+    for (let n = 0; n < 399; n++) ventures.earned()
+    expect(bold(ventures)).toBe(false)
+    ventures.earned()
+    expect([bold(ventures), bold(ventures)]).toEqual([true, false])
+    for (let n = 0; n < 10_000; n++) ventures.earned()
+    expect([bold(ventures), bold(ventures), bold(ventures)]).toEqual([true, true, false])
+  })
+
+  const untimed = { firstTokenMs: 100, msPerToken: undefined, jobMs: 0 }
+  const cheap: [what: string, ms: number, ended: JobTimes | undefined, isCheap: boolean][] = [
+    ['goes well', 5_000, { firstTokenMs: 200, msPerToken: 40, jobMs: 5_000 }, true],
+    ['is too short to be timed', 8_000, { ...untimed, jobMs: 8_000 }, true],
+    ['is too short to be timed, and takes long', 8_001, { ...untimed, jobMs: 8_001 }, false],
+    ['begins late', 5_000, { firstTokenMs: 201, msPerToken: 20, jobMs: 5_000 }, false],
+    ['is slow', 5_000, { firstTokenMs: 100, msPerToken: 41, jobMs: 5_000 }, false],
+    ['fails at once', 100, undefined, true],
+    ['fails', 101, undefined, false],
+  ]
+  it.each(cheap)('one that %s', (_what, ms, ended, isCheap) => {
+    const ventures = new Ventures()
+    for (let n = 0; n < 10; n++) ventures.begin(known)?.ended(ms, ended)
+    expect(bold(ventures)).toBe(isCheap)
   })
 })
 

@@ -9,7 +9,8 @@ import type { Request } from '../request.ts'
 import { type Choice, choose } from './choice.ts'
 import { Lobby } from './lobby.ts'
 import { type Engagement, Providers } from './providers.ts'
-import { challengers, isFree, type Ranked } from './rank.ts'
+import { challengers, isFree, isKnown, type Ranked } from './rank.ts'
+import { type Venture, Ventures } from './ventures.ts'
 import { WarmSet } from './warm-set.ts'
 
 /** Of one request, and again of what another goes on with. A job that so many peers did not do is better asked for again later. */
@@ -46,6 +47,7 @@ export class Dispatcher {
   readonly providers: Providers
   readonly #lobby: Lobby
   readonly #warm: WarmSet
+  readonly #ventures = new Ventures()
   readonly #familiar = new LruMap<string, string>(FAMILIAR_MAX)
 
   constructor(components: DispatcherComponents, options: { peerId: string; firstByteMs: number }) {
@@ -140,12 +142,12 @@ export class Dispatcher {
     now: number,
   ): Assignment | undefined {
     if (isWorn(request)) return undefined
-    const best = request.attempts === 0 ? this.#explored(ranked) : ranked[0]
+    const { best, venture } = this.#picked(request, ranked)
     const offer = best && offers.get(best.candidate.peerId)
     if (offer === undefined) return undefined
     request.report.chosen(ranked, excluded)
-    request.attempts++
-    const engagement = this.providers.engage(offer.entry.peerId, offer.model.id)
+    if (request.attempts++ === 0) this.#ventures.earned()
+    const engagement = this.providers.engage(offer.entry.peerId, offer.model.id, venture)
     const couldServe = ({ candidate, standing }: Ranked) =>
       candidate.peerId !== offer.entry.peerId && standing !== 'failed lately'
     const leftMs = request.firstTokenBy - now
@@ -153,10 +155,26 @@ export class Dispatcher {
     return { ...offer, engagement, firstTokenBy: now + ms }
   }
 
+  /** The best, or now and then another; the best of those that are known where that is too bold. */
+  #picked(
+    request: Request,
+    ranked: readonly Ranked[],
+  ): { best: Ranked | undefined; venture?: Venture | undefined } {
+    const [first] = ranked
+    const known = ranked.find(isKnown)
+    const measured = known?.candidate.measured
+    const other = request.attempts === 0 ? this.#explored(ranked) : undefined
+    const best = other ?? first
+    if (measured === undefined || best === known) return { best }
+    const venture = this.#ventures.begin(measured)
+    return venture === undefined ? { best: known } : { best, venture }
+  }
+
+  /** Undefined where it is not the time for that. */
   #explored(ranked: readonly Ranked[]): Ranked | undefined {
     const { random } = this.#components
     const others = challengers(ranked)
-    if (others.length === 0 || random.below(EXPLORED_OF) > 0) return ranked[0]
+    if (others.length === 0 || random.below(EXPLORED_OF) > 0) return undefined
     return others[random.below(others.length)]
   }
 }

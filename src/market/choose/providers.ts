@@ -3,6 +3,7 @@ import { LruMap } from '../../base/lru-map.ts'
 import type { Random } from '../../base/random.ts'
 import { Breaker } from './breaker.ts'
 import { type JobTimes, Measurement } from './measurements.ts'
+import type { Venture } from './ventures.ts'
 
 /** Pairs of peer and model, some 300 bytes each: more than one coordinator gives work to in hours. */
 const PAIRS_MAX = 4_096
@@ -102,13 +103,13 @@ export class Providers {
     return measured.failureRate < 0.5 && pair.breaker.state(now) !== 'open'
   }
 
-  /** A job goes there; whoever sends it says how it ends. */
-  engage(peerId: string, modelId: string): Engagement {
+  /** A job goes there, perhaps as a venture; whoever sends it says how it ends. */
+  engage(peerId: string, modelId: string, venture?: Venture): Engagement {
     const pair = this.about(peerId, modelId) ?? new Pair(this.#random)
     this.#pairs.set(keyOf(peerId, modelId), pair)
     const account = this.#accounts.get(peerId) ?? new Account()
     this.#accounts.set(peerId, account)
-    return new Engagement(pair, account, this.#clock)
+    return new Engagement({ pair, account, venture }, this.#clock)
   }
 }
 
@@ -116,16 +117,23 @@ export class Providers {
 export class Engagement {
   readonly #pair: Pair
   readonly #account: Account
+  readonly #venture: Venture | undefined
   readonly #clock: Clock
+  readonly #beganAt: number
   #closed = false
 
-  constructor(pair: Pair, account: Account, clock: Clock) {
+  constructor(
+    { pair, account, venture }: { pair: Pair; account: Account; venture: Venture | undefined },
+    clock: Clock,
+  ) {
     this.#pair = pair
     this.#account = account
+    this.#venture = venture
     this.#clock = clock
+    this.#beganAt = clock.elapsed()
     pair.open++
     account.enter()
-    pair.breaker.enter(clock.elapsed())
+    pair.breaker.enter(this.#beganAt)
   }
 
   /** It has finished jobs of this model, and not too long ago. */
@@ -156,7 +164,7 @@ export class Engagement {
   }
 
   succeeded(times: JobTimes): void {
-    if (!this.#close()) return
+    if (!this.#close(times)) return
     this.#pair.breaker.succeeded()
     this.#pair.measurement.succeeded(times, this.#clock.elapsed())
   }
@@ -199,9 +207,10 @@ export class Engagement {
   }
 
   /** False where it has ended before. */
-  #close(): boolean {
+  #close(times?: JobTimes): boolean {
     if (this.#closed) return false
     this.#closed = true
+    this.#venture?.ended(this.#clock.elapsed() - this.#beganAt, times)
     this.#pair.open--
     this.#account.open--
     return true

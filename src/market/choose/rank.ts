@@ -82,6 +82,10 @@ export function challengers(ranked: readonly Ranked[]): Ranked[] {
   return ranked.slice(1).filter(({ standing }) => standing === 'proven' || standing === 'newcomer')
 }
 
+/** It did jobs before, and may do this one, perhaps after others. */
+export const isKnown = ({ standing }: Ranked): boolean =>
+  standing === 'proven' || standing === 'busy'
+
 /** It could begin at once. */
 export function isFree({
   slots,
