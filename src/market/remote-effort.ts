@@ -80,7 +80,7 @@ export class RemoteEffort implements Effort {
     const { entry, model } = assignment
     this.node = nodeOf(entry.peerId, entry.advert.hardware.gpus, entry.advert.region)
     this.model = { name: model.name, id: model.id }
-    this.times = new AnswerTimes(components.clock.elapsed())
+    this.times = new AnswerTimes(components.clock.elapsed(), assignment.engagement)
     this.#components = components
     this.#request = request
     this.#assignment = assignment

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { settled } from '../base/fake-clock.ts'
 import {
+  chat,
   frames,
   honest,
   type Script,
@@ -159,5 +160,50 @@ describe('progress without end, from one that never did a job', () => {
     const { routed } = await collect({ wishes: { not: [good.peerId] } })
     expect(routed.node.id).toBe(third.peerId)
     expect(bad.lines).toHaveLength(1)
+  })
+})
+
+const SLOW_MS = 5_000
+
+describe('a provider that was good until now', () => {
+  it('is not asked while nothing comes of what it does', async () => {
+    const { collect, provider, clock, bad } = await two(honest)
+    const good = await provider({
+      script: async (line) => {
+        line.say(frames.accept())
+        for (let n = 0; n < 2; n++) {
+          await clock.sleep(SLOW_MS / 2, signal)
+          line.say(frames.progress())
+        }
+        line.say(frames.tokens(0, ['Hello']), frames.done(1))
+        while ((await line.hear()) !== undefined);
+      },
+    })
+    const proving = collect({ wishes: { only: [good.peerId] } })
+    await clock.advance(SLOW_MS)
+    await proving
+    let writes = true
+    bad.script = async (line) => {
+      const { ended } = line.stream
+      line.say(frames.accept())
+      for (let at = 0; !ended.aborted; await clock.sleep(100, ended).catch(() => {})) {
+        line.say(writes ? frames.tokens(at++, ['a']) : frames.progress())
+      }
+    }
+    const leaving = new AbortController()
+    const asked = (cacheScope: string) =>
+      collect({ cacheScope, work: chat({ maxTokens: 100 }) }, leaving).catch(() => undefined)
+    const open = [asked('a')]
+    await clock.advance(1_000)
+    open.push(asked('b'))
+    await clock.advance(1_000)
+    expect(bad.lines).toHaveLength(2)
+    writes = false
+    await clock.advance(1_000)
+    const [answer] = await Promise.all([asked('c'), clock.advance(SLOW_MS)])
+    expect(answer?.routed.node.id).toBe(good.peerId)
+    leaving.abort()
+    await clock.advance(2_000)
+    await Promise.all(open)
   })
 })

@@ -172,6 +172,40 @@ describe('the books of providers', () => {
   })
 })
 
+describe('how long nothing comes of what is open', () => {
+  it('is that of one, or of the second of several', async () => {
+    const clock = new FakeClock()
+    const books = new Providers({ clock, random: seededRandom(1) })
+    const quietMs = () => books.about('p', 'm')?.quietMs(clock.elapsed())
+    const long = books.engage('p', 'm')
+    await clock.advance(1_000)
+    expect(quietMs()).toBe(1_000)
+    const [other, third] = [books.engage('p', 'm'), books.engage('p', 'm')]
+    await clock.advance(500)
+    expect(quietMs()).toBe(500)
+    // Their readers take their time.
+    other.heard()
+    expect(quietMs()).toBe(500)
+    third.heard()
+    expect(quietMs()).toBe(0)
+    await clock.advance(500)
+    for (const each of [third, other]) each.waits()
+    expect(quietMs()).toBe(0)
+    await clock.advance(100)
+    expect(quietMs()).toBe(100)
+    third.left()
+    expect(quietMs()).toBe(100)
+    other.left()
+    other.waits()
+    expect(quietMs()).toBe(2_100)
+    long.heard()
+    long.waits()
+    expect(quietMs()).toBe(0)
+    long.left()
+    expect(quietMs()).toBe(0)
+  })
+})
+
 describe('ventures', () => {
   const known = { firstTokenMs: 100, msPerToken: 20, jobMs: 4_000, failureRate: 0 }
   const bold = (ventures: Ventures) => ventures.begin(known) !== undefined

@@ -15,6 +15,7 @@ const candidate = (peerId: string, more: Partial<Candidate> = {}): Candidate => 
   credits: 0,
   rttMs: 10,
   measured,
+  quietMs: 0,
   busyWithUs: false,
   shunned: false,
   familiar: false,
@@ -49,6 +50,8 @@ describe('the order of candidates', () => {
     ],
     ['a cheap one among equals', { credits: 2 }, { credits: 10 }],
     ['a fast one that costs more', { credits: 18 }, { measured: { ...measured, msPerToken: 25 } }],
+    ['one from which something comes', {}, { quietMs: 3_000 }],
+    ['one from which something came just now', {}, { quietMs: 400 }],
     [
       'a slow one before a fast one that loses a job now and then',
       { measured: { ...measured, msPerToken: 40 } },
@@ -68,6 +71,12 @@ describe('the order of candidates', () => {
 
   it('leaves equals as they came', () => {
     expect(order(candidate('b'), candidate('a'), candidate('c'))).toEqual(['b', 'a', 'c'])
+  })
+
+  it('takes one for busy from which nothing comes', () => {
+    const standing = (quietMs: number) => rank([candidate('a', { quietMs })])[0]?.standing
+    expect(standing(450)).toBe('proven')
+    expect(standing(451)).toBe('busy')
   })
 
   it('lets those challenge the best that could begin at once', () => {
@@ -121,6 +130,7 @@ const anyCandidate = fc.record({
   credits: fc.maxSafeNat(),
   rttMs: fc.option(fc.double({ min: 0, max: 10_000, noNaN: true }), { nil: undefined }),
   measured: fc.option(anyMeasured, { nil: undefined }),
+  quietMs: fc.nat(60_000),
   busyWithUs: fc.boolean(),
   shunned: fc.boolean(),
   familiar: fc.boolean(),
@@ -159,6 +169,7 @@ describe('for any candidates', () => {
     neverWorse((each) => ({ ...each, familiar: true }))
     neverWorse((each) => ({ ...each, credits: Math.floor(each.credits / 2) }))
     neverWorse((each) => ({ ...each, shunned: false }))
+    neverWorse((each) => ({ ...each, quietMs: Math.floor(each.quietMs / 2) }))
     neverWorse(({ measured: known, ...each }) => ({
       ...each,
       measured: known && { ...known, failureRate: known.failureRate / 2 },

@@ -135,6 +135,7 @@ function candidateOf(
     credits: quote(bounds, model.price),
     rttMs,
     measured: pair?.measurement.at(now),
+    quietMs: pair?.quietMs(now) ?? 0,
     busyWithUs: open > 0,
     shunned: pair?.breaker.state(now) === 'open',
     familiar: familiar === peerId,

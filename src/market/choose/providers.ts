@@ -4,6 +4,7 @@ import type { Random } from '../../base/random.ts'
 import { Breaker } from './breaker.ts'
 import { type JobTimes, Measurement } from './measurements.ts'
 import type { Venture } from './ventures.ts'
+import { type Waiting, Waits } from './waits.ts'
 
 /** Pairs of peer and model, some 300 bytes each: more than one coordinator gives work to in hours. */
 const PAIRS_MAX = 4_096
@@ -30,9 +31,15 @@ class Pair {
   refusals = 0
   /** Jobs of this peer there. */
   open = 0
+  readonly waits = new Waits()
 
   constructor(random: Random) {
     this.breaker = new Breaker(random)
+  }
+
+  /** How long nothing has come of what is open there. */
+  quietMs(now: number): number {
+    return now - (this.waits.since(this.open) ?? now)
   }
 }
 
@@ -114,7 +121,11 @@ export class Providers {
 }
 
 /** One job at one provider, from the books' side. The first of its ends counts. */
-export class Engagement {
+export class Engagement implements Waiting {
+  since = 0
+  before: Waiting | undefined
+  after: Waiting | undefined
+  isWaiting = false
   readonly #pair: Pair
   readonly #account: Account
   readonly #venture: Venture | undefined
@@ -132,6 +143,7 @@ export class Engagement {
     this.#clock = clock
     this.#beganAt = clock.elapsed()
     pair.open++
+    pair.waits.begin(this, this.#beganAt)
     account.enter()
     pair.breaker.enter(this.#beganAt)
   }
@@ -161,6 +173,16 @@ export class Engagement {
   accepted(allowance: number): void {
     this.#pair.refusals = 0
     this.#account.allowance = Math.max(1, allowance)
+  }
+
+  /** A token or vector came; until the next one is awaited, it is not the provider who is slow. */
+  heard(): void {
+    this.#pair.waits.end(this)
+  }
+
+  /** The next one is awaited. */
+  waits(): void {
+    if (!this.#closed) this.#pair.waits.begin(this, this.#clock.elapsed())
   }
 
   succeeded(times: JobTimes): void {
@@ -212,6 +234,7 @@ export class Engagement {
     this.#closed = true
     this.#venture?.ended(this.#clock.elapsed() - this.#beganAt, times)
     this.#pair.open--
+    this.#pair.waits.end(this)
     this.#account.open--
     return true
   }

@@ -17,6 +17,8 @@ export interface Candidate {
   rttMs: number | undefined
   /** Undefined for a newcomer. */
   measured: Measured | undefined
+  /** Jobs of this peer are open there, and so long nothing came of any. */
+  quietMs: number
   /** This peer has a job open there. */
   busyWithUs: boolean
   /** It failed lately, and its breaker is open. */
@@ -58,6 +60,9 @@ const UNKNOWN_JOB_MS = 5_000
  * client remembers the one that hung: who is a little faster is not worth that.
  */
 const LOSS_MS = 30_000
+/** Between two tokens, or before the first one, beside the usual time for that. */
+const QUIET_MS_MIN = 250
+const QUIET_FACTOR = 2
 /** The dearest candidate is as good as one that takes a tenth longer and costs nothing. */
 const PRICE_WEIGHT = 0.1
 /** What reading the prompt from a cache is worth, before that is measured. */
@@ -97,9 +102,16 @@ export function isFree({
 
 function standingOf(candidate: Candidate): Standing {
   if (candidate.shunned) return 'failed lately'
-  if (candidate.measured !== undefined) return isFree(candidate) ? 'proven' : 'busy'
+  if (candidate.measured !== undefined) {
+    return isFree(candidate) && !isStuck(candidate) ? 'proven' : 'busy'
+  }
   // A newcomer gets one job at a time until the first has come back.
   return isFree(candidate) && !candidate.busyWithUs ? 'newcomer' : 'busy newcomer'
+}
+
+/** Nothing comes of what it has to do, for longer than it takes to begin: more would wait as well. */
+function isStuck({ measured, quietMs }: Candidate): boolean {
+  return measured !== undefined && quietMs > QUIET_MS_MIN + QUIET_FACTOR * measured.firstTokenMs
 }
 
 function scoreOf(
@@ -117,8 +129,11 @@ function scoreOf(
   return ms * (1 + failureRate) * cost * familiar + failureRate * LOSS_MS
 }
 
-function firstTokenMs({ measured, rttMs }: Candidate): number {
-  return measured?.firstTokenMs ?? CLAIMED_FIRST_TOKEN_MS + ROUND_TRIPS * (rttMs ?? UNKNOWN_RTT_MS)
+function firstTokenMs({ measured, rttMs, quietMs }: Candidate): number {
+  const ms =
+    measured?.firstTokenMs ?? CLAIMED_FIRST_TOKEN_MS + ROUND_TRIPS * (rttMs ?? UNKNOWN_RTT_MS)
+  // The next one will hardly be answered before those that wait.
+  return Math.max(ms, quietMs)
 }
 
 /** Answers that are decoded side by side slow each other down. */

@@ -3,16 +3,26 @@ import type { JobTimes } from '../choose/measurements.ts'
 /** From so many tokens on, the speed of an answer is more than chance. */
 const TOKENS_MIN = 8
 
+/** Who wants to know whose turn it is. */
+interface Listener {
+  /** A token or vector came. */
+  heard(): void
+  /** Its reader wants the next. */
+  waits(): void
+}
+
 /** Times one attempt, without what its reader took. */
 export class AnswerTimes {
   readonly #beganAt: number
+  readonly #listener: Listener | undefined
   #firstAt: number | undefined
   #lastAt = 0
   #tokens = 0
   #heldMs = 0
 
-  constructor(now: number) {
+  constructor(now: number, listener?: Listener) {
     this.#beganAt = now
+    this.#listener = listener
   }
 
   /** By `clock.elapsed()`, as is `firstAt`. */
@@ -34,11 +44,13 @@ export class AnswerTimes {
     if (this.#firstAt === undefined) this.#firstAt = now
     else this.#tokens += tokens
     this.#lastAt = now
+    this.#listener?.heard()
   }
 
   /** The reader was busy, and what came meanwhile waited. */
   held(ms: number): void {
     this.#heldMs += ms
+    this.#listener?.waits()
   }
 
   msSince(now: number): number {
