@@ -140,6 +140,22 @@ describe('the books of providers', () => {
     expect(providers.about('q', 'm')?.busyUntil).toBe(10_000)
   })
 
+  it('believe one that says it has room, until it refuses all the same', () => {
+    const { providers } = books()
+    const refused = () => providers.engage('p', 'm').refused('overloaded', 0)
+    expect(providers.freed('p', 'm')).toBe(true)
+    for (let n = 0; n < 3; n++) {
+      refused()
+      expect(providers.freed('p', 'm')).toBe(true)
+      expect(providers.about('p', 'm')?.busyUntil).toBe(0)
+    }
+    refused()
+    expect(providers.freed('p', 'm')).toBe(false)
+    expect(providers.about('p', 'm')?.busyUntil).toBe(2_000)
+    providers.engage('p', 'm').accepted(1)
+    expect(providers.freed('p', 'm')).toBe(true)
+  })
+
   it('know who is good', () => {
     const { providers } = books()
     expect(providers.isGood('p', 'm')).toBe(false)

@@ -160,6 +160,28 @@ describe('when everybody is busy', () => {
     expect((await answer).outcomes).toEqual(['busy: overloaded', 'ok'])
   })
 
+  it('does not hear of it any more, where that was not so', async () => {
+    const { collect, provider, clock, load, directory } = await stage({ firstByteMs: 120_000 })
+    const liar = await provider({ script: busy(9_000) })
+    const answer = collect()
+    for (let n = 0; liar.lines.length < 4; n++) {
+      load(liar.peerId, { running: n % 2 })
+      await clock.advance(100)
+    }
+    const { byModelId } = directory
+    let looks = 0
+    directory.byModelId = (id) => {
+      looks++
+      return byModelId.call(directory, id)
+    }
+    load(liar.peerId, { running: 2 })
+    await clock.advance(100)
+    expect(looks).toBe(0)
+    liar.script = honest
+    await clock.advance(10_000)
+    expect((await answer).text).toBe('Hello world')
+  })
+
   it('takes the first that comes', async () => {
     const { collect, provider, clock } = await stage()
     await provider({ script: busy(9_000) })

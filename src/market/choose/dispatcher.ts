@@ -108,7 +108,7 @@ export class Dispatcher {
       if (!isUsable(entry, id)) continue
       const load = entry.status?.models.find((each) => each.id === id)
       if (load !== undefined && !isFree(load)) continue
-      this.providers.freed(entry.peerId, id)
+      if (!this.providers.freed(entry.peerId, id)) continue
       this.#lobby.wake(id, load === undefined ? Math.max(1, slots) : load.slots - load.running)
     }
   }

@@ -18,6 +18,9 @@ const BUSY_MS_MIN = 250
 /** A provider that says "ask in an hour" is asked again sooner: it may be wrong, and others wait. */
 const BUSY_MS_MAX = 10_000
 
+/** Refusals in a row after which its word is not taken for it that there is room. */
+const BELIEVED_REFUSALS = 3
+
 /** A provider that published nothing may have changed its mind since. */
 const HIDDEN_MS = 3_600_000
 
@@ -89,10 +92,13 @@ export class Providers {
     return this.#pairs.get(keyOf(peerId, modelId))
   }
 
-  /** It says itself that it has room: whoever waits for that may ask. */
-  freed(peerId: string, modelId: string): void {
+  /** It says itself that it has room: whoever waits for that may ask, if that is to be believed. */
+  freed(peerId: string, modelId: string): boolean {
     const pair = this.about(peerId, modelId)
-    if (pair !== undefined) pair.busyUntil = 0
+    if (pair === undefined) return true
+    if (pair.refusals > BELIEVED_REFUSALS) return false
+    pair.busyUntil = 0
+    return true
   }
 
   /** Jobs that may be opened there besides those that are. */
