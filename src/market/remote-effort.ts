@@ -35,8 +35,6 @@ import { remote } from './remote/remote.ts'
 import type { Commissioned } from './remote/verdict.ts'
 import type { Request } from './request.ts'
 
-/** Of proven providers, that a request is at fault; a first one may be wrong. */
-const OPINIONS = 2
 /** A refusal within this time, connecting included, leaves enough of it for all the others. */
 const AT_ONCE_MS = 500
 
@@ -73,6 +71,8 @@ export class RemoteEffort implements Effort {
   #ended = false
   /** The request went on with another provider, before anything came from this one. */
   #isPassedOver = false
+  /** What it signed is not so. */
+  #hasLied = false
   /** What had come when it was lost. */
   #came: { hash: AnswerHash; ending: Ending | undefined } | undefined
 
@@ -125,7 +125,10 @@ export class RemoteEffort implements Effort {
       maxPrice,
       work: job.work,
       commissioned,
-      book: (ended) => this.#book(ended && this.#ending(ended, commissioned)),
+      book: (ended) => {
+        this.#hasLied ||= ended?.verdict.isLie === true
+        return this.#book(ended && this.#ending(ended, commissioned))
+      },
       onLost: (ended, hash) => {
         this.#came = { hash, ending: ended && this.#ending(ended, commissioned) }
       },
@@ -186,6 +189,12 @@ export class RemoteEffort implements Effort {
   succeeded(): void {
     const { dispatcher, clock } = this.#components
     const { engagement, entry, model } = this.#assignment
+    if (this.#hasLied) {
+      engagement.failed(true)
+      dispatcher.lost(this.#request, entry.peerId)
+      this.#end('misbehaved')
+      return
+    }
     engagement.succeeded(this.times.result(clock.elapsed()))
     dispatcher.served(this.#request, entry.peerId)
     for (const { engagement: other, contextLength } of this.#request.declined) {
@@ -256,7 +265,7 @@ export class RemoteEffort implements Effort {
     const contextLength = tooLong ? model.contextLength : Number.POSITIVE_INFINITY
     request.declinedFor ??= loss
     request.declined.push({ engagement, contextLength })
-    if (request.provenDeclines < OPINIONS) return
+    if (!request.isDeclined) return
     if (!tooLong) throw asTold(loss)
     // Another peer may serve the same model with a longer context.
     request.contextTooSmall = Math.max(request.contextTooSmall, model.contextLength)
@@ -280,7 +289,7 @@ export class RemoteEffort implements Effort {
     const { loss, code, message, retryAfterMs } = error
     const { peerId } = entry
     if (loss === 'busy') engagement.refused(code, retryAfterMs)
-    else if (loss === 'declined' || this.#cantGoOn(error)) engagement.left()
+    else if (this.#isDeclining(error) || this.#cantGoOn(error)) engagement.left()
     else if (loss === 'unwilling') engagement.unwilling()
     else engagement.failed(isSure(error))
     if (isUnheard(error)) suspect(peerId)
@@ -288,6 +297,11 @@ export class RemoteEffort implements Effort {
     this.#end(loss)
     const { id: job } = this.#request.job
     logger.debug('an attempt failed', { job, peerId, model: model.id, loss, code, message })
+  }
+
+  /** Whoever has begun has found no fault with the request. */
+  #isDeclining({ loss }: ProviderError): boolean {
+    return loss === 'declined' && !this.times.begun
   }
 
   /** An older version, say. It does all other jobs. */

@@ -11,6 +11,11 @@ import { RouteReport } from './route-report.ts'
 /** Of a model that was not loaded here yet. */
 const CONTEXT_LENGTH = 131_072
 
+/** Of proven providers, that a request is at fault: a single one may be wrong. */
+const OPINIONS_MIN = 2
+/** Nor are so many of the best all liars; and whoever sends nonsense is not to keep a crowd busy. */
+const OPINIONS_MAX = 5
+
 /** By `clock.elapsed()`. */
 export interface Times {
   beganAt: number
@@ -44,7 +49,9 @@ export class Request {
   /** Contexts of this length and below were too small. */
   contextTooSmall = 0
   attempts = 0
-  /** Those before a provider was lost behind its first token. */
+  /** Candidates that had proved themselves when the first was asked. */
+  known = 0
+  /** Attempts before a provider was lost behind its first token. */
   attemptsBefore = 0
   /** So many of them cost no time. */
   refusedAtOnce = 0
@@ -102,7 +109,13 @@ export class Request {
     return this.job.work.kind === 'embedding' ? 'embedding' : 'chat'
   }
 
-  /** Who found fault with it and proved itself before: others are not believed. */
+  /** Most of those who proved themselves find fault with it; others are not believed. */
+  get isDeclined(): boolean {
+    const most = Math.floor(this.known / 2) + 1
+    return this.provenDeclines >= Math.min(OPINIONS_MAX, Math.max(OPINIONS_MIN, most))
+  }
+
+  /** Who found fault with it and proved itself before. */
   get provenDeclines(): number {
     return this.declined.filter(({ engagement }) => engagement.isProven).length
   }

@@ -43,6 +43,23 @@ describe('a request that is at fault itself', () => {
     expect(coordinator.activity().requests.failed60s).toBe(0)
   })
 
+  it('is not, when most of those that proved themselves have not said so', async () => {
+    const { collect, decliners } = await proven(5)
+    let asked = 0
+    for (const one of decliners) {
+      one.script = (line) => (asked++ < 2 ? declining(line) : honest(line))
+    }
+    const { text, outcomes } = await collect()
+    expect(text).toBe('Hello world')
+    expect(outcomes).toEqual(['declined: invalid_value', 'declined: invalid_value', 'ok'])
+  })
+
+  it('is so when five say it, however many there are', async () => {
+    const { collect, asked } = await proven(12)
+    await expect(collect()).rejects.toMatchObject({ code: 'invalid_value' })
+    expect(asked()).toBe(5)
+  })
+
   it('is so when nobody can be asked for a second opinion', async () => {
     const { collect, provider, load, asked } = await proven(1)
     const loading = await provider()

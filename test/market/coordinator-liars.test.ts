@@ -92,6 +92,20 @@ describe('a provider that breaks the protocol later', () => {
     expect(liar.lines[0]?.heard[0]?.type).toBe('ack')
   })
 
+  it('signs what is not so: is asked last from then on', async () => {
+    const { collect, bad, good, faults } = await two(async (line) => {
+      line.say(accept(), tokens(0, ['Hello']), tokens(1, [' world']))
+      // Into what it signs, and to nobody.
+      line.signed(tokens(2, ['!']))
+      line.say(done(2))
+      while ((await line.hear()) !== undefined);
+    })
+    expect((await collect()).text).toBe('Hello world')
+    expect(faults()).toMatchObject([{ peerId: bad.peerId, action: 'penalise' }])
+    expect((await collect()).routed.node.id).toBe(good.peerId)
+    expect(bad.lines).toHaveLength(1)
+  })
+
   it('does not end its part: is let go', async () => {
     const { collect, provider, faults, clock } = await stage()
     const { lines } = await provider({

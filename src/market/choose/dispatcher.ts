@@ -146,7 +146,10 @@ export class Dispatcher {
     const offer = best && offers.get(best.candidate.peerId)
     if (offer === undefined) return undefined
     request.report.chosen(ranked, excluded)
-    if (request.attempts++ === 0) this.#ventures.earned()
+    if (request.attempts++ === 0) {
+      this.#ventures.earned()
+      request.known = ranked.filter(isKnown).length
+    }
     const engagement = this.providers.engage(offer.entry.peerId, offer.model.id, venture)
     const couldServe = ({ candidate, standing }: Ranked) =>
       candidate.peerId !== offer.entry.peerId && standing !== 'failed lately'

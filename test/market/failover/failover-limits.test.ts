@@ -318,4 +318,22 @@ describe('a provider that is to go on', () => {
     const { reasons } = candidates.find(({ node }) => node === bad.peerId) ?? {}
     expect(reasons).toContain('failed lately')
   })
+
+  it('has lost a job, when it finds fault with what it has begun', async () => {
+    const { collect, provider, bad } = await lost()
+    bad.script = async (line) => {
+      const writer = new Writer(line, writing)
+      writer.accept()
+      writer.next()
+      line.say(frames.failed('invalid_value'))
+    }
+    const good = await provider({ script: whole })
+    const { text, routed } = await collect({ work })
+    expect(text).toBe(TEXT)
+    expect(routed.node.id).toBe(bad.peerId)
+    const wishes = { only: [bad.peerId, good.peerId] }
+    const { candidates } = (await collect({ work, wishes })).routed.route
+    const { reasons } = candidates.find(({ node }) => node === bad.peerId) ?? {}
+    expect(reasons).toContain('lost 50 % of its jobs')
+  })
 })
