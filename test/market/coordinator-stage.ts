@@ -4,21 +4,15 @@ import { silentLogger } from '../../src/base/logger.ts'
 import { noMetrics } from '../../src/base/metrics.ts'
 import { type Random, seededRandom } from '../../src/base/random.ts'
 import { identityFromSeed } from '../../src/identity/identity.ts'
-import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import { EXPLORED_OF } from '../../src/market/choose/dispatcher.ts'
 import { Coordinator, type CoordinatorOptions } from '../../src/market/coordinator.ts'
 import { MemoryDirectory } from '../../src/network/discovery/memory-directory.ts'
-import { WorkRecord } from '../../src/receipts/issue.ts'
-import { LiveReceipts } from '../../src/receipts/live.ts'
 import type { Backend } from '../../src/storage/backend.ts'
 import type { Advert, AdvertModel } from '../../src/wire/advert.ts'
 import type { Chunk, Done, Routed } from '../../src/wire/chunk.ts'
 import type { FromProvider } from '../../src/wire/generate.ts'
-import { decodeToProvider, openJob } from '../../src/wire/generate-codec.ts'
 import type { Job, Sampling, Work } from '../../src/wire/job.ts'
-import { openBody, openResumes } from '../../src/wire/job-body.ts'
 import { cidModelId } from '../../src/wire/model-id.ts'
-import { publicKeyOf } from '../../src/wire/peer-id.ts'
 import type { ModelLoad } from '../../src/wire/status.ts'
 import { ScriptedEngine } from '../api/scripted-engine.ts'
 import { FakeClock, settled } from '../base/fake-clock.ts'
@@ -26,7 +20,7 @@ import { inThisThread } from '../identity/in-this-thread.ts'
 import { memoryHub } from '../network/memory-hub.ts'
 import type { MemoryNetwork } from '../network/memory-network.ts'
 import { type ProofStage, proofStage } from '../receipts/stage.ts'
-import { Line } from './provider-line.ts'
+import { type Line, lineOpener } from './provider-line.ts'
 
 export const NETWORK = 'test'
 export const signal = new AbortController().signal
@@ -247,35 +241,13 @@ export async function stage(options: StageOptions = {}) {
     async provider(setup: ProviderSetup = {}): Promise<ScriptedProvider> {
       const who = identityFromSeed(new Uint8Array(32).fill(++seeds))
       const { peerId } = who
-      const live = new LiveReceipts({ clock })
       const side = hub.network(peerId)
       const provider = new ScriptedProvider(peerId, side, setup.script ?? honest)
-      const verify = createVerifyNative()
+      const open = lineOpener({ identity: who, clock, network: NETWORK })
       side.handle(
         'generate/1',
         async (stream) => {
-          const first = decodeToProvider((await stream.read({ signal })) ?? new Uint8Array())
-          if (first?.type !== 'job') throw new Error('the first frame is no job')
-          const ends = { network: NETWORK, verify, coordinator: stream.peerId, provider: peerId }
-          const job = openJob(first.job, ends)
-          const parts: Uint8Array[] = []
-          for (let bytes = 0; bytes < job.bodyBytes + job.resumeBytes; ) {
-            const part = decodeToProvider((await stream.read({ signal })) ?? new Uint8Array())
-            if (part?.type !== 'body') throw new Error('no body')
-            bytes += part.bytes.length
-            parts.push(part.bytes)
-          }
-          const all = Buffer.concat(parts)
-          const work = openBody(job, all.subarray(0, job.bodyBytes))
-          const resumes = openResumes(job, all.subarray(job.bodyBytes))
-          const { jobId, promptRoot, model: id } = job
-          const commission = {
-            ...{ jobId, work, promptRoot: () => promptRoot, price: { input: 0, output: 0 } },
-            coordinator: publicKeyOf(job.coordinator),
-            model: { id, name: 'net-chat' },
-          }
-          const record = new WorkRecord({ identity: who, clock, live }, commission)
-          const line = new Line(job, { work, record, resumes }, stream)
+          const line = await open(stream)
           provider.lines.push(line)
           await provider.script(line)
         },

@@ -1,12 +1,61 @@
+import type { Clock } from '../../src/base/clock.ts'
 import { finishesOf } from '../../src/engines/lanes.ts'
+import type { Identity } from '../../src/identity/identity.ts'
+import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import type { FrameStream } from '../../src/network/network.ts'
-import type { WorkRecord } from '../../src/receipts/issue.ts'
+import { WorkRecord } from '../../src/receipts/issue.ts'
+import { LiveReceipts } from '../../src/receipts/live.ts'
 import type { Finish } from '../../src/wire/chunk.ts'
 import type { FromProvider, Resume, ToProvider, WireJob } from '../../src/wire/generate.ts'
-import { decodeToProvider, encodeFromProvider } from '../../src/wire/generate-codec.ts'
+import { decodeToProvider, encodeFromProvider, openJob } from '../../src/wire/generate-codec.ts'
 import type { Work } from '../../src/wire/job.ts'
+import { openBody, openResumes } from '../../src/wire/job-body.ts'
+import { publicKeyOf } from '../../src/wire/peer-id.ts'
 
 const { signal } = new AbortController()
+const verify = createVerifyNative()
+
+export interface LineParts {
+  identity: Identity
+  clock: Clock
+  /** The network's name. */
+  network: string
+}
+
+/** Opens lines: reads the job of each stream, up to the end of its body. */
+export function lineOpener({ identity, clock, network }: LineParts) {
+  const live = new LiveReceipts({ clock })
+  const { peerId } = identity
+  return async (stream: FrameStream): Promise<Line> => {
+    const next = async () => decodeToProvider((await stream.read({ signal })) ?? new Uint8Array())
+    const first = await next()
+    if (first?.type !== 'job') throw new Error('the first frame is no job')
+    const job = openJob(first.job, {
+      network,
+      verify,
+      coordinator: stream.peerId,
+      provider: peerId,
+    })
+    const parts: Uint8Array[] = []
+    for (let bytes = 0; bytes < job.bodyBytes + job.resumeBytes; ) {
+      const part = await next()
+      if (part?.type !== 'body') throw new Error('no body')
+      bytes += part.bytes.length
+      parts.push(part.bytes)
+    }
+    const all = Buffer.concat(parts)
+    const work = openBody(job, all.subarray(0, job.bodyBytes))
+    const resumes = openResumes(job, all.subarray(job.bodyBytes))
+    const { jobId, promptRoot, model: id } = job
+    const commission = {
+      ...{ jobId, work, promptRoot: () => promptRoot, price: { input: 0, output: 0 } },
+      coordinator: publicKeyOf(job.coordinator),
+      model: { id, name: 'net-chat' },
+    }
+    const record = new WorkRecord({ identity, clock, live }, commission)
+    return new Line(job, { work, record, resumes }, stream)
+  }
+}
 
 /** What a scripted provider sees and says of one job, which it signs unless the test does. */
 export class Line {

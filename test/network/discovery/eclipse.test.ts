@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { anchorsAmong, whoIsForgotten } from '../../../src/network/discovery/anchors.ts'
 import type { KnownPeer } from '../../../src/network/discovery/peer-cache.ts'
 import { rounds } from '../../campaign.ts'
-import { Disk, model, Stage, type StagePeer } from './stage.ts'
+import { Disk, model, operatorOn, Stage, type StagePeer } from './stage.ts'
 
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
@@ -71,20 +71,14 @@ async function gateway() {
 
 /** Ids of one operator in three nets, all of which have the model; they alone answer for the DHT. */
 async function surround(stage: Stage, victim: StagePeer, count = rounds(80, 300)) {
-  const sybils: string[] = []
-  for (let n = 0; n < count; n++) {
-    const sybil = await stage.puppet({ ip4: `203.0.${n % 3}.9`, number: 2_000_000 + ++made })
-    sybil.answer = sybil.signed({ models: [model('m')] })
-    const { peerId, addrs } = victim.network.status()
-    void sybil.network.connect(peerId, addrs, { signal: AbortSignal.timeout(5_000) })
-    sybils.push(sybil.peerId)
-  }
+  const crowd = { modelOf: () => model('m'), nets: 3 }
+  const pause = () => stage.clock.advance(1_000)
+  const came = await operatorOn(stage).surround(victim.network, count, crowd, pause)
+  const sybils = came.map(({ peerId }) => peerId)
   eclipseDht(stage, victim, sybils)
-  await stage.clock.advance(2_000)
+  await stage.clock.advance(1_000)
   return sybils
 }
-
-let made = 0
 
 function eclipseDht(stage: Stage, victim: StagePeer, sybils: readonly string[]): void {
   victim.network.findPeer = async () => []

@@ -12,6 +12,7 @@ import type { Advert, AdvertModel } from '../../../src/wire/advert.ts'
 import { decodeAdvertRequest, signAdvert, signDeparture } from '../../../src/wire/advert-codec.ts'
 import { cidModelId } from '../../../src/wire/model-id.ts'
 import type { ModelLoad } from '../../../src/wire/status.ts'
+import { Operator } from '../../attack/operator.ts'
 import { FakeClock, skewed } from '../../base/fake-clock.ts'
 import { recorder } from '../hosts.ts'
 import { MemoryHub } from '../memory-hub.ts'
@@ -192,6 +193,16 @@ export class Stage {
     await puppet.network.start({ signal: AbortSignal.timeout(5_000) })
     return puppet
   }
+}
+
+/** Somebody who has as many ids as the test wants, in this network. */
+export function operatorOn(stage: Stage): Operator {
+  const { hub, clock } = stage
+  return new Operator({
+    identity: () => stage.identity(),
+    network: ({ peerId }, ip4) => hub.network(peerId, { ip4 }),
+    ...{ clock, name: NETWORK },
+  })
 }
 
 export interface PuppetSettings {
