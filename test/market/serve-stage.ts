@@ -138,12 +138,15 @@ let jobs = 0
 export class Coordinator {
   readonly identity: Identity
   readonly peerId: string
+  /** Whom it asks. */
+  readonly provider: string
   readonly #parts: CoordinatorParts
 
   constructor(parts: CoordinatorParts) {
     this.#parts = parts
     this.identity = parts.identity
     this.peerId = parts.identity.peerId
+    this.provider = parts.provider
   }
 
   /** A stream on which nothing was said yet. */

@@ -14,6 +14,7 @@ export interface Writing {
   /** Behind the last token as well: nobody hears that unless another goes on. */
   holdsLast?: boolean
   inputTokens?: number
+  allowance?: number
   price?: { input: number; output: number }
 }
 
@@ -39,8 +40,8 @@ export class Writer {
   }
 
   accept(): void {
-    const { inputTokens = 5, price = { input: 0, output: 0 } } = this.#writing
-    const accept = frames.accept(inputTokens)
+    const { inputTokens = 5, allowance, price = { input: 0, output: 0 } } = this.#writing
+    const accept = frames.accept(inputTokens, allowance)
     if (accept.type === 'accept') accept.price = price
     this.#line.say(accept)
     const progress = frames.progress()
@@ -71,12 +72,14 @@ export class Writer {
     return true
   }
 
+  /** Tokens that it has said. */
+  get written(): number {
+    return this.#at.reduce((sum, at, choice) => sum + at - (this.#from[choice] ?? 0), 0)
+  }
+
   done(): void {
     const { story, inputTokens = 5 } = this.#writing
-    const outputTokens = this.#at.reduce(
-      (sum, at, choice) => sum + at - (this.#from[choice] ?? 0),
-      0,
-    )
+    const outputTokens = this.written
     this.#line.say(
       frames.done(outputTokens, {
         finish: story.map(() => 'stop' as const),
