@@ -36,7 +36,7 @@ const put = (...more: string[]) => {
 put(
   '# What hostile peers cost the honest',
   '',
-  '`node test/attack/figures.ts` writes this page; the peers are those of `test/attack/`, the time is that',
+  `\`${['node test/attack/figures.ts', ...process.argv.slice(2)].join(' ')}\` wrote this page; the time is that`,
   'of a fake clock. Milliseconds for a whole answer, and how many times as long that is as without them.',
   '',
   `## Providers: ${requests} requests, five a second, with three honest ones`,
