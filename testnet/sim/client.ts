@@ -1,6 +1,6 @@
 import { type Chunk, type Done, type Job, type Peer, PeerError } from '../../src/simulation.ts'
 import { AnswerReader } from './answer-reader.ts'
-import type { PeerClock } from './peer-clock.ts'
+import { never, type PeerClock } from './peer-clock.ts'
 import type { RequestPlan } from './plan-requests.ts'
 import { type SimPeer, stackOf } from './sim-peer.ts'
 import type { Trace } from './trace.ts'
@@ -11,8 +11,6 @@ import type { World } from './world.ts'
 const FIRST_TOKEN_MS = 122_000
 /** From one chunk to the next: a silent provider, a slow model, a hanging disk. */
 const GAP_MS = 15_000
-
-const never = new Promise<never>(() => {})
 
 export interface ClientComponents {
   world: World
@@ -70,7 +68,7 @@ export class Client {
         this.#heardAt = world.now
         this.#read(chunk)
         if (readMs > 0) await this.#pause(readMs)
-        if (this.#isLost) await never
+        if (this.#isLost) await never()
         this.#heardAt = world.now
         if (this.#walksAway) break
       }

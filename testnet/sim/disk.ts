@@ -1,8 +1,6 @@
 import { type Backend, type KeyRange, MemoryBackend, type Row } from '../../src/simulation.ts'
 import type { Dice } from './dice.ts'
-import type { PeerClock } from './peer-clock.ts'
-
-const never = new Promise<never>(() => {})
+import { never, type PeerClock } from './peer-clock.ts'
 
 /** What is on the disk of one peer, over all its restarts. */
 export class Disk {
@@ -77,7 +75,7 @@ class OpenDisk implements Backend {
 
   write(rows: readonly Row[], sync: boolean): Promise<void> {
     this.#turn = this.#turn.then(async () => {
-      if (this.#clock.hasEnded) await never
+      if (this.#clock.hasEnded) await never()
       if (sync) {
         this.#disk.begin(rows)
         await new Promise<void>((resolve) => this.#clock.after(this.#disk.syncMs, resolve))

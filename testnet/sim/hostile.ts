@@ -1,10 +1,10 @@
-import type { FrameStream, Network } from '../../src/simulation.ts'
+import type { FrameStream, Network, StreamHandler } from '../../src/simulation.ts'
 import { changed, changedStream } from './changed.ts'
 import type { Dice } from './dice.ts'
 
 /** In what one lies: whoever lies in everything is soon asked for nothing. */
 const SUBJECTS = ['generate/1', 'generate/1', 'generate/1', 'sync/1', 'status/1', 'advert/1']
-const LIES = ['twice', 'left out', 'too early', 'rubbish', 'silence', 'gone', 'none'] as const
+const LIES = ['twice', 'left out', 'too late', 'rubbish', 'silence', 'gone', 'none'] as const
 /** The lie comes within so many frames. */
 const FRAMES_MAX = 20
 
@@ -15,18 +15,10 @@ const FRAMES_MAX = 20
 export function hostileNetwork(network: Network, dice: Dice): Network {
   const subject = dice.pick(SUBJECTS)
   return changed(network, {
-    handle: (protocol, handler, limits) =>
-      network.handle(
-        protocol,
-        protocol !== subject
-          ? handler
-          : async (stream) => {
-              const { lying, isSilent } = spoilt(stream, dice)
-              await handler(lying)
-              if (isSilent()) await ended(stream)
-            },
-        limits,
-      ),
+    handle: (protocol, handler, limits) => {
+      const isLie = protocol === subject
+      network.handle(protocol, isLie ? lyingHandler(handler, dice) : handler, limits)
+    },
     open: async (peerId, protocol, options) => {
       const stream = await network.open(peerId, protocol, options)
       return protocol === subject ? spoilt(stream, dice).lying : stream
@@ -34,11 +26,17 @@ export function hostileNetwork(network: Network, dice: Dice): Network {
   })
 }
 
+/** A stream on which it has fallen silent it does not end either. */
+function lyingHandler(handler: StreamHandler, dice: Dice): StreamHandler {
+  return async (stream) => {
+    const { lying, isSilent } = spoilt(stream, dice)
+    await handler(lying)
+    if (isSilent()) await ended(stream)
+  }
+}
+
 /** The stream as a liar writes to it, and whether nothing goes out any more. */
-function spoilt(
-  stream: FrameStream,
-  dice: Dice,
-): { lying: FrameStream; isSilent: () => boolean } {
+function spoilt(stream: FrameStream, dice: Dice) {
   const lie = dice.pick(LIES)
   const at = dice.below(FRAMES_MAX)
   const rubbish = dice.bytes(dice.between(1, 100))
@@ -52,7 +50,7 @@ function spoilt(
       if (held !== undefined) stream.write(held)
       held = undefined
     } else if (lie === 'gone') stream.reset(new Error('Gone.'))
-    else if (lie === 'too early') held = frame
+    else if (lie === 'too late') held = frame
     else if (lie !== 'left out') {
       if (lie === 'rubbish') stream.write(rubbish)
       if (lie === 'twice') stream.write(frame)

@@ -15,6 +15,14 @@ export interface Mutant {
 /** So that it is known that the simulation would find them: each is caught by it. */
 export const mutants: readonly Mutant[] = [
   {
+    name: 'a hostile provider whose frames are not counted',
+    file: 'src/market/remote/answer-check.ts',
+    from: 'if (first !== known.from + known.tokens || known.isOver) {',
+    to: 'if (known.isOver) {',
+    rules: ['answers are what the model said'],
+    seed: 11,
+  },
+  {
     name: 'a token index that is one too high',
     file: 'src/market/remote/answer-check.ts',
     from: 'choice, index: first, ids, text }',
@@ -57,7 +65,7 @@ export const mutants: readonly Mutant[] = [
     from: 'export const SILENCE_MS = 3_000',
     to: 'export const SILENCE_MS = 3_000_000',
     rules: ['requests end in time'],
-    seed: 6,
+    seed: 5,
   },
   {
     name: 'an archive that asks nobody',

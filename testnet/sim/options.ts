@@ -83,11 +83,15 @@ export function readOrder(args: readonly string[]): Order {
 }
 
 /** The command that tells this story again. */
-export function commandOf({ seed, peers, minutes, onlyFaults, onlyRequests }: SimOptions): string {
-  const faults = onlyFaults && ` --only-faults ${listed(onlyFaults)}`
-  const requests = onlyRequests && ` --only-requests ${listed(onlyRequests)}`
-  const size = `--seed ${seed} --peers ${peers} --minutes ${minutes}`
-  return `npm run sim -- ${size}${faults ?? ''}${requests ?? ''}`
+export const commandOf = (options: SimOptions): string =>
+  `npm run sim -- ${argsOf(options).join(' ')}`
+
+export function argsOf({ seed, peers, minutes, onlyFaults, onlyRequests }: SimOptions): string[] {
+  return [
+    ...['--seed', `${seed}`, '--peers', `${peers}`, '--minutes', `${minutes}`],
+    ...(onlyFaults ? ['--only-faults', listed(onlyFaults)] : []),
+    ...(onlyRequests ? ['--only-requests', listed(onlyRequests)] : []),
+  ]
 }
 
 function parsed(args: readonly string[]) {

@@ -98,3 +98,6 @@ export class PeerClock implements Clock {
     this.#late = []
   }
 }
+
+/** What waits in a process that has ended. One for each: a shared one would keep them all. */
+export const never = (): Promise<never> => new Promise(() => {})

@@ -55,8 +55,8 @@ export interface Times {
   end: number
 }
 
-/** Of one in twenty each. */
-const KINDS = ['older', 'newer', 'hostile'] as const
+/** How many of all are of which. */
+const SHARES = { older: 0.05, newer: 0.05, hostile: 0.1 }
 const REGIONS = ['DE', 'FR', 'US', 'JP', 'BR'] as const
 const HOUR_MS = 3_600_000
 
@@ -122,6 +122,7 @@ function planPeer(
 }
 
 function kindOf(dice: Dice): PeerPlan['kind'] {
-  const [kind] = KINDS.filter(() => dice.chance(0.05))
-  return kind ?? 'usual'
+  if (dice.chance(SHARES.older)) return 'older'
+  if (dice.chance(SHARES.newer)) return 'newer'
+  return dice.chance(SHARES.hostile) ? 'hostile' : 'usual'
 }

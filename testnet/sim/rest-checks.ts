@@ -1,9 +1,11 @@
 import type { SimPeer } from './sim-peer.ts'
 import type { Verdicts } from './verdicts.ts'
 
-/** Of a peer that nobody asks anything. Each peer that it knows takes some: pings, probes, logs. */
-const TIMERS_MAX = 400
-const STREAMS_MAX = 1_000
+/** Of a peer that nobody asks anything. */
+const OWN_MAX = 60
+/** Each peer that it is connected with takes some: pings, probes, logs. */
+const TIMERS_OF_EACH = 3
+const STREAMS_OF_EACH = 4
 
 export interface Leftovers {
   timersMax: number
@@ -18,11 +20,17 @@ export function checkRest(peers: readonly SimPeer[], verdicts: Verdicts): Leftov
     const timers = peer.life.clock.pending
     const streams = peer.life.network.openStreams()
     const jobs = streams.filter(({ protocol }) => protocol === 'generate/1')
-    const holds = jobs.length === 0 && timers <= TIMERS_MAX && streams.length <= STREAMS_MAX
+    const others = peer.life.network.connected().length
+    const holds =
+      jobs.length === 0 &&
+      timers <= OWN_MAX + others * TIMERS_OF_EACH &&
+      streams.length <= OWN_MAX + others * STREAMS_OF_EACH
     verdicts.expect(
       holds,
       'nothing is left over at rest',
-      () => `${peer} has ${timers} timers, ${streams.length} streams, ${jobs.length} of them jobs`,
+      () =>
+        `${peer} has ${timers} timers, ${streams.length} streams, ${jobs.length} of them jobs, ` +
+        `and ${others} connections`,
     )
     most.timersMax = Math.max(most.timersMax, timers)
     most.streamsMax = Math.max(most.streamsMax, streams.length)

@@ -65,7 +65,7 @@ export class Simulation {
     const links = new Links(dice.of('links'))
     this.#links = links
     this.#hub = new MemoryHub({
-      clock: { ...clockOf(world) },
+      clock: clockOf(world),
       delayMs: links.delayMs,
       random: dice.of('dht'),
       onSent: (from, to, bytes) => trace.bytes(`${links.peer(from)} ${links.peer(to)}`, bytes),
