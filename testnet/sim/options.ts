@@ -112,7 +112,11 @@ function readList(name: string, text: string | undefined): number[] | undefined 
   return text.split(',').map((each) => readNumber(name, each, { min: 0, max: 1e9 }))
 }
 
-function readNumber(name: string, text: string, { min, max }: { min: number; max: number }): number {
+function readNumber(
+  name: string,
+  text: string,
+  { min, max }: { min: number; max: number },
+): number {
   const value = Number(text)
   if (/^\d+$/.test(text) && value >= min && value <= max) return value
   throw new InvalidError(name, `${name} is a whole number from ${min} to ${max}.`)
