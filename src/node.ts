@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { KeyStore } from './accounts/keys.ts'
-import { loadOwnerKey } from './accounts/owner-key.ts'
+import { freshOwnerKey, loadOwnerKey } from './accounts/owner-key.ts'
 import { healthRoutes } from './api/health.ts'
 import { keyRoutes } from './api/keys.ts'
 import { PromMetrics } from './api/metrics.ts'
@@ -20,6 +20,7 @@ import { InvalidError, messageOf } from './base/errors.ts'
 import type { Service } from './base/lifecycle.ts'
 import { type Logger, silentLogger } from './base/logger.ts'
 import { isLoopback } from './base/loopback.ts'
+import { type Metrics, noMetrics } from './base/metrics.ts'
 import { type Random, systemRandom } from './base/random.ts'
 import { type Config, environment } from './config.ts'
 import { advertModel, modelLoad } from './engines/advert-facts.ts'
@@ -31,7 +32,11 @@ import { modelIdRows } from './engines/model-ids.ts'
 import { findModels } from './engines/model-store.ts'
 import type { Identity } from './identity/identity.ts'
 import { loadIdentity } from './identity/key-file.ts'
-import { createVerifyLater, createVerifyNative } from './identity/verify-native.ts'
+import {
+  createVerifyLater,
+  createVerifyNative,
+  type VerifyLater,
+} from './identity/verify-native.ts'
 import { Coordinator } from './market/coordinator.ts'
 import { Provider } from './market/serve/provider.ts'
 import { ADVERT_RECORD, advertRecordCheck } from './network/discovery/advert-record.ts'
@@ -51,6 +56,7 @@ import { RequestIndex } from './receipts/requests.ts'
 import { Replication } from './receipts/sync/replication.ts'
 import { openStore, type Store } from './storage/store.ts'
 import { version } from './version.ts'
+import type { Verify } from './wire/signed.ts'
 import type { ModelLoad } from './wire/status.ts'
 
 /** What a test or a simulation may bring in place of the real thing. */
@@ -60,6 +66,10 @@ export interface PeerComponents {
   logger: Logger
   /** Closed by the peer when it stops. */
   store: Store
+  /** With it the peer has no data folder, and needs a store as well. */
+  identity: Identity
+  verify: Verify
+  verifyLater: VerifyLater
   engine: Engine & Service
   network(identity: Identity): Network
 }
@@ -68,7 +78,9 @@ interface Base {
   clock: Clock
   random: Random
   logger: Logger
-  metrics: PromMetrics
+  metrics: Metrics
+  verify: Verify
+  verifyLater: VerifyLater
 }
 
 /** What every part above the engines is given. */
@@ -87,22 +99,29 @@ export async function createPeer(
   components: Partial<PeerComponents> = {},
 ): Promise<Peer> {
   const { clock = systemClock, random = systemRandom, logger = silentLogger } = components
+  const { verify = createVerifyNative(), verifyLater = createVerifyLater() } = components
   const beganAt = clock.elapsed()
-  const base = { clock, random, logger, metrics: new PromMetrics() }
+  // Over HTTP alone can they be read.
+  const prom = config.http === null ? undefined : new PromMetrics()
+  const base = { clock, random, logger, verify, verifyLater, metrics: prom ?? noMetrics }
   // First of all: its lock is the data folder's.
   const store = components.store ?? (await openStore(config.dataDir, base))
   try {
-    const identity = await loadIdentity(config.dataDir, base)
+    const folder = components.identity === undefined ? config.dataDir : undefined
+    const identity = components.identity ?? (await loadIdentity(config.dataDir, base))
     const keys = await KeyStore.open({ ...base, store })
-    const ownerKey = await loadOwnerKey(config.dataDir, { keys, random })
+    const ownerKey =
+      folder === undefined
+        ? await freshOwnerKey({ keys, random })
+        : await loadOwnerKey(folder, { keys, random })
     const engine = components.engine ?? (await buildEngine(config, base, store))
     const network = components.network?.(identity) ?? buildNetwork(config, base, store, identity)
     const ground: Ground = { ...base, config, identity, store, keys, engine, network }
     const proof = buildProof(ground)
     const peers = buildPeers(ground, proof)
     const replication = buildReplication(ground, proof, peers)
-    const http = await buildHttp(ground, peers, { ...proof, replication })
-    const parts = { ...ground, ...proof, ...peers, replication, ownerKey, http }
+    const http = await buildHttp({ ...ground, prom }, peers, { ...proof, replication })
+    const parts = { ...ground, ...proof, ...peers, replication, ownerKey, http, folder }
     return new LocalPeer(parts, config, beganAt)
   } catch (error) {
     await store.close()
@@ -132,7 +151,7 @@ async function buildEngine(config: Config, base: Base, store: Store): Promise<Ca
 function buildNetwork(config: Config, base: Base, store: Store, identity: Identity): Network {
   const { network, listen, bootstrap, mdns } = config
   const relay = config.roles.includes('relay')
-  const advert = advertRecordCheck({ network, verify: createVerifyNative() })
+  const advert = advertRecordCheck({ network, verify: base.verify })
   return new Libp2pHost(
     { ...base, identity, bans: store.table('bans', banRows) },
     {
@@ -153,9 +172,8 @@ interface Proof {
 }
 
 function buildProof(ground: Ground): Proof {
-  const { config, identity } = ground
+  const { config, identity, verify } = ground
   const { publicKey } = identity
-  const verify = createVerifyNative()
   const { network } = config
   const signing = { network, sign: (message: Uint8Array) => identity.sign(message) }
   const feeds = new FeedStore(ground)
@@ -192,10 +210,9 @@ function buildPeers(ground: Ground, proof: Proof): Peers {
     version,
   })
   const load = () => served().flatMap((status) => modelLoad(status) ?? [])
-  const verify = createVerifyNative()
   const discovery = new Discovery(
     {
-      ...{ ...ground, verify, describe, load },
+      ...{ ...ground, describe, load },
       known: store.table('known-peers', knownPeerRows),
       sequences: store.table('advert-sequences', sequenceRows),
     },
@@ -208,17 +225,13 @@ function buildPeers(ground: Ground, proof: Proof): Peers {
   })
   engine.onLoad(() => discovery.loadChanged())
   const provider = serves
-    ? new Provider(
-        { ...ground, ...proof, verify },
-        { network, price, region, publish, drainMs: DRAIN_MS },
-      )
+    ? new Provider({ ...ground, ...proof }, { network, price, region, publish, drainMs: DRAIN_MS })
     : undefined
   const asks = roles.includes('coordinator')
   const coordinator = new Coordinator(
     {
       ...ground,
       ...proof,
-      verify,
       discovery: asks ? discovery : undefined,
       secret: identity.secretFor('cache-scope'),
     },
@@ -234,11 +247,9 @@ const DRAIN_MS = 8_000
 function buildReplication(ground: Ground, proof: Proof, { discovery }: Peers): Replication {
   const { config, identity } = ground
   const { network, roles, publish } = config
-  const verify = createVerifyNative()
-  const verifyLater = createVerifyLater()
   const { peerId: self } = identity
   return new Replication(
-    { ...ground, ...proof, discovery, self, verify, verifyLater },
+    { ...ground, ...proof, discovery, self },
     {
       network,
       archive: roles.includes('archive'),
@@ -249,22 +260,23 @@ function buildReplication(ground: Ground, proof: Proof, { discovery }: Peers): R
 }
 
 async function buildHttp(
-  ground: Ground,
+  { prom: metrics, ...ground }: Ground & { prom: PromMetrics | undefined },
   peers: Peers,
   { receipts: ofAccounts, feeds, replication }: Proof & { replication: Replication },
 ): Promise<HttpServer | undefined> {
-  const { config } = ground
-  if (config.http === null) return undefined
+  const { config, verify } = ground
+  if (config.http === null || metrics === undefined) return undefined
   const { host, port } = config.http
   const loopback = isLoopback(host)
   const { network, bootstrap, mdns } = config
   const joins = { network, bootstrap: bootstrap.length, mdns }
   const { coordinator: market, discovery, describe, load } = peers
   const { receipts } = replication
-  const parts = { ...ground, market, receipts, describe, load, directory: discovery.directory }
+  const shown = { describe, load, directory: discovery.directory }
+  const parts = { ...ground, ...shown, metrics, market, receipts }
   const proving = {
     ...{ receipts, ofAccounts, clock: ground.clock },
-    verifying: { network, verify: createVerifyNative() },
+    verifying: { network, verify },
   }
   const openai = [
     chatRoutes(parts),

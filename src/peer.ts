@@ -10,7 +10,7 @@ import type { Coordinator } from './market/coordinator.ts'
 import type { Provider } from './market/serve/provider.ts'
 import type { Discovery } from './network/discovery/discovery.ts'
 import type { Network } from './network/network.ts'
-import { removePeerInfo, writePeerInfo } from './peer-file.ts'
+import { type PeerInfo, removePeerInfo, writePeerInfo } from './peer-file.ts'
 import type { OwnFeed } from './receipts/feeds/own-feed.ts'
 import type { Replication } from './receipts/sync/replication.ts'
 import type { Store } from './storage/store.ts'
@@ -34,6 +34,8 @@ export interface Parts {
   provider: Provider | undefined
   coordinator: Coordinator
   http: HttpServer | undefined
+  /** Where other programs of its owner find it. */
+  folder: string | undefined
 }
 
 const nothing = async (): Promise<void> => {}
@@ -123,12 +125,17 @@ export class LocalPeer implements Peer {
       ms: Math.round(clock.elapsed() - this.#beganAt),
     }
     const certFile = tls?.certFile ?? null
-    const info = { version, peerId, pid: process.pid, http: address, certFile }
-    await writePeerInfo(dataDir, info).catch((cause: unknown) => {
-      const message = `Cannot write peer.json into ${dataDir}: ${messageOf(cause)}.`
+    await this.#tellOwner({ version, peerId, pid: process.pid, http: address, certFile })
+    this.#ready = ready
+  }
+
+  async #tellOwner(info: PeerInfo): Promise<void> {
+    const { folder } = this.#parts
+    if (folder === undefined) return
+    await writePeerInfo(folder, info).catch((cause: unknown) => {
+      const message = `Cannot write peer.json into ${folder}: ${messageOf(cause)}.`
       throw new PeerError('data_dir_unwritable', message, { cause })
     })
-    this.#ready = ready
   }
 
   stop(): Promise<void> {
@@ -178,7 +185,10 @@ export class LocalPeer implements Peer {
   generate: Generate = (job, options) => this.#parts.coordinator.generate(job, options)
 
   async #forgetPeerInfo(): Promise<void> {
-    if (this.#ready !== undefined) await removePeerInfo(this.#config.dataDir, process.pid)
+    const { folder } = this.#parts
+    if (this.#ready !== undefined && folder !== undefined) {
+      await removePeerInfo(folder, process.pid)
+    }
   }
 }
 

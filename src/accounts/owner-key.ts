@@ -27,6 +27,16 @@ export function readOwnerKey(dataDir: string): Promise<string | undefined> {
 
 const OWNER_FILE = 'owner.key'
 
+/** One that is written down nowhere: for a peer without a data folder. */
+export async function freshOwnerKey(components: {
+  keys: KeyStore
+  random: Random
+}): Promise<string> {
+  const key = makeKey(components.random)
+  await components.keys.adoptOwner(key)
+  return key
+}
+
 /** The key and nothing else, so that `$(cat owner.key)` is the key. */
 const ownerKeyFormat: SecretFormat<string> = {
   print: (key) => `${key}\n`,

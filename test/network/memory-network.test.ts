@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { memoryHub } from '../../src/network/memory/memory-hub.ts'
 import { FakeClock } from '../base/fake-clock.ts'
-import { memoryHub } from './memory-hub.ts'
 
 const wait = () => ({ signal: AbortSignal.timeout(5_000) })
 const limits = { streamsMax: 4, opensPerSecond: 100 }
@@ -59,4 +59,54 @@ test('a killed peer is gone at once, and another may take its id', async () => {
   await again.start(wait())
   await a.connect('b', again.status().addrs, wait())
   expect(again.connected()).toEqual(['a'])
+})
+
+test('what is silent in one direction is heard in the other', async () => {
+  const { hub, a } = await pair()
+  const stream = await a.open('b', 'echo/1', wait())
+  stream.write(bytes('one'))
+  expect(await stream.read(wait())).toEqual(bytes('one'))
+  const end = hub.silence((from, to) => from === 'b' && to === 'a')
+  stream.write(bytes('two'))
+  await expect(stream.read({ signal: AbortSignal.timeout(20) })).rejects.toThrow()
+  end()
+  expect(await stream.read(wait())).toEqual(bytes('two'))
+})
+
+test('a frozen peer does not notice that the others gave it up, until it is told', async () => {
+  const { clock, hub, a, b } = await pair()
+  const thaw = hub.freeze('b')
+  await clock.advance(20_000)
+  expect(a.isConnected('b')).toBe(false)
+  expect(b.isConnected('a')).toBe(true)
+  thaw()
+  expect(b.isConnected('a')).toBe(false)
+})
+
+test('whose machine is gone is found out by the silence, and nothing happens in it', async () => {
+  const { clock, hub, a, b } = await pair()
+  const stream = await a.open('b', 'echo/1', wait())
+  let heard = 0
+  b.onConnection(() => heard++)
+  hub.unplug('b')
+  stream.write(bytes('anybody?'))
+  expect(a.isConnected('b')).toBe(true)
+  await clock.advance(20_000)
+  expect(a.isConnected('b')).toBe(false)
+  await expect(stream.read(wait())).rejects.toMatchObject({ code: 'connection_lost' })
+  expect(heard).toBe(0)
+})
+
+test('a full peer lets somebody in when one of its connections is idle', async () => {
+  const clock = new FakeClock()
+  const hub = memoryHub({ clock })
+  const full = hub.network('full', { connectionsMax: 1 })
+  const [a, b] = [hub.network('a'), hub.network('b')]
+  await Promise.all([full, a, b].map((network) => network.start(wait())))
+  const { addrs } = full.status()
+  await a.connect('full', addrs, wait())
+  await expect(b.connect('full', addrs, wait())).rejects.toMatchObject({ code: 'peer_unreachable' })
+  await clock.advance(60_000)
+  await b.connect('full', addrs, wait())
+  expect(full.connected()).toEqual(['b'])
 })

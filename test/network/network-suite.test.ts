@@ -1,6 +1,6 @@
 import { systemClock } from '../../src/base/clock.ts'
+import { memoryHub } from '../../src/network/memory/memory-hub.ts'
 import { newHost, stopHosts } from './hosts.ts'
-import { memoryHub } from './memory-hub.ts'
 import { networkSuite } from './network-suite.ts'
 
 networkSuite('in memory', () => {

@@ -29,6 +29,8 @@ const FAILED_MS = 300_000
 /** One that is connected is somebody: perhaps it was too busy. */
 const SILENT_MS = 30_000
 const FAILED_MAX = 1024
+/** Whoever fails and comes, again and again, must not have all the others tried again each time. */
+const FORGET_EVERY_MS = 60_000
 
 export interface CrawlComponents {
   network: Pick<Network, 'connected' | 'isConnected' | 'findProviders'>
@@ -45,7 +47,8 @@ export class Crawl {
   readonly #components: CrawlComponents
   readonly #rounds: Rounds
   /** Peer and way → when it may be tried again. */
-  readonly #failed = new LruMap<string, number>(FAILED_MAX)
+  #failed = new LruMap<string, number>(FAILED_MAX)
+  #forgotAt = Number.NEGATIVE_INFINITY
   /** Rounds in a row that met nobody. */
   #barren = 0
   #wideAt: number
@@ -67,6 +70,16 @@ export class Crawl {
   soon(): void {
     this.#barren = 0
     this.#rounds.soon(FIRST_MS)
+  }
+
+  /** Connected: where it could not be reached before, the others may be back as well. */
+  came(peerId: string): void {
+    const now = this.#components.clock.elapsed()
+    const hadFailed = [peerId, relayed(peerId)].some((way) => (this.#failed.get(way) ?? 0) > now)
+    if (!hadFailed || now - this.#forgotAt < FORGET_EVERY_MS) return
+    this.#forgotAt = now
+    this.#failed = new LruMap(FAILED_MAX)
+    this.soon()
   }
 
   async #round(signal: AbortSignal): Promise<number> {
@@ -136,5 +149,8 @@ export class Crawl {
 
 /** Behind a NAT nobody reaches a peer until it has found a relay: that is another try. */
 function wayTo({ peerId, addresses }: PeerHint): string {
-  return addresses.some((address) => address.endsWith('/p2p-circuit')) ? `${peerId} ~` : peerId
+  const isRelayed = addresses.some((address) => address.endsWith('/p2p-circuit'))
+  return isRelayed ? relayed(peerId) : peerId
 }
+
+const relayed = (peerId: string): string => `${peerId} ~`

@@ -176,6 +176,7 @@ export class Discovery implements Service {
       if (this.#directory.get(peerId) !== undefined) this.#prober.probe(peerId, 'connection lost')
       return
     }
+    this.#crawl.came(peerId)
     this.#background.run((signal) => this.#greet(peerId, signal))
     if (this.#components.network.connected().length > YOUNG_CONNECTIONS) return
     this.#announcer.soon()

@@ -36,6 +36,8 @@ const REOPEN_FIRST_MS = 500
 const REOPEN_MAX_MS = 15_000
 /** Who has just come has no log yet; its first answers are soon to be known. */
 const NO_LOG_MS = 3_000
+/** Twice as long after each time without one: many peers never answer anything. */
+const NO_LOG_MS_MAX = 60_000
 const ASK_MS = 30_000
 
 export interface FollowerComponents extends AskComponents {
@@ -113,11 +115,13 @@ export class Follower {
   async #keep(peerId: string, signal: AbortSignal): Promise<void> {
     const { clock, logger, index } = this.#components
     const key = publicKeyOf(peerId)
+    let noLogMs = NO_LOG_MS
     for (let failures = 0; !index.isBarred(key); ) {
       let waitMs = backoffMs(failures, REOPEN_FIRST_MS, REOPEN_MAX_MS)
       try {
         const hasLogs = await this.#follow(peerId, key, signal)
-        waitMs = hasLogs ? REOPEN_FIRST_MS : NO_LOG_MS
+        waitMs = hasLogs ? REOPEN_FIRST_MS : noLogMs
+        noLogMs = hasLogs ? NO_LOG_MS : Math.min(NO_LOG_MS_MAX, 2 * noLogMs)
         failures = 0
       } catch (error) {
         if (signal.aborted) return

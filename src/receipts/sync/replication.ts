@@ -18,6 +18,7 @@ import type { LiveReceipts } from '../live.ts'
 import type { ReceiptLookup } from '../lookup.ts'
 import type { Receipts } from '../view.ts'
 import { ArchiveRounds } from './archive-rounds.ts'
+import { ArchiveSeeker } from './archive-seeker.ts'
 import { Confirmer } from './confirmer.ts'
 import { Follower } from './follower.ts'
 import { HeadIndex } from './head-index.ts'
@@ -123,7 +124,7 @@ export class Replication implements Service {
     this.#parts = [
       new Spreader(base),
       new Confirmer(base),
-      ...(publish ? [new LogPublisher(base)] : []),
+      ...(publish ? [new LogPublisher(base), ...(archive ? [] : [new ArchiveSeeker(base)])] : []),
       ...(archive
         ? [new LogListener(fetching), new ArchiveRounds({ ...fetching, reconciler })]
         : []),

@@ -264,6 +264,25 @@ describe('what the DHT says', () => {
     expect(a.listed()).toEqual([b.peerId])
   })
 
+  test('those that could not be reached are tried again when one of them is', async () => {
+    const stage = new Stage()
+    const [a, b, c, middle] = [
+      await stage.peer({ models: ['a'] }),
+      await stage.peer({ models: ['b'] }),
+      await stage.peer({ models: ['c'] }),
+      await stage.peer(),
+    ]
+    const ends = [b, c].map((far) => stage.hub.cut(a.peerId, far.peerId))
+    for (const peer of [a, b, c]) await stage.connect(peer, middle)
+    await stage.clock.advance(60_000)
+    for (const end of ends) end()
+    await stage.clock.advance(60_000)
+    expect([a.lists(b), a.lists(c)]).toEqual([false, false])
+    await stage.connect(b, a)
+    await stage.clock.advance(10_000)
+    expect([a.lists(b), a.lists(c)]).toEqual([true, true])
+  })
+
   test('this peer does not dial itself', async () => {
     const stage = new Stage()
     const [a, b] = [await stage.peer({ models: ['m'] }), await stage.peer()]

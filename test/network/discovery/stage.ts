@@ -7,6 +7,8 @@ import { ADVERT_RECORD, advertRecordCheck } from '../../../src/network/discovery
 import { Discovery } from '../../../src/network/discovery/discovery.ts'
 import type { AdvertFacts } from '../../../src/network/discovery/own-advert.ts'
 import type { KnownPeer } from '../../../src/network/discovery/peer-cache.ts'
+import { MemoryHub } from '../../../src/network/memory/memory-hub.ts'
+import type { MemoryNetwork } from '../../../src/network/memory/memory-network.ts'
 import type { StreamHandler } from '../../../src/network/network.ts'
 import type { Advert, AdvertModel } from '../../../src/wire/advert.ts'
 import { decodeAdvertRequest, signAdvert, signDeparture } from '../../../src/wire/advert-codec.ts'
@@ -15,8 +17,6 @@ import type { ModelLoad } from '../../../src/wire/status.ts'
 import { Operator } from '../../attack/operator.ts'
 import { FakeClock, skewed } from '../../base/fake-clock.ts'
 import { recorder } from '../hosts.ts'
-import { MemoryHub } from '../memory-hub.ts'
-import type { MemoryNetwork } from '../memory-network.ts'
 
 export const NETWORK = 'test'
 export const verify = createVerifyNative()

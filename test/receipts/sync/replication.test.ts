@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { lookupKey } from '../../../src/wire/model-id.ts'
 import { topics } from '../../../src/wire/protocols.ts'
 import { encodeLogMessage } from '../../../src/wire/sync.ts'
 import { ExampleLog } from '../../wire/log-examples.ts'
@@ -29,6 +30,25 @@ describe('an archive', () => {
     await peers.connect(author, archive)
     await peers.clock.advance(100)
     expect(await archive.shows(bob)).toEqual([100])
+  })
+
+  it('is looked for by an author that knows none, among those that say to be one', async () => {
+    const peers = new LogPeers()
+    const archive = await peers.peer(alice, { archive: true })
+    const author = await peers.peer(bob)
+    const other = await peers.peer(carol)
+    await peers.connect(author, other)
+    const [address = ''] = archive.network.status().addrs
+    const key = Buffer.from(lookupKey('role', 'archive')).toString('hex')
+    const said = new Map([dora, carol].map(({ peerId }) => [peerId, ['/ip4/127.0.0.1/tcp/9']]))
+    peers.hub.dht.providers.set(key, said.set(archive.peerId, [address.replace(/\/p2p.*/, '')]))
+    await author.write(3)
+    await peers.clock.advance(2_000)
+    expect(await archive.shows(bob)).toEqual([3])
+    const { lookups } = peers.hub.dht
+    await author.write(1)
+    await peers.clock.advance(120_000)
+    expect(peers.hub.dht.lookups).toBe(lookups)
   })
 
   it('asks the author for what lies between', async () => {
@@ -145,6 +165,24 @@ describe('a coordinator', () => {
     await peers.clock.advance(300)
     expect(await coordinator.shows(bob)).toEqual([3])
     expect(await coordinator.shows(carol)).toEqual([])
+  })
+
+  it('asks ever less often for logs of one that has none, and has its first within a minute', async () => {
+    const peers = new LogPeers()
+    const coordinator = await peers.peer(alice, { follow: true })
+    const provider = await peers.peer(bob, { serves: true })
+    let asked = 0
+    const { open } = coordinator.network
+    coordinator.network.open = (...args) => {
+      asked++
+      return open.apply(coordinator.network, args)
+    }
+    await peers.connect(coordinator, provider)
+    await peers.clock.advance(600_000)
+    expect(asked).toBeLessThan(20)
+    await provider.write(2)
+    await peers.clock.advance(61_000)
+    expect(await coordinator.shows(bob)).toEqual([2])
   })
 
   it('goes on where it stopped when the provider is back', async () => {

@@ -1,5 +1,7 @@
 import { noMetrics } from '../../../src/base/metrics.ts'
 import { type Identity, identityFromSeed } from '../../../src/identity/identity.ts'
+import { memoryHub } from '../../../src/network/memory/memory-hub.ts'
+import type { MemoryNetwork } from '../../../src/network/memory/memory-network.ts'
 import type { FrameStream } from '../../../src/network/network.ts'
 import { LiveReceipts } from '../../../src/receipts/live.ts'
 import { HeadIndex } from '../../../src/receipts/sync/head-index.ts'
@@ -14,8 +16,6 @@ import {
   type SyncRequest,
 } from '../../../src/wire/sync.ts'
 import { FakeClock } from '../../base/fake-clock.ts'
-import { memoryHub } from '../../network/memory-hub.ts'
-import type { MemoryNetwork } from '../../network/memory-network.ts'
 import { ExampleLog, filled } from '../../wire/log-examples.ts'
 import { author, notes, type StageOptions, stage } from '../feeds/stage.ts'
 

@@ -1,6 +1,7 @@
 import { systemClock } from '../../../src/base/clock.ts'
 import { noMetrics } from '../../../src/base/metrics.ts'
 import type { Identity } from '../../../src/identity/identity.ts'
+import { memoryHub } from '../../../src/network/memory/memory-hub.ts'
 import type { FrameStream } from '../../../src/network/network.ts'
 import { LiveReceipts } from '../../../src/receipts/live.ts'
 import { HeadIndex } from '../../../src/receipts/sync/head-index.ts'
@@ -9,7 +10,6 @@ import { Puller } from '../../../src/receipts/sync/puller.ts'
 import { Reconciler } from '../../../src/receipts/sync/reconciler.ts'
 import { SyncServer } from '../../../src/receipts/sync/serve/sync-server.ts'
 import { asking } from '../../../src/receipts/sync/sync-client.ts'
-import { memoryHub } from '../../network/memory-hub.ts'
 import { type Stage, verifying } from '../feeds/stage.ts'
 
 /** A peer's logs, and the heads of all of them in memory. */

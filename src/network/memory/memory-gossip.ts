@@ -1,14 +1,11 @@
-import { PeerError } from '../../src/base/errors.ts'
-import { LruMap } from '../../src/base/lru-map.ts'
-import type { MessageCheck, TopicMessage } from '../../src/network/network.ts'
-import { FRAME_BYTES_MAX } from '../../src/wire/protocols.ts'
+import { PeerError } from '../../base/errors.ts'
+import { LruMap } from '../../base/lru-map.ts'
+import { FRAME_BYTES_MAX } from '../../wire/protocols.ts'
+import type { MessageCheck, TopicMessage } from '../network.ts'
 
 /** More than are on their way at a time. */
 const SEEN_MAX = 4096
 const CHECKS_MAX = 64
-
-/** Of all, so that a peer that was restarted does not say the same again. */
-let saidSoFar = 0
 
 interface Said {
   /** The same wherever it is heard. */
@@ -19,9 +16,12 @@ interface Said {
 
 export interface MemoryGossipComponents {
   peerId: string
-  neighbours(): string[]
-  /** Brings `task` to a neighbour. */
-  carry(peerId: string, task: (there: MemoryGossip) => void): void
+  /** The next of all that anybody says. */
+  nextNumber(): number
+  /** Those that listen. */
+  neighbours(topic: string): string[]
+  /** Brings it to a neighbour. */
+  carry(peerId: string, data: Uint8Array, task: (there: MemoryGossip) => void): void
   blame(peerId: string, error: PeerError): void
 }
 
@@ -41,8 +41,8 @@ export class MemoryGossip {
     if (data.length === 0 || data.length > FRAME_BYTES_MAX) {
       throw new PeerError('bad_frame', `A message has 1 to ${FRAME_BYTES_MAX} bytes.`)
     }
-    const { peerId } = this.#components
-    const id = `${peerId} ${++saidSoFar}`
+    const { peerId, nextNumber } = this.#components
+    const id = `${peerId} ${nextNumber()}`
     this.#pass({ id, topic, message: { from: peerId, data: data.slice() } }, peerId)
   }
 
@@ -57,6 +57,10 @@ export class MemoryGossip {
     }
   }
 
+  listensTo(topic: string): boolean {
+    return this.#checks.has(topic)
+  }
+
   stop(): void {
     this.#stopped.abort(new PeerError('not_started', 'The network stops.'))
     this.#stopped = new AbortController()
@@ -64,9 +68,10 @@ export class MemoryGossip {
 
   #pass(said: Said, notTo: string): void {
     this.#seen.set(said.id, true)
-    for (const peerId of this.#components.neighbours()) {
+    const { neighbours, carry, peerId: self } = this.#components
+    for (const peerId of neighbours(said.topic)) {
       if (peerId === notTo) continue
-      this.#components.carry(peerId, (there) => void there.#hear(said, this.#components.peerId))
+      carry(peerId, said.message.data, (there) => void there.#hear(said, self))
     }
   }
 

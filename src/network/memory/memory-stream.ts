@@ -1,45 +1,56 @@
-import { PeerError } from '../../src/base/errors.ts'
-import type { FrameStream, Wait } from '../../src/network/network.ts'
-import { FRAME_BYTES_MAX } from '../../src/wire/protocols.ts'
+import { PeerError } from '../../base/errors.ts'
+import { FRAME_BYTES_MAX } from '../../wire/protocols.ts'
+import type { FrameStream, Wait } from '../network.ts'
 
 /** What may be on its way or unread before `writable` waits, as a window of libp2p would have it. */
 const WINDOW_BYTES = 256 * 1024
+const CREDIT_BYTES = 32 * 1024
 /** A writer that never waits loses the stream here. */
 const WRITE_BYTES_MAX = 4 * 1024 * 1024
 
-/** Carries `task` to the other side, in order; perhaps late, perhaps never. */
-export type Carry = (task: () => void) => void
+/** Carries `task`, and what it brings, to the other side, in order; perhaps late, perhaps never. */
+export type Carry = (task: () => void, bytes?: Uint8Array) => void
+
+interface End {
+  /** Who is at the other end. */
+  peerId: string
+  protocol: string
+  /** Opened from this side. */
+  isOwn: boolean
+  carry: Carry
+}
 
 /** One end of a stream within this process. */
 export class MemoryStream implements FrameStream {
   readonly peerId: string
+  readonly protocol: string
+  readonly isOwn: boolean
   readonly ended: AbortSignal
   readonly #end = new AbortController()
   readonly #carry: Carry
   readonly #frames: Uint8Array[] = []
   #twin!: MemoryStream
+  /** Sent, and not said to be read. */
   #unread = 0
+  /** Read, and not said to be. */
+  #taken = 0
   #closed = false
   #remoteClosed = false
   #error: Error | undefined
+  #hasVanished = false
   #reader: (() => void) | undefined
   #writers: (() => void)[] = []
 
-  private constructor(peerId: string, carry: Carry) {
+  private constructor({ peerId, protocol, isOwn, carry }: End) {
     this.peerId = peerId
+    this.protocol = protocol
+    this.isOwn = isOwn
     this.#carry = carry
     this.ended = this.#end.signal
   }
 
-  /** Two ends; `peerId` is who each of them talks to. */
-  static pair(
-    near: { peerId: string; carry: Carry },
-    far: { peerId: string; carry: Carry },
-  ): [MemoryStream, MemoryStream] {
-    const [a, b] = [
-      new MemoryStream(near.peerId, near.carry),
-      new MemoryStream(far.peerId, far.carry),
-    ]
+  static pair(near: End, far: End): [MemoryStream, MemoryStream] {
+    const [a, b] = [new MemoryStream(near), new MemoryStream(far)]
     a.#twin = b
     b.#twin = a
     return [a, b]
@@ -50,8 +61,7 @@ export class MemoryStream implements FrameStream {
       signal.throwIfAborted()
       const frame = this.#frames.shift()
       if (frame !== undefined) {
-        const twin = this.#twin
-        this.#carry(() => twin.#credit(frame.length))
+        this.#took(frame.length)
         return frame
       }
       if (this.#error !== undefined) throw this.#error
@@ -76,7 +86,7 @@ export class MemoryStream implements FrameStream {
     const copy = frame.slice()
     const twin = this.#twin
     this.#unread += copy.length
-    this.#carry(() => twin.#arrive(copy))
+    this.#carry(() => twin.#arrive(copy), copy)
   }
 
   async writable({ signal }: Wait): Promise<void> {
@@ -105,27 +115,43 @@ export class MemoryStream implements FrameStream {
     this.#carry(() => twin.fail(told))
   }
 
+  /** Its process has ended: nothing of this side happens any more. */
+  vanish(): void {
+    this.#hasVanished = true
+  }
+
   /** Ends this side at once: the connection is gone, or the other side has reset the stream. */
   fail(error: Error): void {
-    if (this.ended.aborted) return
+    if (this.ended.aborted || this.#hasVanished) return
     this.#error = error
     this.#end.abort(error)
     this.#wakeAll()
   }
 
   #arrive(frame: Uint8Array): void {
-    if (this.#error !== undefined) return
+    if (this.#error !== undefined || this.#hasVanished) return
     this.#frames.push(frame)
     this.#reader?.()
   }
 
   #remoteEnded(): void {
+    if (this.#hasVanished) return
     this.#remoteClosed = true
     this.#reader?.()
     this.#endWhenBothHave()
   }
 
+  /** The writer is told when it is worth while. */
+  #took(bytes: number): void {
+    this.#taken += bytes
+    if (this.#taken < CREDIT_BYTES) return
+    const [taken, twin] = [this.#taken, this.#twin]
+    this.#taken = 0
+    this.#carry(() => twin.#credit(taken))
+  }
+
   #credit(bytes: number): void {
+    if (this.#hasVanished) return
     this.#unread -= bytes
     if (this.#unread < WINDOW_BYTES) for (const wake of this.#writers.splice(0)) wake()
   }
