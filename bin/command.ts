@@ -25,6 +25,8 @@ export interface Command {
   summary: string
   details?: readonly string[]
   options: readonly Option[]
+  /** Values that need more than a line, each with its meaning. */
+  lists?: readonly { title: string; rows: readonly (readonly [name: string, meaning: string])[] }[]
   examples: readonly (readonly [line: string, meaning: string])[]
   /** What to say about an option that is not there, when the command knows better. */
   unknownOption?: (name: string) => string

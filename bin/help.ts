@@ -70,6 +70,11 @@ export function commandHelp(command: Command, style: HelpStyle): string[] {
         .filter((option) => (option.group ?? 'Options') === group)
         .flatMap((option) => row(signature(option), describe(option), width, style)),
     ]),
+    ...(command.lists ?? []).flatMap(({ title, rows }) => [
+      '',
+      ...section(title, style),
+      ...rows.flatMap(([name, meaning]) => row(name, meaning, width, style)),
+    ]),
     ...(command.details ?? []).flatMap((text) => ['', ...wrap(text, style.columns)]),
     '',
     ...section('Examples', style),

@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { extname, join } from 'node:path'
 import { performance } from 'node:perf_hooks'
-import { peersMax, peersMin, Testnet, TestnetPeerError } from '../testnet/index.ts'
+import { peersMax, peersMin, scenarios, Testnet, TestnetPeerError } from '../testnet/index.ts'
 import { type Command, type Input, numberOf } from './command.ts'
-import { exitCodes, type Io, print } from './io.ts'
+import { exitCodes, type Io, print, UsageError } from './io.ts'
 import { JsonReport, PersonReport } from './testnet-report.ts'
+import { runTestnetScenario } from './testnet-scenario.ts'
 import { watchTestnet } from './testnet-watch.ts'
 import { safeLine } from './text.ts'
 
@@ -20,6 +21,17 @@ export const testnet: Command = {
       help: `How many, ${peersMin} to ${peersMax}. Each takes about 300 MB with its engine.`,
       defaultText: String(peersDefault),
     },
+    {
+      name: 'scenario',
+      placeholder: 'NAME',
+      help: 'Hurt peers on purpose, and say whether it held. Scenarios are listed below.',
+    },
+    {
+      name: 'seed',
+      placeholder: 'N',
+      help: 'When, to whom and how it happens, in a scenario.',
+      defaultText: 'another each time',
+    },
     { name: 'keep', help: 'Leave their folders and logs when they are stopped.' },
     {
       name: 'data-dir',
@@ -28,14 +40,26 @@ export const testnet: Command = {
       defaultText: 'a temporary folder',
     },
   ],
+  lists: [
+    {
+      title: 'Scenarios',
+      rows: Object.entries(scenarios).map(([name, { summary }]) => [name, summary]),
+    },
+  ],
   details: [
     'The first peer is the one to talk to. It serves no model itself: the others do, each in ' +
       'another region by its own account, with the demo models. The last one is an archive too. ' +
       'They listen on free ports of this machine only, in a network of their own.',
+    'A scenario starts its own peers, hurts them in the middle of their work, tells what happened, ' +
+      'holds what a client got and what the receipts say against an undisturbed run, and ends: ' +
+      'with exit code 0 if all of it held, else with 1. Those that cut or worsen cables do so in ' +
+      'network namespaces, where this user may make some; elsewhere peers stand still instead.',
   ],
   examples: [
     ['pinaivu-peer testnet', 'Five peers, an endpoint and a key, and a live table'],
     ['pinaivu-peer testnet --peers 12 --keep', 'More of them; their logs are kept'],
+    ['pinaivu-peer testnet --scenario kill-provider', 'A provider dies amid its answer'],
+    ['pinaivu-peer testnet --scenario churn --seed 7', 'What went wrong with this seed, once more'],
     ['pinaivu-peer testnet --json', 'For programs: one line when they are ready, then events'],
   ],
   run: (input, io) => runTestnet(input, io, programPath),
@@ -45,6 +69,12 @@ export const testnet: Command = {
 const programPath = join(import.meta.dirname, `pinaivu-peer${extname(import.meta.filename)}`)
 
 export async function runTestnet(input: Input, io: Io, program: string): Promise<number> {
+  const { scenario, seed } = input.values
+  if (typeof scenario === 'string') {
+    const dir = typeof input.values['data-dir'] === 'string' ? input.dataDir : undefined
+    return await runTestnetScenario({ name: scenario, dir }, input, io, program)
+  }
+  if (seed !== undefined) throw new UsageError('--seed is of a scenario: add --scenario NAME.')
   const report = input.json ? new JsonReport(io) : new PersonReport(io)
   const dir = input.values['data-dir']
   const net: Testnet = new Testnet({

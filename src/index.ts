@@ -9,6 +9,7 @@ import type { Peer } from './peer.ts'
 export { scopes } from './accounts/principal.ts'
 export { InvalidError, messageOf, PeerError } from './base/errors.ts'
 export type { Logger } from './base/logger.ts'
+export { type Random, seededRandom } from './base/random.ts'
 export {
   type Config,
   type ConfigSources,

@@ -5,6 +5,9 @@ import { Testnet, type TestnetOptions } from './testnet.ts'
 export type { PeerFigures } from './figures.ts'
 export { type PeerState, type ReadyLine, TestnetPeerError } from './peer-process.ts'
 export { peerBytes, peersMax, peersMin } from './plan.ts'
+export { type ApartOptions, runApart } from './scenario/apart.ts'
+export type { Finding, Happening, Verdict } from './scenario/findings.ts'
+export { isScenario, type ScenarioName, scenarioNames, scenarios } from './scenario/scenarios.ts'
 export { Testnet, type TestnetEvent, type TestnetOptions, type TestnetPeer } from './testnet.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, openSync, readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -22,6 +22,8 @@ export interface PeerPlace {
   dir: string
   /** Addresses of the peers it joins through. */
   bootstrap: readonly string[]
+  /** Stands in front of the command: where it runs. */
+  prefix?: readonly string[]
 }
 
 /** A peer ended, or did not do what was waited for. */
@@ -55,6 +57,7 @@ export class PeerProcess {
   readonly #gone = Promise.withResolvers<void>()
   #state: PeerState = 'waiting'
   #child: ChildProcess | undefined
+  #waker: ChildProcess | undefined
   #logFile = ''
   #ready: ReadyLine | undefined
   #figures: FigureReader | undefined
@@ -139,10 +142,44 @@ export class PeerProcess {
     clearTimeout(timer)
   }
 
-  #spawn({ nodePath, programPath, env }: PeerPlace, args: readonly string[]): void {
+  /** As a power cut does it. */
+  async kill(): Promise<void> {
+    const child = this.#child
+    if (child === undefined || this.#state === 'down') return
+    this.#state = 'stopping'
+    const engines = childrenOf(child.pid)
+    child.kill('SIGKILL')
+    // One that stands still would not notice that its peer is gone.
+    signalAll(engines, 'SIGCONT')
+    this.#waker?.kill()
+    await this.#gone.promise
+  }
+
+  /** It stands still, and its engines with it: nothing is closed, nothing is answered. */
+  freeze(): void {
+    const pids = this.#pids()
+    this.#waker ??= wakerOf(pids)
+    signalAll(pids, 'SIGSTOP')
+  }
+
+  /** It goes on as if no time had passed. */
+  thaw(): void {
+    signalAll(this.#pids(), 'SIGCONT')
+    this.#waker?.kill()
+    this.#waker = undefined
+  }
+
+  /** With those of its engines. */
+  #pids(): number[] {
+    const pid = this.#state === 'down' ? undefined : this.#child?.pid
+    return pid === undefined ? [] : [pid, ...childrenOf(pid)]
+  }
+
+  #spawn({ nodePath, programPath, env, prefix = [] }: PeerPlace, args: readonly string[]): void {
     const log = openSync(this.#logFile, 'a', 0o600)
+    const [command = nodePath, ...words] = [...prefix, nodePath]
     try {
-      this.#child = spawn(nodePath, [programPath, ...args], {
+      this.#child = spawn(command, [...words, programPath, ...args], {
         // Through the channel the peer notices when this process is gone.
         stdio: ['ignore', 'pipe', log, 'ipc'],
         // Ctrl-C reaches every process of a terminal's group. These are stopped by us alone.
@@ -182,6 +219,33 @@ export class PeerProcess {
     if (before === 'up') this.#onEvent({ event: 'down', reason: how }, this)
     if (before !== 'starting') return
     this.failure(`${this.name} ended while it started (${how}).`).then(this.#up.reject)
+  }
+}
+
+/** Its engines. Only Linux tells them; elsewhere a peer stands still alone. */
+function childrenOf(pid: number | undefined): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+    return text.split(' ').filter(Boolean).map(Number)
+  } catch {
+    return []
+  }
+}
+
+/** Who stands still does not notice that this process is gone: this one does, and wakes them. */
+function wakerOf(pids: readonly number[]): ChildProcess {
+  const args = ['-c', 'read -r _; kill -CONT "$@"', 'sh', ...pids.map(String)]
+  const waker = spawn('sh', args, { stdio: ['pipe', 'ignore', 'ignore'], detached: true })
+  return waker.on('error', () => {})
+}
+
+function signalAll(pids: readonly number[], name: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name)
+    } catch {
+      // It has ended by now.
+    }
   }
 }
 

@@ -5,8 +5,16 @@ export interface PeerPlan {
   name: string
   region: string | undefined
   roles: readonly string[]
-  /** Whether it serves the demo models. */
+  /** Whether it serves models: the demo models, or those of `args`. */
   serves: boolean
+  /** One answer at a time, each as if it were the only one ever. */
+  isReproducible?: boolean
+  /** Where it listens, and its endpoint is; loopback otherwise. */
+  host?: string
+  /** Where others find it again after a restart; any free port otherwise. */
+  port?: number
+  /** Further ones. */
+  args?: readonly string[]
 }
 
 export const peersMin = 2 // one to talk to, one to answer
@@ -18,6 +26,8 @@ export const peerBytes = 300 * 1024 * 1024
 /** On several continents, and more than one of the European Union: a jurisdiction has a choice. */
 const regions = ['DE', 'FR', 'US', 'CA', 'JP', 'GB', 'BR', 'IN', 'AU', 'ZA'] as const
 const commonRoles = ['provider', 'coordinator', 'auditor'] as const
+
+const loopback = '127.0.0.1'
 
 /** The first peer is the one to talk to and serves nothing itself; the last keeps an archive. */
 export function planPeers(count: number): PeerPlan[] {
@@ -48,13 +58,17 @@ export function argsOf(
     bootstrap,
   }: { network: string; dataDir: string; bootstrap: readonly string[] },
 ): string[] {
+  const { host = loopback, port = 0 } = plan
   return [
-    ...['start', '--json', '--http', '127.0.0.1:0', '--listen', '/ip4/127.0.0.1/tcp/0'],
-    ...['--network', network, '--data-dir', dataDir, '--slots', '4', '--threads', '1'],
+    ...['start', '--json', '--http', `${host}:0`, '--listen', `/ip4/${host}/tcp/${port}`],
+    ...(host === loopback ? [] : ['--insecure-http']),
+    ...['--network', network, '--data-dir', dataDir, '--threads', '1'],
+    ...(plan.isReproducible === true ? ['--reproducible'] : ['--slots', '4']),
     ...['--roles', plan.roles.join(',')],
     ...(plan.region === undefined ? [] : ['--region', plan.region]),
     ...(plan.serves ? [] : ['--no-demo']),
     ...bootstrap.flatMap((address) => ['--bootstrap', address]),
+    ...(plan.args ?? []),
   ]
 }
 
@@ -68,4 +82,9 @@ export function requireMemory(count: number, availableBytes: number): void {
     `${megabytes(availableBytes)} of this machine's memory are free.`
   const remedy = fitting < peersMin ? 'End other programs first.' : `Try --peers ${fitting}.`
   throw new PeerError('not_enough_memory', `${what} ${remedy}`)
+}
+
+/** Settings of a peer in the environment are meant for another. */
+export function withoutSettings<T>(env: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('PINAIVU_')))
 }

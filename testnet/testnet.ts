@@ -14,7 +14,7 @@ import {
   type PrintedEvent,
   type ReadyLine,
 } from './peer-process.ts'
-import { planPeers, requireMemory } from './plan.ts'
+import { planPeers, requireMemory, withoutSettings } from './plan.ts'
 import { unseen } from './seen.ts'
 
 export interface TestnetOptions extends Pick<PeerPlace, 'programPath'>, Partial<PeerTimes> {
@@ -188,8 +188,4 @@ function fatal({ event, ...facts }: PrintedEvent): string | undefined {
   if (event !== 'model' || facts.state !== 'failed') return undefined
   const { message = 'no reason is known' } = (facts.error ?? {}) as { message?: string }
   return `cannot load ${facts.name}: ${message}`
-}
-
-function withoutSettings(env: TestnetOptions['env']): TestnetOptions['env'] {
-  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('PINAIVU_')))
 }

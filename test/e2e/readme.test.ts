@@ -87,7 +87,8 @@ describe('the README', () => {
     )
     const all = (await runProgram(['start', '--help'])).stdout
     const create = (await runProgram(['keys', 'create', '--help'])).stdout
-    for (const name of options) expect(`${all}${create}`).toContain(`--${name}`)
+    const testnet = (await runProgram(['testnet', '--help'])).stdout
+    for (const name of options) expect(`${all}${create}${testnet}`).toContain(`--${name}`)
   })
 
   it('names fields of a request that exist', async () => {
