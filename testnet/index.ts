@@ -8,6 +8,7 @@ export { peerBytes, peersMax, peersMin } from './plan.ts'
 export { type ApartOptions, runApart } from './scenario/apart.ts'
 export type { Finding, Happening, Verdict } from './scenario/findings.ts'
 export { isScenario, type ScenarioName, scenarioNames, scenarios } from './scenario/scenarios.ts'
+export { gatewayPlan, providerPlan, Stage } from './scenario/stage.ts'
 export { Testnet, type TestnetEvent, type TestnetOptions, type TestnetPeer } from './testnet.ts'
 
 /**

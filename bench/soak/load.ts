@@ -1,12 +1,11 @@
 import { Agent, type ClientRequest, type IncomingMessage, request as open } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LoadedPeer } from '../peer.ts'
 import { type Ask, type Draw, drawAsk, seededDraw } from './mix.ts'
 
-/** Clients at a time: some wait for a slot always, the queue is never full. */
-const CLIENTS = 4
-const NEVER_READING = 2
+/** Clients of each peer at a time. */
+const CLIENTS = 3
+const NEVER_READING = 1
 /** Nothing that is asked here takes more than seconds. */
 const ANSWER_MS = 60_000
 /**
@@ -20,7 +19,15 @@ const HANG_UP_MS = 5_000
 const unreadPath = '/api/v1/openapi.json'
 const UNREAD_REQUESTS = 400
 
+/** Where it is asked. */
+export interface Endpoint {
+  name: string
+  http: string
+  apiKey: string
+}
+
 export interface Outcome {
+  of: string
   kind: string
   /** A status, with the code of its error; or how the request ended without one. */
   outcome: string
@@ -30,15 +37,16 @@ export interface Outcome {
 
 /** Asks until told to stop, and then until all that was asked has ended. */
 export async function load(
-  peer: LoadedPeer,
+  peer: Endpoint,
   options: { seed: number; stop: AbortSignal },
 ): Promise<Outcome[]> {
   const { seed, stop } = options
+  const of = peer.name
   const agent = new Agent({ keepAlive: true })
   const outcomes = new Map<string, Outcome>()
   const count = (kind: string, outcome: string, expected: boolean) => {
     const key = `${kind} ${outcome} ${expected}`
-    const known = outcomes.get(key) ?? { kind, outcome, expected, count: 0 }
+    const known = outcomes.get(key) ?? { of, kind, outcome, expected, count: 0 }
     outcomes.set(key, { ...known, count: known.count + 1 })
   }
   const client = async (draw: Draw) => {
@@ -63,7 +71,7 @@ export async function load(
   return [...outcomes].toSorted().map(([, outcome]) => outcome)
 }
 
-async function ended(peer: LoadedPeer, agent: Agent, ask: Ask): Promise<string> {
+async function ended(peer: Endpoint, agent: Agent, ask: Ask): Promise<string> {
   const { leaveMs, key = peer.apiKey } = ask
   const request = open(`${peer.http}${ask.path}`, {
     method: 'POST',
@@ -112,7 +120,7 @@ function outcomeOf({ statusCode, headers }: IncomingMessage, text: string): stri
 }
 
 /** Asks for more than all buffers hold, takes nothing of it, and looks later whether that was borne. */
-async function unread(peer: LoadedPeer, stop: AbortSignal): Promise<string> {
+async function unread(peer: Endpoint, stop: AbortSignal): Promise<string> {
   const { hostname, port, host } = new URL(peer.http)
   const socket = connect(Number(port), hostname).pause()
   socket.on('error', () => {})
