@@ -65,8 +65,9 @@ describe.runIf(able).each(pairs.slice(0, rounds(1, 2)))(
 
     it('know that they are behind one, and say so', async () => {
       for (const peer of [asked, provider]) {
-        const { nat, addrs } = await readyOf(peer)
-        expect(nat).toEqual({ verdict: 'private', relays: [relay.id] })
+        const nat = async () => (await readyOf(peer)).nat
+        await expect.poll(nat, patient).toEqual({ verdict: 'private', relays: [relay.id] })
+        const { addrs } = await readyOf(peer)
         expect(addrs[0]).toContain(`/ip4/60.0.0.1/tcp/7463/p2p/${relay.id}/p2p-circuit/`)
         expect((await peer.run('status')).stdout).toContain('behind a NAT')
       }

@@ -135,7 +135,7 @@ export const doorOf = (host: FarHost): string =>
 
 function run(machine: Machine, ...words: string[]): ChildProcess {
   const [command = '', ...prefix] = machine.prefix
-  return spawn(command, [...prefix, process.execPath, ...words], {
+  return spawn(command, [...prefix, process.execPath, '--expose-gc', ...words], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
 }

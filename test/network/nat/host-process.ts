@@ -32,6 +32,14 @@ export interface Echoed {
 }
 
 const hosts = new Map<number, Libp2pHost>()
+
+/** Bytes that are left when garbage is collected. */
+function heldMemory(): number {
+  globalThis.gc?.()
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
+
 const wait = () => ({ signal: AbortSignal.timeout(20_000) })
 
 export const orders = {
@@ -58,7 +66,7 @@ export const orders = {
       address: connection.remoteAddr.toString(),
       relayed: connection.limits !== undefined,
     }))
-    return { ...host.status(), links, memory: process.memoryUsage().rss }
+    return { ...host.status(), links, memory: heldMemory() }
   },
 
   async connect(number: number, { peerId, addresses }: { peerId: string; addresses: string[] }) {
