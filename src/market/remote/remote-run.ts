@@ -78,8 +78,14 @@ export class RemoteRun {
         last = await this.#next()
         const chunk = last === undefined ? this.#cancelled() : this.#take(last)
         if (chunk === undefined) continue
-        if (chunk.type !== 'done') yield chunk
-        else done = chunk
+        if (chunk.type === 'done') {
+          done = chunk
+        } else {
+          const handedOverAt = this.#clock.elapsed()
+          yield chunk
+          // What its reader takes is not the provider's.
+          this.#nextBy += this.#clock.elapsed() - handedOverAt
+        }
       }
       this.#state = 'over'
     } catch (error) {

@@ -3,6 +3,7 @@ import type { PeerError } from '../../../src/base/errors.ts'
 import { identityFromSeed } from '../../../src/identity/identity.ts'
 import { LOSSES_MAX } from '../../../src/market/failover/handover.ts'
 import { TOKEN_MS } from '../../../src/market/remote/remote-run.ts'
+import type { Chunk } from '../../../src/wire/chunk.ts'
 import type { FromProvider } from '../../../src/wire/generate.ts'
 import { RESUME_BYTES_MAX } from '../../../src/wire/generate-shape.ts'
 import { declaredModelId } from '../../../src/wire/model-id.ts'
@@ -144,6 +145,33 @@ describe('who goes on', () => {
     expect(text).toBe(TEXT)
     expect(done.resumed?.nodes).toEqual([bad.peerId, good.peerId])
     expect(done.resumed?.route.attempts[0]).toMatchObject({ outcome: 'silent', ms: TOKEN_MS })
+  })
+
+  it('is nobody where only the reader took its time', async () => {
+    const { coordinator, provider, clock, bad } = await lost()
+    const goesOn = Promise.withResolvers<void>()
+    bad.script = async (line) => {
+      const writer = new Writer(line, writing)
+      writer.accept()
+      for (let n = 0; n < 10; n++) writer.next()
+      await goesOn.promise
+      while (writer.next());
+      writer.done()
+      while ((await line.hear()) !== undefined);
+    }
+    const good = await provider({ script: whole })
+    const chunks: Chunk[] = []
+    let tokens = 0
+    for await (const chunk of coordinator.generate(jobOf({ work }), { signal })) {
+      chunks.push(chunk)
+      if (chunk.type !== 'tokens' || ++tokens !== 10) continue
+      await clock.advance(TOKEN_MS + 1)
+      void clock.advance(1_000).then(goesOn.resolve)
+    }
+    const { text, done } = new Answer(chunks)
+    expect(text).toBe(TEXT)
+    expect(done.resumed).toBeUndefined()
+    expect(good.lines).toEqual([])
   })
 
   it('is the same one on a new connection, where it was only not heard of', async () => {
