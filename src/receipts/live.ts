@@ -1,7 +1,6 @@
-import { bytesToHex } from '@noble/hashes/utils.js'
 import type { Clock } from '../base/clock.ts'
+import { hexName } from '../base/hex.ts'
 import { LruMap } from '../base/lru-map.ts'
-import { ryv1Cid } from '../wire/cid.ts'
 import { type OpenReceipt, openDigest, type Receipt, receiptDigest } from '../wire/receipt.ts'
 
 export const defaultLive = {
@@ -18,11 +17,11 @@ export interface Live {
   /** Others than the two parties may see it. */
   isPublic: boolean
   /** Once it is known. */
-  finalCid?: string
+  finalDigest?: Uint8Array
 }
 
 /** What is known of a job at one node, for all that was signed of it. */
-type About = Partial<Pick<Live, 'isPublic' | 'finalCid'>>
+type About = Partial<Pick<Live, 'isPublic' | 'finalDigest'>>
 
 type Signed = Pick<Live, 'at' | 'open' | 'receipt'>
 
@@ -42,22 +41,22 @@ export class LiveReceipts {
   }
 
   opened(open: OpenReceipt, { isPublic = false } = {}): void {
-    this.#opens.set(bytesToHex(openDigest(open)), { at: this.#clock.now(), open })
+    this.#opens.set(hexName(openDigest(open)), { at: this.#clock.now(), open })
     this.#know(open, { isPublic })
   }
 
   /** A segment's job id is that of its job, `#`, and where it ends. */
   segment(receipt: Receipt): void {
-    this.#segments.set(bytesToHex(receiptDigest(receipt)), { at: this.#clock.now(), receipt })
+    this.#segments.set(hexName(receiptDigest(receipt)), { at: this.#clock.now(), receipt })
   }
 
   /** `of`: where another than its node says how the job ended. */
   finished(receipt: Receipt, of: Pick<Receipt, 'jobId' | 'nodePk'> = receipt): void {
-    this.#know(of, { finalCid: ryv1Cid(receiptDigest(receipt)) })
+    this.#know(of, { finalDigest: receiptDigest(receipt) })
   }
 
   get(digest: Uint8Array): Live | undefined {
-    const name = bytesToHex(digest)
+    const name = hexName(digest)
     const live = this.#opens.get(name) ?? this.#segments.get(name)
     const signed = live?.open ?? live?.receipt
     if (live === undefined || signed === undefined) return undefined
@@ -71,4 +70,4 @@ export class LiveReceipts {
 }
 
 const nameOf = ({ jobId, nodePk }: Pick<Receipt, 'jobId' | 'nodePk'>): string =>
-  `${jobId.replace(/#\d+$/, '')} ${bytesToHex(nodePk)}`
+  `${jobId.replace(/#\d+$/, '')} ${hexName(nodePk)}`

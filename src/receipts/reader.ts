@@ -1,4 +1,4 @@
-import { type Cid, parseCid, rawCid, ryv1Cid } from '../wire/cid.ts'
+import { type Cid, rawCid, ryv1Cid } from '../wire/cid.ts'
 import { decodeEntry, type SealedEntry, tryToReadBody } from '../wire/entry.ts'
 import { type Execution, openReceiptOf, segmentReceiptsOf } from '../wire/execution.ts'
 import { sameBytes } from '../wire/octets.ts'
@@ -98,9 +98,7 @@ export class ReceiptReader {
     const now = this.#components.live.get(digest)
     if (now === undefined || !(now.isPublic || this.#withPrivate)) return undefined
     // A segment is found by what it is a segment of.
-    const { finalCid } = now
-    const whole =
-      finalCid === undefined ? undefined : await this.#entryWith(parseCid(finalCid).digest)
+    const whole = now.finalDigest && (await this.#entryWith(now.finalDigest))
     const view = whole && (await this.#view(whole, digest))
     return view?.cid === ryv1Cid(digest) ? view : this.#liveView(now)
   }
@@ -260,9 +258,10 @@ export class ReceiptReader {
     return { ...view, index: place.index, ...(proof && { proof }) }
   }
 
-  #liveView({ at, open, receipt, finalCid }: Live): ReceiptView | undefined {
+  #liveView({ at, open, receipt, finalDigest }: Live): ReceiptView | undefined {
     const signed = open ? this.#openView(open) : receipt && this.#receiptView(receipt, 'segment')
-    return signed && { ...signed, createdAt: at, ...(finalCid && { finalCid }) }
+    const final = finalDigest && { finalCid: ryv1Cid(finalDigest) }
+    return signed && { ...signed, createdAt: at, ...final }
   }
 
   #receiptView(receipt: Receipt, status: ReceiptView['status']) {

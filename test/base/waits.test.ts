@@ -1,9 +1,14 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { backoffMs } from '../../src/base/backoff.ts'
 import { LruMap } from '../../src/base/lru-map.ts'
 import { Watch } from '../../src/base/watch.ts'
 import { FakeClock, settled } from './fake-clock.ts'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
 
 describe('a watch', () => {
   const never = () => new Promise<void>(() => {})
@@ -69,11 +74,25 @@ describe('an LRU map', () => {
           if (way === 'delete') expect(map.delete(key)).toBe(known)
           if (way === 'set') map.set(key, `${key}`)
           expected = expected.slice(-limit)
-          expect([...map.entries()].map(([each]) => each)).toEqual(expected)
+          expect(map.entries().map(([each]) => each)).toEqual(expected)
           expect(map.size).toBe(expected.length)
         }
       }),
     )
+  })
+
+  it('holds nothing of what it held once, however long it is used', () => {
+    // Never so full that anything has to make room.
+    const map = new LruMap<number, number>(8)
+    map.set(0, 0)
+    map.set(1, 1)
+    const use = (times: number) => {
+      for (let n = 0; n < times; n++) map.get(n % 2)
+      collectGarbage()
+      return process.memoryUsage().heapUsed
+    }
+    const before = use(10_000)
+    expect(use(200_000) - before).toBeLessThan(1_000_000)
   })
 })
 

@@ -47,7 +47,7 @@ export class WarmSet {
   #sweep(): void {
     this.#cancelSweep = undefined
     const now = this.#clock.elapsed()
-    for (const [modelId, { usedAt }] of [...this.#uses.entries()]) {
+    for (const [modelId, { usedAt }] of this.#uses.entries()) {
       if (now - usedAt >= IN_USE_MS) this.#uses.delete(modelId)
     }
     if (this.#uses.size > 0) this.#cancelSweep = this.#clock.after(IN_USE_MS, () => this.#sweep())
@@ -56,7 +56,10 @@ export class WarmSet {
 
   #tell(): void {
     // The model that was asked for last comes first.
-    const wanted = [...this.#uses.entries()].toReversed().flatMap(([, { peerIds }]) => peerIds)
+    const wanted = this.#uses
+      .entries()
+      .toReversed()
+      .flatMap(([, { peerIds }]) => peerIds)
     this.#watch([...new Set(wanted)])
   }
 }

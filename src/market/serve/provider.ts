@@ -1,5 +1,6 @@
 import type { Clock } from '../../base/clock.ts'
 import { DeadlineError, PeerError } from '../../base/errors.ts'
+import { hexName } from '../../base/hex.ts'
 import type { Service } from '../../base/lifecycle.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Metrics } from '../../base/metrics.ts'
@@ -135,7 +136,7 @@ export class Provider implements Service {
     const arrivedAt = clock.elapsed()
     const model = modelNamed(engine.status(), wire.model)
     // Each try of a request has the nonce of the first, and with it this root.
-    const work = Buffer.from(wire.promptRoot).toString('hex')
+    const work = hexName(wire.promptRoot)
     const admitted = this.#admission.enter(stream.peerId, wire.jobId, work)
     let settlement: Settlement = 'nothing-owed'
     try {
@@ -244,6 +245,6 @@ function jobOf(wire: WireJob, more: JobParts): Job {
  * shares its cache with no other: an account could tell from the time what another one has asked.
  */
 function cacheScopeOf({ coordinator, cacheScope, jobId }: WireJob): string {
-  const own = cacheScope.length === 0 ? `job/${jobId}` : Buffer.from(cacheScope).toString('hex')
+  const own = cacheScope.length === 0 ? `job/${jobId}` : hexName(cacheScope)
   return `${coordinator}:${own}`
 }

@@ -1,4 +1,5 @@
 import { PeerError } from '../../base/errors.ts'
+import { hexName } from '../../base/hex.ts'
 import type { Random } from '../../base/random.ts'
 import type { PeerHint, RecordCheck, Wait } from '../network.ts'
 
@@ -38,7 +39,7 @@ export class DhtView {
 
   async provide(key: Uint8Array, { signal }: Wait): Promise<void> {
     const { peerId, address, lookUp } = this.#components
-    const name = nameOf(key)
+    const name = hexName(key)
     await lookUp(name, signal)
     const { providers } = this.#dht
     const ofKey = providers.get(name) ?? new Map<string, string[]>()
@@ -46,12 +47,12 @@ export class DhtView {
   }
 
   unprovide(key: Uint8Array): void {
-    this.#dht.providers.get(nameOf(key))?.delete(this.#components.peerId)
+    this.#dht.providers.get(hexName(key))?.delete(this.#components.peerId)
   }
 
   async *findProviders(key: Uint8Array, { signal }: Wait): AsyncGenerator<PeerHint> {
     const { peerId: self, random, lookUp } = this.#components
-    const name = nameOf(key)
+    const name = hexName(key)
     await lookUp(name, signal)
     const all = [...(this.#dht.providers.get(name) ?? [])]
     const isMore = all.length > HINTS_MAX
@@ -100,5 +101,3 @@ export function placeOf(name: string): number {
   }
   return place >>> 0
 }
-
-const nameOf = (key: Uint8Array): string => Buffer.from(key).toString('hex')

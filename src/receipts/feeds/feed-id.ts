@@ -1,3 +1,4 @@
+import { hexName } from '../../base/hex.ts'
 import { EPOCH_BYTES } from '../../wire/head.ts'
 import { joinBytes } from '../../wire/octets.ts'
 
@@ -26,7 +27,7 @@ export const feedOf = (bytes: Uint8Array): FeedId => ({
 })
 
 /** For maps: the same for the same feed. */
-export const feedName = (feed: FeedId): string => Buffer.from(feedBytes(feed)).toString('hex')
+export const feedName = (feed: FeedId): string => hexName(feedBytes(feed))
 
 export const FIRST_FEED = feedOf(new Uint8Array(FEED_BYTES))
 export const LAST_FEED = feedOf(new Uint8Array(FEED_BYTES).fill(0xff))

@@ -1,4 +1,5 @@
 import type { Clock } from '../../base/clock.ts'
+import { hexName } from '../../base/hex.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import { sameBytes } from '../../wire/octets.ts'
 import { type FeedId, feedName, feedsOf } from './feed-id.ts'
@@ -118,7 +119,7 @@ export class Room {
   async trim(author: Uint8Array, { bytes, count }: { bytes: number; count: number }) {
     const { authorBytesMax } = this.#limits
     if (sameBytes(author, this.#parts.publicKey)) return
-    const name = nameOf(author)
+    const name = hexName(author)
     // One that is not remembered is counted.
     const uncounted =
       (this.#uncounted.get(name) ?? authorBytesMax) + costOf({ bytes, entries: count })
@@ -205,5 +206,3 @@ export class Room {
 }
 
 const middleOf = ({ start, size }: FeedRow): number => start + Math.ceil((size - start) / 2)
-
-const nameOf = (author: Uint8Array): string => Buffer.from(author).toString('hex')

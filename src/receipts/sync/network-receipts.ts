@@ -1,7 +1,7 @@
-import { bytesToHex } from '@noble/hashes/utils.js'
 import type { Clock } from '../../base/clock.ts'
 import { unlessAborted, within } from '../../base/deadline.ts'
 import { BusyError, messageOf } from '../../base/errors.ts'
+import { hexName } from '../../base/hex.ts'
 import type { Logger } from '../../base/logger.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import type { Random } from '../../base/random.ts'
@@ -89,7 +89,7 @@ export class NetworkReceipts implements Receipts {
     const here = await local.find(text)
     if (here !== undefined) return here
     const cid = parseCid(text)
-    const name = `${cid.kind} ${bytesToHex(cid.digest)}`
+    const name = `${cid.kind} ${hexName(cid.digest)}`
     if ((this.#misses.get(name) ?? 0) > clock.elapsed()) return undefined
     // Who is alone has not missed anything.
     if (network.connected().length === 0) return undefined

@@ -1,4 +1,5 @@
 import { PeerError } from '../../base/errors.ts'
+import { hexName } from '../../base/hex.ts'
 import { readHead } from '../../wire/head.ts'
 import { sameBytes } from '../../wire/octets.ts'
 import { AUTHORS_MAX, type PlaceMark, ROOT_MARK_BYTES } from '../../wire/sync.ts'
@@ -142,12 +143,10 @@ class Differences {
   }
 
   suspect(place: PlaceMark): void {
-    if (this.suspects.size < AUTHORS_MAX) this.suspects.set(nameOf(place.author), place)
+    if (this.suspects.size < AUTHORS_MAX) this.suspects.set(hexName(place.author), place)
   }
 
   bar(author: Uint8Array): void {
-    if (this.barred.size < BARRED_MAX) this.barred.set(nameOf(author), author)
+    if (this.barred.size < BARRED_MAX) this.barred.set(hexName(author), author)
   }
 }
-
-const nameOf = (key: Uint8Array): string => Buffer.from(key).toString('hex')

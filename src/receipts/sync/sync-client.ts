@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { PeerError } from '../../base/errors.ts'
+import { hexName } from '../../base/hex.ts'
 import type { FrameStream, Network } from '../../network/network.ts'
 import type { Cid } from '../../wire/cid.ts'
 import type { Equivocation } from '../../wire/equivocation.ts'
@@ -113,7 +114,7 @@ export class SyncClient {
 
   /** The newest heads of these authors' logs, one of each; their signatures hold. */
   async heads(authors: Uint8Array[]): Promise<Signed[]> {
-    const wanted = new Set(authors.map(nameOf))
+    const wanted = new Set(authors.map(hexName))
     const heads = new Map<string, Signed>()
     const answers = this.#answers({ type: 'authors', authors }, limits(HEADS_FRAMES_MAX))
     for await (const answer of answers) {
@@ -122,7 +123,7 @@ export class SyncClient {
       for (const signed of answer.heads) {
         const head = openHead(signed, this.#verifying)
         const name = feedName(head)
-        if (!wanted.has(nameOf(head.author)) || heads.has(name)) throw notAsked()
+        if (!wanted.has(hexName(head.author)) || heads.has(name)) throw notAsked()
         heads.set(name, signed)
       }
     }
@@ -220,5 +221,3 @@ const limits = (framesMax: number): AnswerLimits => ({
   framesMax: framesMax + SPARE_FRAMES,
   silenceMs: SILENCE_MS,
 })
-
-const nameOf = (key: Uint8Array): string => Buffer.from(key).toString('hex')

@@ -1,4 +1,5 @@
 import { BusyError, PeerError } from '../../../base/errors.ts'
+import { hexName } from '../../../base/hex.ts'
 import { type Cid, readCid } from '../../../wire/cid.ts'
 import type { Equivocation } from '../../../wire/equivocation.ts'
 import type { Signed } from '../../../wire/generate.ts'
@@ -98,7 +99,7 @@ export class Answers {
     let isPruned = false
     for (const { author, epoch, from, to, peaks } of ranges) {
       if (index.isBarred(author)) {
-        const name = Buffer.from(author).toString('hex')
+        const name = hexName(author)
         const proof = told.has(name) ? undefined : await bars.proof(author)
         if (proof !== undefined) yield { type: 'equivocation', ...proof }
         told.add(name)
@@ -124,7 +125,7 @@ export class Answers {
     }
     const live = cid.kind === 'receipt' ? this.#components.live.get(cid.digest) : undefined
     // What has come to an end is in an entry, though perhaps in none that others may see.
-    if (live?.open !== undefined && live.isPublic && live.finalCid === undefined) {
+    if (live?.open !== undefined && live.isPublic && live.finalDigest === undefined) {
       yield { type: 'open', receipt: live.open }
     }
     return ALL

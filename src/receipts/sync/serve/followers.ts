@@ -1,4 +1,5 @@
 import { unlessAborted } from '../../../base/deadline.ts'
+import { hexName } from '../../../base/hex.ts'
 import { LruMap } from '../../../base/lru-map.ts'
 import type { Batch } from '../../../wire/log-batch.ts'
 import { sameBytes } from '../../../wire/octets.ts'
@@ -85,7 +86,7 @@ export class Followers {
 
   /** Looks at all of them, which seldom happens. */
   #tellBarred(author: Uint8Array): void {
-    const begin = Buffer.from(author).toString('hex')
+    const begin = hexName(author)
     for (const [name, followers] of this.#byLog) {
       if (name.startsWith(begin)) for (const follower of followers) follower.tell(name)
     }
