@@ -110,3 +110,37 @@ test('a full peer lets somebody in when one of its connections is idle', async (
   await b.connect('full', addrs, wait())
   expect(full.connected()).toEqual(['b'])
 })
+
+test('a message reaches each of a crowd once, over few of its connections', async () => {
+  const clock = new FakeClock()
+  let sent = 0
+  const hub = memoryHub({ clock, onSent: () => sent++ })
+  const crowd = Array.from({ length: 40 }, (_, n) => hub.network(`peer ${n}`))
+  const heard: string[] = []
+  for (const each of crowd) {
+    await each.start(wait())
+    each.subscribe('news', async () => {
+      heard.push(each.peerId)
+      return 'keep'
+    })
+  }
+  for (const a of crowd) {
+    for (const b of crowd) if (a !== b) await a.connect(b.peerId, b.status().addrs, wait())
+  }
+  await crowd[0]?.publish('news', bytes('new'))
+  await clock.advance(1_000)
+  expect(heard.toSorted()).toEqual(
+    crowd
+      .slice(1)
+      .map(({ peerId }) => peerId)
+      .toSorted(),
+  )
+  // Each has some sixteen neighbours in its mesh: eight that it took, and those that took it.
+  expect(sent).toBeLessThan(crowd.length * 20)
+  // The mesh is made whole again where neighbours leave.
+  for (const each of crowd.slice(5)) hub.kill(each.peerId)
+  heard.length = 0
+  await crowd[0]?.publish('news', bytes('newer'))
+  await clock.advance(1_000)
+  expect(heard).toHaveLength(4)
+})

@@ -3,6 +3,7 @@ import type { PeerAction } from '../../base/errors.ts'
 import { type Random, seededRandom } from '../../base/random.ts'
 import { MemoryDht, placeOf } from './memory-dht.ts'
 import { MemoryNetwork, type MemoryNetworkOptions } from './memory-network.ts'
+import type { Carry } from './memory-stream.ts'
 import { MemoryWire } from './memory-wire.ts'
 
 /** After so long of silence a connection is taken for dead, as the real one's monitor does. */
@@ -145,7 +146,11 @@ export class MemoryHub {
 
   /** Brings `task` from one to the other, in order. */
   carry(from: string, to: string, task: () => void, bytes?: Uint8Array): void {
-    if (bytes !== undefined) this.#onSent(from, to, bytes)
+    this.carrier(from, to)(task, bytes)
+  }
+
+  /** Brings all that it is given from one to the other, in order. */
+  carrier(from: string, to: string): Carry {
     let ofSender = this.#wires.get(from)
     if (ofSender === undefined) {
       ofSender = new Map()
@@ -156,7 +161,10 @@ export class MemoryHub {
       wire = new MemoryWire(this.clock, () => this.isSilent(from, to))
       ofSender.set(to, wire)
     }
-    wire.send(task, this.#delayMs(from, to))
+    return (task, bytes) => {
+      if (bytes !== undefined) this.#onSent(from, to, bytes)
+      wire.send(task, this.#delayMs(from, to))
+    }
   }
 
   #release(): void {

@@ -22,8 +22,8 @@ import { DhtView, placeOf } from './memory-dht.ts'
 import { MemoryGossip } from './memory-gossip.ts'
 import { MemoryHandling } from './memory-handling.ts'
 import type { MemoryHub } from './memory-hub.ts'
-import { MemoryLinks } from './memory-links.ts'
-import { type Carry, MemoryStream } from './memory-stream.ts'
+import { MemoryLinks, type Side } from './memory-links.ts'
+import { MemoryStream } from './memory-stream.ts'
 import { roundTrip, unreachable } from './round-trip.ts'
 
 /** A look-up in the DHT asks one peer after the other. */
@@ -64,7 +64,7 @@ export class MemoryNetwork implements Network {
   readonly #banned = new Set<string>()
   readonly #links: MemoryLinks
   readonly #dht: DhtView
-  readonly #gossip: MemoryGossip
+  readonly gossip: MemoryGossip
   readonly #joining = new AbortController()
   #state: 'new' | 'running' | 'stopped' | 'vanished' = 'new'
 
@@ -89,18 +89,13 @@ export class MemoryNetwork implements Network {
       random: hub.random,
       lookUp: (key, signal) => this.#lookUp(key, signal),
     })
-    this.#gossip = new MemoryGossip({
+    this.gossip = new MemoryGossip({
       peerId,
       nextNumber: () => ++hub.said,
-      neighbours: (topic) =>
-        this.connected().filter((other) => hub.running(other)?.listensTo(topic)),
-      carry: (to, bytes, task) => {
-        const heard = () => {
-          const there = this.isConnected(to) ? hub.running(to) : undefined
-          if (there !== undefined) task(there.#gossip)
-        }
-        hub.carry(peerId, to, heard, bytes)
-      },
+      random: hub.random,
+      connected: () => this.connected(),
+      neighbour: (other) => (this.isConnected(other) ? hub.running(other)?.gossip : undefined),
+      carry: (to, bytes, task) => hub.carry(peerId, to, task, bytes),
       blame: (neighbour, { action = 'ignore', code }) => this.fault(neighbour, action, code),
     })
   }
@@ -141,7 +136,7 @@ export class MemoryNetwork implements Network {
     if (this.#state === 'vanished') return
     this.#state = 'stopped'
     this.#joining.abort()
-    this.#gossip.stop()
+    this.gossip.stop()
     for (const peerId of this.connected()) this.giveUp(peerId)
   }
 
@@ -255,11 +250,11 @@ export class MemoryNetwork implements Network {
 
   async publish(topic: string, message: Uint8Array): Promise<void> {
     this.#assertRunning()
-    this.#gossip.publish(topic, message)
+    this.gossip.publish(topic, message)
   }
 
   subscribe(topic: string, check: MessageCheck): () => void {
-    return this.#gossip.subscribe(topic, check)
+    return this.gossip.subscribe(topic, check)
   }
 
   provide(key: Uint8Array, wait: Wait): Promise<void> {
@@ -303,8 +298,6 @@ export class MemoryNetwork implements Network {
   /** The other side has closed it. */
   hungUp = (peerId: string, connection: object) => this.#links.closed(peerId, connection)
 
-  listensTo = (topic: string) => this.#gossip.listensTo(topic)
-
   get #isFull(): boolean {
     const { connectionsMax = Number.POSITIVE_INFINITY } = this.#options
     if (this.#links.size >= connectionsMax) this.#links.makeRoom(this.kept)
@@ -323,6 +316,7 @@ export class MemoryNetwork implements Network {
   }
 
   #tell(event: ConnectionEvent): void {
+    this.gossip.changed()
     for (const listener of this.#listeners) listener(event)
   }
 
@@ -334,20 +328,18 @@ export class MemoryNetwork implements Network {
     }
     const [here, there] = [this.#links.get(from.peerId), from.#links.get(this.peerId)]
     if (here === undefined || here.connection !== there?.connection) return undefined
-    const between = (sender: string, receiver: string): Carry => {
-      return (task, bytes) => this.#hub.carry(sender, receiver, task, bytes)
-    }
-    const [near, far] = MemoryStream.pair(
-      { peerId: from.peerId, protocol, isOwn: false, carry: between(this.peerId, from.peerId) },
-      { peerId: this.peerId, protocol, isOwn: true, carry: between(from.peerId, this.peerId) },
-    )
+    const end = (sender: MemoryNetwork, receiver: MemoryNetwork, { streams }: Side) => ({
+      ...{ peerId: receiver.peerId, protocol, isOwn: sender === from },
+      carry: this.#hub.carrier(sender.peerId, receiver.peerId),
+      onEnd: (stream: MemoryStream) => void streams.delete(stream),
+    })
+    const [near, far] = MemoryStream.pair(end(this, from, here), end(from, this, there))
     for (const [side, stream] of [
       [here, near],
       [there, far],
     ] as const) {
       side.streams.add(stream)
       side.usedAt = this.#clock.elapsed()
-      stream.ended.addEventListener('abort', () => side.streams.delete(stream))
     }
     handling.begin(near)
     return far

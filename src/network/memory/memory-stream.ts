@@ -18,6 +18,7 @@ interface End {
   /** Opened from this side. */
   isOwn: boolean
   carry: Carry
+  onEnd(stream: MemoryStream): void
 }
 
 /** One end of a stream within this process. */
@@ -25,9 +26,11 @@ export class MemoryStream implements FrameStream {
   readonly peerId: string
   readonly protocol: string
   readonly isOwn: boolean
-  readonly ended: AbortSignal
-  readonly #end = new AbortController()
   readonly #carry: Carry
+  readonly #onEnd: (stream: MemoryStream) => void
+  /** Few ask for it, and it costs more than the rest. */
+  #end: AbortController | undefined
+  #endedFor: Error | undefined
   readonly #frames: Uint8Array[] = []
   #twin!: MemoryStream
   /** Sent, and not said to be read. */
@@ -41,12 +44,12 @@ export class MemoryStream implements FrameStream {
   #reader: (() => void) | undefined
   #writers: (() => void)[] = []
 
-  private constructor({ peerId, protocol, isOwn, carry }: End) {
+  private constructor({ peerId, protocol, isOwn, carry, onEnd }: End) {
     this.peerId = peerId
     this.protocol = protocol
     this.isOwn = isOwn
     this.#carry = carry
-    this.ended = this.#end.signal
+    this.#onEnd = onEnd
   }
 
   static pair(near: End, far: End): [MemoryStream, MemoryStream] {
@@ -54,6 +57,14 @@ export class MemoryStream implements FrameStream {
     a.#twin = b
     b.#twin = a
     return [a, b]
+  }
+
+  get ended(): AbortSignal {
+    if (this.#end === undefined) {
+      this.#end = new AbortController()
+      if (this.#endedFor !== undefined) this.#end.abort(this.#endedFor)
+    }
+    return this.#end.signal
   }
 
   async read({ signal }: Wait): Promise<Uint8Array | undefined> {
@@ -107,7 +118,7 @@ export class MemoryStream implements FrameStream {
   }
 
   reset(reason: Error): void {
-    if (this.ended.aborted) return
+    if (this.#endedFor !== undefined) return
     this.#frames.length = 0
     this.fail(reason)
     const twin = this.#twin
@@ -122,9 +133,9 @@ export class MemoryStream implements FrameStream {
 
   /** Ends this side at once: the connection is gone, or the other side has reset the stream. */
   fail(error: Error): void {
-    if (this.ended.aborted || this.#hasVanished) return
+    if (this.#endedFor !== undefined || this.#hasVanished) return
     this.#error = error
-    this.#end.abort(error)
+    this.#endFor(error)
     this.#wakeAll()
   }
 
@@ -157,9 +168,15 @@ export class MemoryStream implements FrameStream {
   }
 
   #endWhenBothHave(): void {
-    if (this.#closed && this.#remoteClosed && !this.ended.aborted) {
-      this.#end.abort(new PeerError('stream_closed', 'Both sides have ended the stream.'))
+    if (this.#closed && this.#remoteClosed && this.#endedFor === undefined) {
+      this.#endFor(new PeerError('stream_closed', 'Both sides have ended the stream.'))
     }
+  }
+
+  #endFor(reason: Error): void {
+    this.#endedFor = reason
+    this.#end?.abort(reason)
+    this.#onEnd(this)
   }
 
   #wakeAll(): void {
