@@ -138,6 +138,7 @@ export class RemoteEffort implements Effort {
       doneBy,
       onAccepted: (allowance: number) => {
         this.#accepted = true
+        this.#request.heard()
         engagement.accepted(allowance)
         dispatcher.freed(model.id, allowance)
       },
@@ -222,7 +223,8 @@ export class RemoteEffort implements Effort {
     const request = this.#request
     request.lastError = loss
     if (loss.loss !== 'busy') request.tried.add(this.node.id)
-    if (isUnheard(loss)) request.unheard = this.node.id
+    if (isUnheard(loss)) request.unheardOf(this.node.id, this.#components.clock.elapsed())
+    else request.heard()
     if (this.times.begun) {
       request.report.ended(this.node.id, outcomeOf(loss), this.#ms())
       this.#handOver(loss)

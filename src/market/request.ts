@@ -16,6 +16,9 @@ const OPINIONS_MIN = 2
 /** Nor are so many of the best all liars; and whoever sends nonsense is not to keep a crowd busy. */
 const OPINIONS_MAX = 5
 
+/** Whoever is given up was silent for so long before, or longer. */
+const UNHEARD_MS = 2_000
+
 /** By `clock.elapsed()`. */
 export interface Times {
   beganAt: number
@@ -44,6 +47,8 @@ export class Request {
   readonly tried = new Set<string>()
   /** Of those, the last that was not heard of: that may be the cable's fault. */
   unheard: string | undefined
+  /** So many of those that were asked last were not heard of, the first of them since then. */
+  #unheard = { count: 0, since: Number.NEGATIVE_INFINITY }
   /** Who is asked for the second time, nobody else being left. */
   askedAgain: string | undefined
   /** Contexts of this length and below were too small. */
@@ -103,6 +108,27 @@ export class Request {
     this.#firstTokenBy = Math.min(this.doneBy, now + this.#firstTokenMs)
     this.attemptsBefore = this.attempts
     this.refusedAtOnce = 0
+  }
+
+  /** This one was asked, and not heard of. */
+  unheardOf(peerId: string, now: number): void {
+    this.unheard = peerId
+    const { count, since } = this.#unheard
+    this.#unheard = { count: count + 1, since: count === 0 ? now - UNHEARD_MS : since }
+  }
+
+  /** Whoever is asked now was heard of. */
+  heard(): void {
+    this.#unheard.count = 0
+  }
+
+  /**
+   * Two that were not heard of, one after the other, are hardly lost by chance: a part of the
+   * network is out of reach. Whoever was heard of since then is not in it.
+   */
+  get doubtedSince(): number {
+    const { count, since } = this.#unheard
+    return count < 2 ? Number.NEGATIVE_INFINITY : since
   }
 
   get kind(): 'chat' | 'embedding' {

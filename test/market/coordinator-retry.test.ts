@@ -281,3 +281,44 @@ describe('a provider that failed', () => {
     expect(lookUps).toEqual(['net-chat'])
   })
 })
+
+describe('where a part of the network is out of reach', () => {
+  /** Far more than may be asked in vain, and one that seems worse than any of them. */
+  async function cutOff() {
+    const all = await stage()
+    const { clock, hub, network, directory, load, provider } = all
+    const lost = new Set<string>()
+    for (let n = 0; n < 20; n++) lost.add((await provider()).peerId)
+    const near = await provider()
+    load(near.peerId, { tokensPerSecond: 1 })
+    hub.silence(
+      (from, to) => [from, to].includes(network.peerId) && (lost.has(from) || lost.has(to)),
+    )
+    await clock.advance(1_000)
+    /** What a peer that is watched says every few seconds. */
+    const hear = (peerId: string) => directory.update(peerId, { heardAt: clock.elapsed() })
+    return { ...all, lost, near, hear }
+  }
+
+  it('two are asked in vain, and then whoever was heard of since', async () => {
+    const { collect, clock, near, hear } = await cutOff()
+    const answer = collect()
+    for (let s = 0; s < 8; s++) {
+      await clock.advance(500)
+      hear(near.peerId)
+    }
+    await clock.advance(500)
+    expect((await answer).outcomes).toEqual(['unreachable', 'unreachable', 'ok'])
+    expect(near.lines).toHaveLength(1)
+  })
+
+  it('one that was not heard of since is asked all the same, when nobody else is left', async () => {
+    const { collect, clock, hub, near } = await cutOff()
+    const answer = collect()
+    await clock.advance(4_500)
+    expect(near.lines).toHaveLength(0)
+    hub.heal()
+    await clock.advance(4_000)
+    expect((await answer).text).toBe('Hello world')
+  })
+})

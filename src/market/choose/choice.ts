@@ -39,6 +39,8 @@ export interface ChoiceInput {
   bounds: Bounds
   /** Who served this account with this model last. */
   familiar: string | undefined
+  /** Whoever was not heard of since then may be out of reach. */
+  doubtedSince: number
   now: number
 }
 
@@ -119,9 +121,9 @@ function notNow(
 function candidateOf(
   { entry, model }: Offer,
   providers: Pick<Providers, 'about'>,
-  { modelId, familiar, bounds, now }: ChoiceInput,
+  { modelId, familiar, bounds, doubtedSince, now }: ChoiceInput,
 ): Candidate {
-  const { peerId, rttMs, status } = entry
+  const { peerId, rttMs, status, heardAt } = entry
   const load = status?.models.find(({ id }) => id === modelId)
   const pair = providers.about(peerId, modelId)
   const open = pair?.open ?? 0
@@ -137,6 +139,7 @@ function candidateOf(
     measured: pair?.measurement.at(now),
     quietMs: pair?.quietMs(now) ?? 0,
     busyWithUs: open > 0,
+    inDoubt: heardAt < doubtedSince,
     shunned: pair?.breaker.state(now) === 'open',
     familiar: familiar === peerId,
   }

@@ -130,6 +130,7 @@ export class Dispatcher {
       outputTokens: tokensAskedFor(request.job.work),
       bounds: request.bounds,
       familiar: this.#familiar.get(request.familiarity),
+      doubtedSince: request.doubtedSince,
       now,
     })
     if (choice.ranked.length > 0) this.#warm.used(modelId, choice.ranked)

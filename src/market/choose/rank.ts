@@ -21,6 +21,8 @@ export interface Candidate {
   quietMs: number
   /** This peer has a job open there. */
   busyWithUs: boolean
+  /** It may be out of reach, as others are that were asked. */
+  inDoubt: boolean
   /** It failed lately, and its breaker is open. */
   shunned: boolean
   /** It served this account with this model last: it may still have the prompt in its cache. */
@@ -38,7 +40,14 @@ export interface Ranked {
  * In this order. Proven providers go first: what others say of themselves costs nothing. One that is
  * busy waits behind everybody who could begin at once; one that failed lately is the last resort.
  */
-export const standings = ['proven', 'newcomer', 'busy', 'busy newcomer', 'failed lately'] as const
+export const standings = [
+  'proven',
+  'newcomer',
+  'busy',
+  'busy newcomer',
+  'in doubt',
+  'failed lately',
+] as const
 export type Standing = (typeof standings)[number]
 
 /** Tokens of an answer that is neither long nor short. */
@@ -102,6 +111,7 @@ export function isFree({
 
 function standingOf(candidate: Candidate): Standing {
   if (candidate.shunned) return 'failed lately'
+  if (candidate.inDoubt) return 'in doubt'
   if (candidate.measured !== undefined) {
     return isFree(candidate) && !isStuck(candidate) ? 'proven' : 'busy'
   }
