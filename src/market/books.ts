@@ -80,7 +80,7 @@ export class Books {
     for (const { execution, payee } of shares) {
       if (execution === undefined) continue
       if (payee === undefined) own.push(execution)
-      else await held.put(rows, execution)
+      else await held.put(rows, execution, payee)
     }
     const parts = await this.#parts(shares, rows)
     const routing = await this.#routing(account, {

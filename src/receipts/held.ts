@@ -51,6 +51,7 @@ export class HeldEntries {
   /** Numbered as they came. */
   readonly #arrivals: Table<number, Came>
   #span: Promise<Span> | undefined
+  #listener: (from: string) => void = () => {}
 
   constructor({ store, clock }: HeldComponents, options: Partial<typeof defaultHeld> = {}) {
     this.#clock = clock
@@ -60,8 +61,13 @@ export class HeldEntries {
     this.#arrivals = store.table('held-arrivals', { key: integerKey, value: cameRow })
   }
 
-  /** Of an execution that was found to be good. */
-  async put(rows: Batch, sealed: SealedEntry): Promise<void> {
+  /** Hears which peers' entries come; who listened before does not any more. */
+  onPut(listener: (from: string) => void): void {
+    this.#listener = listener
+  }
+
+  /** Of an execution that was found to be good; `from`: the peer in whose log it is. */
+  async put(rows: Batch, sealed: SealedEntry, from: string): Promise<void> {
     const { digest } = sealed.cid
     const at = Math.floor(this.#clock.now())
     this.#span ??= this.#load()
@@ -73,6 +79,7 @@ export class HeldEntries {
     for (let n = 0; n < PRUNED_AT_ONCE; n++) await this.#makeRoom(rows, span, at)
     rows.put(this.#entries, digest, sealed.bytes)
     for (const receipt of findsOf(sealed)) rows.put(this.#finds, receipt, digest)
+    this.#listener(from)
   }
 
   async entry(digest: Uint8Array): Promise<SealedEntry | undefined> {

@@ -25,7 +25,7 @@ async function stage(options = {}, backend: Backend = new MemoryBackend()) {
   const held = new HeldEntries({ store, clock }, options)
   const put = async (sealed: SealedEntry) => {
     const rows = store.batch()
-    await held.put(rows, sealed)
+    await held.put(rows, sealed, 'a peer')
     await store.commit(rows)
   }
   const has = async (n: number) => (await held.entry(done(n).cid.digest)) !== undefined
@@ -67,7 +67,7 @@ describe('entries that came with answers', () => {
           for (const step of steps) {
             if (step === 'restart') peer = await stage({ entriesMax }, backend)
             // What was to be written with it could not be.
-            if (step === 'fail') await peer.held.put(peer.store.batch(), done(++n))
+            if (step === 'fail') await peer.held.put(peer.store.batch(), done(++n), 'a peer')
             const some = step === 'put' ? [++n] : step === 'together' ? [++n, ++n, ++n] : []
             await Promise.all(some.map((each) => peer.put(done(each))))
             put.push(...some)

@@ -72,7 +72,7 @@ describe('what others put into their logs', () => {
   it('shows nothing of what came with an answer that is nobody’s business', async () => {
     const { take, receipts, held, store, log } = await stage(coordinator)
     const rows = store.batch()
-    await held.put(rows, done)
+    await held.put(rows, done, provider.peerId)
     await log.append([told], { publish: false, rows })
     const [liar] = liars as [Liar]
     await take(new ExampleLog(liar).append(lie(liar, done.cid)))

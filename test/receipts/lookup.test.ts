@@ -47,7 +47,7 @@ async function stage() {
   /** As a coordinator keeps the work of another peer. */
   const keep = async (publish: boolean) => {
     const rows = proof.store.batch()
-    await proof.held.put(rows, done)
+    await proof.held.put(rows, done, provider.peerId)
     proof.requests.put(rows, 'req_1', { account: 'alice', cid: told.cid })
     await proof.log.append([told], { publish, rows })
   }

@@ -9,7 +9,6 @@ export interface Mutant {
   to: string
   /** The rules of which one must be broken. */
   rules: readonly Rule[]
-  seed: number
 }
 
 /** So that it is known that the simulation would find them: each is caught by it. */
@@ -20,7 +19,6 @@ export const mutants: readonly Mutant[] = [
     from: 'if (first !== known.from + known.tokens || known.isOver) {',
     to: 'if (known.isOver) {',
     rules: ['answers are what the model said'],
-    seed: 11,
   },
   {
     name: 'a token index that is one too high',
@@ -28,7 +26,6 @@ export const mutants: readonly Mutant[] = [
     from: 'choice, index: first, ids, text }',
     to: 'choice, index: first + (first > 40 ? 1 : 0), ids, text }',
     rules: ['answers are what the model said'],
-    seed: 1,
   },
   {
     name: 'an answer that is acknowledged before it is on the disk',
@@ -36,7 +33,6 @@ export const mutants: readonly Mutant[] = [
     from: '    await store.commit(rows)\n    counted.written()',
     to: '    void store.commit(rows)\n    counted.written()',
     rules: ['nothing acknowledged is lost', 'prices add up'],
-    seed: 2,
   },
   {
     name: 'a price that is rounded down',
@@ -44,7 +40,6 @@ export const mutants: readonly Mutant[] = [
     from: 'thousandths + 999n',
     to: 'thousandths',
     rules: ['prices add up'],
-    seed: 1,
   },
   {
     name: 'a departed peer that hearsay revives',
@@ -57,7 +52,6 @@ export const mutants: readonly Mutant[] = [
         }
         if (!network.isConnected(peerId)) await this.#connect(peerId, addresses, signal)\n`,
     rules: ['nobody sees a ghost'],
-    seed: 1,
   },
   {
     name: 'a silent provider that nobody leaves',
@@ -65,7 +59,6 @@ export const mutants: readonly Mutant[] = [
     from: 'export const SILENCE_MS = 3_000',
     to: 'export const SILENCE_MS = 3_000_000',
     rules: ['requests end in time'],
-    seed: 5,
   },
   {
     name: 'an archive that asks nobody',
@@ -73,6 +66,5 @@ export const mutants: readonly Mutant[] = [
     from: '    if (this.#busy.has(peerId)) return\n',
     to: '    if (peerId !== undefined) return\n',
     rules: ['logs converge'],
-    seed: 1,
   },
 ]

@@ -16,6 +16,7 @@ import { publicKeyOf } from '../../wire/peer-id.ts'
 import { RANGES_MAX, type Range } from '../../wire/sync.ts'
 import type { FeedStore } from '../feeds/feed-store.ts'
 import type { Intake } from '../feeds/intake.ts'
+import type { HeldEntries } from '../held.ts'
 import type { HeadIndex } from './head-index.ts'
 import type { Mender } from './mender.ts'
 import { RangeCheck } from './range-check.ts'
@@ -49,6 +50,7 @@ export interface FollowerComponents extends AskComponents {
   feeds: FeedStore
   intake: Pick<Intake, 'ingest' | 'bars'>
   index: Pick<HeadIndex, 'isBarred'>
+  held: Pick<HeldEntries, 'onPut'>
   mender: Mender
   background: Background
   clock: Clock
@@ -56,10 +58,18 @@ export interface FollowerComponents extends AskComponents {
   metrics: Metrics
 }
 
+interface Followed {
+  end: AbortController
+  /** An entry of its log was seen since it was asked last. */
+  hasLog: boolean
+  /** Ends the wait for its first entry. */
+  wake(): void
+}
+
 /** Keeps the logs of providers that this peer may use, each as the provider itself pushes it. */
 export class Follower {
   readonly #components: FollowerComponents
-  readonly #followed = new Map<string, AbortController>()
+  readonly #followed = new Map<string, Followed>()
   readonly #gauge
   #cancelChoice: (() => void) | undefined
 
@@ -78,12 +88,21 @@ export class Follower {
     const unlisten = this.#components.discovery.onChange((change) => {
       if (isNews(change)) this.#chooseSoon()
     })
+    this.#components.held.onPut((from) => this.#heardOf(from))
     this.#chooseSoon()
     return () => {
       unlisten()
       this.#cancelChoice?.()
-      for (const end of this.#followed.values()) end.abort()
+      for (const { end } of this.#followed.values()) end.abort()
     }
+  }
+
+  /** It did work for this peer: its log is there, if it was not before. */
+  #heardOf(peerId: string): void {
+    const followed = this.#followed.get(peerId)
+    if (followed === undefined) return
+    followed.hasLog = true
+    followed.wake()
   }
 
   #chooseSoon(): void {
@@ -97,32 +116,44 @@ export class Follower {
     const { discovery, background, index } = this.#components
     const isGood = (peerId: string) => !index.isBarred(publicKeyOf(peerId))
     const chosen = chooseFollowed(discovery.directory.all(), { followed: this.#followed, isGood })
-    for (const [peerId, end] of this.#followed) {
+    for (const [peerId, { end }] of this.#followed) {
       if (chosen.has(peerId)) continue
       end.abort()
       this.#followed.delete(peerId)
     }
     for (const peerId of chosen) {
       if (this.#followed.has(peerId)) continue
-      const end = new AbortController()
-      this.#followed.set(peerId, end)
-      background.run(() => this.#keep(peerId, end.signal))
+      const followed: Followed = { end: new AbortController(), hasLog: false, wake: () => {} }
+      this.#followed.set(peerId, followed)
+      background.run(() => this.#keep(peerId, followed))
     }
     this.#gauge.set(this.#followed.size)
   }
 
   /** Begins again whenever the stream ends, ever less often while nothing comes of it. */
-  async #keep(peerId: string, signal: AbortSignal): Promise<void> {
+  async #keep(peerId: string, followed: Followed): Promise<void> {
     const { clock, logger, index } = this.#components
+    const { signal } = followed.end
     const key = publicKeyOf(peerId)
     let noLogMs = NO_LOG_MS
+    let wasTold = false
     for (let failures = 0; !index.isBarred(key); ) {
       let waitMs = backoffMs(failures, REOPEN_FIRST_MS, REOPEN_MAX_MS)
+      followed.hasLog = false
       try {
         const hasLogs = await this.#follow(peerId, key, signal)
-        waitMs = hasLogs ? REOPEN_FIRST_MS : noLogMs
-        noLogMs = hasLogs ? NO_LOG_MS : Math.min(NO_LOG_MS_MAX, 2 * noLogMs)
         failures = 0
+        if (!hasLogs) {
+          // One that works and shows no log is not asked again with each of its answers.
+          if (wasTold) await clock.sleep(noLogMs, signal)
+          else await this.#rest(followed, noLogMs)
+          wasTold = !wasTold && followed.hasLog
+          noLogMs = Math.min(NO_LOG_MS_MAX, 2 * noLogMs)
+          continue
+        }
+        waitMs = REOPEN_FIRST_MS
+        noLogMs = NO_LOG_MS
+        wasTold = false
       } catch (error) {
         if (signal.aborted) return
         failures += 1
@@ -130,6 +161,16 @@ export class Follower {
       }
       await clock.sleep(waitMs, signal)
     }
+  }
+
+  /** For so long, or until something is heard of its log. */
+  async #rest(followed: Followed, ms: number): Promise<void> {
+    if (followed.hasLog) return
+    const woken = new AbortController()
+    followed.wake = () => woken.abort()
+    const { signal } = followed.end
+    const ending = AbortSignal.any([signal, woken.signal])
+    await this.#components.clock.sleep(ms, ending).catch(() => signal.throwIfAborted())
   }
 
   /** Resolves to whether that peer has logs; throws where they cannot be followed. */

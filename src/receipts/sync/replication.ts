@@ -14,6 +14,7 @@ import type { FeedStore } from '../feeds/feed-store.ts'
 import { Intake, type IntakeLimits } from '../feeds/intake.ts'
 import type { OwnFeed } from '../feeds/own-feed.ts'
 import { followerRoom } from '../feeds/room.ts'
+import type { HeldEntries } from '../held.ts'
 import type { LiveReceipts } from '../live.ts'
 import type { ReceiptLookup } from '../lookup.ts'
 import type { Receipts } from '../view.ts'
@@ -38,6 +39,7 @@ export interface ReplicationComponents {
   self: string
   feeds: FeedStore
   log: OwnFeed
+  held: HeldEntries
   live: LiveReceipts
   receipts: ReceiptLookup
   store: Store

@@ -136,7 +136,7 @@ export class LogPeers {
     const replication = new Replication(
       {
         ...{ network, discovery: this.#known.of(who.peerId), self: who.peerId },
-        ...{ feeds, log, live, receipts, store, verify },
+        ...{ feeds, log, live, held, receipts, store, verify },
         verifyLater: async (...args) => verify(...args),
         ...{ clock, random: seededRandom(draw), logger: silentLogger, metrics: noMetrics },
       },
@@ -156,6 +156,7 @@ export class LogPeers {
     return {
       ...{ who, peerId: who.peerId, backend, network, feeds, log, live, store, replication, stop },
       receipts: replication.receipts,
+      held,
 
       /** So many entries more, in its own log. */
       async write(count = 1, { publish = true } = {}): Promise<SealedEntry[]> {

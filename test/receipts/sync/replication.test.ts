@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { SealedEntry } from '../../../src/wire/entry.ts'
 import { lookupKey } from '../../../src/wire/model-id.ts'
 import { topics } from '../../../src/wire/protocols.ts'
 import { encodeLogMessage } from '../../../src/wire/sync.ts'
@@ -150,6 +151,22 @@ describe('an archive', () => {
   })
 })
 
+/** A coordinator that has asked a provider for its log in vain for long, and seldom asks any more. */
+async function waiting() {
+  const peers = new LogPeers()
+  const coordinator = await peers.peer(alice, { follow: true })
+  const provider = await peers.peer(bob, { serves: true })
+  await peers.connect(coordinator, provider)
+  await peers.clock.advance(600_000)
+  /** What comes with an answer. */
+  const answered = async (entry: SealedEntry | undefined) => {
+    const rows = coordinator.store.batch()
+    if (entry !== undefined) await coordinator.held.put(rows, entry, provider.peerId)
+    await coordinator.store.commit(rows)
+  }
+  return { peers, coordinator, provider, answered }
+}
+
 describe('a coordinator', () => {
   it('has the logs of providers as they grow', async () => {
     const peers = new LogPeers()
@@ -183,6 +200,31 @@ describe('a coordinator', () => {
     await provider.write(2)
     await peers.clock.advance(61_000)
     expect(await coordinator.shows(bob)).toEqual([2])
+  })
+
+  it('has the first log of one that did work for it at once', async () => {
+    const { peers, coordinator, provider, answered } = await waiting()
+    const [entry] = await provider.write(2)
+    await answered(entry)
+    await peers.clock.advance(100)
+    expect(await coordinator.shows(bob)).toEqual([2])
+  })
+
+  it('does not ask one that shows no log with each of its answers', async () => {
+    const { peers, coordinator, provider, answered } = await waiting()
+    const [entry] = await provider.write(1, { publish: false })
+    let asked = 0
+    const { open } = coordinator.network
+    coordinator.network.open = (...args) => {
+      asked++
+      return open.apply(coordinator.network, args)
+    }
+    for (let n = 0; n < 100; n++) {
+      await answered(entry)
+      await peers.clock.advance(1_000)
+    }
+    expect(asked).toBeGreaterThan(0)
+    expect(asked).toBeLessThan(5)
   })
 
   it('goes on where it stopped when the provider is back', async () => {

@@ -15,6 +15,9 @@ import { type Mutant, mutants } from '../../../testnet/sim/mutants.ts'
 import type { Outcome } from '../../../testnet/sim/simulation.ts'
 import { rounds } from '../../campaign.ts'
 
+/** One that shows only in bad luck is not in each story. */
+const SEEDS_MAX = 12
+
 const root = join(import.meta.dirname, '../../..')
 let copy = ''
 
@@ -40,7 +43,8 @@ function simulated(seed: number): Promise<Outcome> {
   })
 }
 
-async function mutated({ file, from, to, seed }: Mutant): Promise<Outcome> {
+/** The rules that it breaks in the first story in which it breaks any. */
+async function broken({ file, from, to }: Mutant): Promise<string[]> {
   const path = join(copy, file)
   const text = readFileSync(path, 'utf8')
   writeFileSync(
@@ -48,7 +52,11 @@ async function mutated({ file, from, to, seed }: Mutant): Promise<Outcome> {
     text.replace(from, () => to),
   )
   try {
-    return await simulated(seed)
+    for (let seed = 1; seed <= SEEDS_MAX; seed++) {
+      const { violations } = await simulated(seed)
+      if (violations.length > 0) return violations.map(({ rule }) => rule)
+    }
+    return []
   } finally {
     writeFileSync(path, text)
   }
@@ -62,8 +70,7 @@ it.each(mutants)('$name is a change of what is there', ({ file, from, to }) => {
 
 describe('planted', { timeout: 300_000 }, () => {
   it.each(mutants.slice(0, rounds(1, mutants.length)))('$name is found', async (mutant) => {
-    const { violations } = await mutated(mutant)
-    expect(violations.map(({ rule }) => rule)).toEqual(
+    expect(await broken(mutant)).toEqual(
       expect.arrayContaining([expect.toBeOneOf([...mutant.rules])]),
     )
   })
