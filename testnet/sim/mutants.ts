@@ -14,17 +14,17 @@ export interface Mutant {
 /** So that it is known that the simulation would find them: each is caught by it. */
 export const mutants: readonly Mutant[] = [
   {
-    name: 'a hostile provider whose frames are not counted',
-    file: 'src/market/remote/answer-check.ts',
-    from: 'if (first !== known.from + known.tokens || known.isOver) {',
-    to: 'if (known.isOver) {',
-    rules: ['answers are what the model said'],
-  },
-  {
     name: 'a token index that is one too high',
     file: 'src/market/remote/answer-check.ts',
     from: 'choice, index: first, ids, text }',
     to: 'choice, index: first + (first > 40 ? 1 : 0), ids, text }',
+    rules: ['answers are what the model said'],
+  },
+  {
+    name: 'a hostile provider whose frames are not counted',
+    file: 'src/market/remote/answer-check.ts',
+    from: 'if (first !== known.from + known.tokens || known.isOver) {',
+    to: 'if (known.isOver) {',
     rules: ['answers are what the model said'],
   },
   {
@@ -56,8 +56,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a silent provider that nobody leaves',
     file: 'src/market/remote/remote-run.ts',
-    from: 'export const SILENCE_MS = 3_000',
-    to: 'export const SILENCE_MS = 3_000_000',
+    from: "Math.min(heardBy, this.#nextBy, this.#state === 'begun' ? doneBy : firstTokenBy)",
+    to: "Math.max(heardBy, this.#state === 'begun' ? doneBy : firstTokenBy)",
     rules: ['requests end in time'],
   },
   {
