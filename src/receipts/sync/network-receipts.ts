@@ -87,13 +87,16 @@ export class NetworkReceipts implements Receipts {
   ): Promise<ReceiptView | undefined> {
     const { local, network, clock } = this.#components
     const here = await local.find(text)
-    if (here !== undefined) return here
     const cid = parseCid(text)
+    if (here !== undefined && !lacksProof(here, cid)) return here
     const name = `${cid.kind} ${hexName(cid.digest)}`
-    if ((this.#misses.get(name) ?? 0) > clock.elapsed()) return undefined
+    if ((this.#misses.get(name) ?? 0) > clock.elapsed()) return here
     // Who is alone has not missed anything.
-    if (network.connected().length === 0) return undefined
-    return await unlessAborted(this.#flight(name, cid), signal)
+    if (network.connected().length === 0) return here
+    const finding = unlessAborted(this.#flight(name, cid), signal)
+    if (here === undefined) return await finding
+    const proved = await finding.catch(() => signal.throwIfAborted())
+    return proved ?? here
   }
 
   recent(options: { limit: number; after?: string }): Promise<ReceiptPage> {
@@ -151,7 +154,8 @@ export class NetworkReceipts implements Receipts {
       return view?.execution && (await shown.withRouting(view, found))
     }
     const here = cid.kind === 'entry' ? await shown.entry(cid) : undefined
-    return here ? await withWork(here) : await this.#seek(cid, endsAt, withWork)
+    // What came with an answer is looked for where it has its place.
+    return here?.place ? await withWork(here) : await this.#seek(cid, endsAt, withWork)
   }
 
   /** The first good answer until then. `more`: of an entry that shows nothing by itself. */
@@ -258,3 +262,7 @@ const isBetter = (told: Told, known: Told): boolean =>
 const tooMany = () => new BusyError('Too many receipts are looked for already.', FIND_MS)
 
 const never = new AbortController().signal
+
+/** It came with an answer, and the log that it stands in is not here, or not so far. */
+const lacksProof = ({ execution }: ReceiptView, cid: Cid): boolean =>
+  execution !== undefined && execution.proof === undefined && execution.cid === `${cid}`

@@ -6,6 +6,7 @@ import { lookupKey } from '../../../src/wire/model-id.ts'
 import { openDigest, receiptDigest } from '../../../src/wire/receipt.ts'
 import { signRouting } from '../../../src/wire/routing.ts'
 import {
+  coordinator,
   ExampleLog,
   execution,
   filled,
@@ -13,6 +14,7 @@ import {
   oneJob,
   provider,
   routing,
+  signing,
 } from '../../wire/log-examples.ts'
 import { note } from '../feeds/stage.ts'
 import { identityOf, type LogPeer, LogPeers } from './peers-stage.ts'
@@ -68,6 +70,25 @@ describe('a receipt of another peer', () => {
     }
     // It is looked at, not kept.
     expect(await asker.heads()).toEqual([])
+  })
+
+  it('that came with an answer is proved by whoever has its log, and shown in any case', async () => {
+    const { peers, author } = await stage()
+    const asker = await peers.peer(coordinator)
+    await peers.connect(asker, author)
+    const rows = asker.store.batch()
+    await asker.held.put(rows, entry, provider.peerId)
+    const told = routingEntry(1, signRouting(routing([{ execution: entry.cid }]), signing))
+    await asker.log.append([told], { publish: true, rows })
+    const text = entry.cid.toString()
+    const { view } = await found(peers, asker, text)
+    const shown = { cid: text, index: 1, proof: { head: expect.anything() } }
+    expect(view).toMatchObject({ execution: shown, routing: { cid: told.cid.toString() } })
+    await author.stop()
+    const alone = await found(peers, asker, text)
+    expect(alone.view).toMatchObject({ execution: { cid: text }, routing: expect.anything() })
+    expect(alone.view?.execution?.proof).toBeUndefined()
+    expect(alone.ms).toBeLessThanOrEqual(2_100)
   })
 
   it('is found in its own log without a question', async () => {
