@@ -111,10 +111,11 @@ export function isFree({
 
 function standingOf(candidate: Candidate): Standing {
   if (candidate.shunned) return 'failed lately'
-  if (candidate.inDoubt) return 'in doubt'
   if (candidate.measured !== undefined) {
     return isFree(candidate) && !isStuck(candidate) ? 'proven' : 'busy'
   }
+  // Strangers that talk much do not come before the proven because two of them fell silent.
+  if (candidate.inDoubt) return 'in doubt'
   // A newcomer gets one job at a time until the first has come back.
   return isFree(candidate) && !candidate.busyWithUs ? 'newcomer' : 'busy newcomer'
 }
@@ -136,7 +137,8 @@ function scoreOf(
   const familiar = candidate.familiar && standing === 'proven' ? FAMILIAR_FACTOR : 1
   const ms = firstTokenMs(candidate) + waitMs(candidate) + outputTokens * msPerToken(candidate)
   const failureRate = measured?.failureRate ?? 0
-  return ms * (1 + failureRate) * cost * familiar + failureRate * LOSS_MS
+  const doubt = candidate.inDoubt ? LOSS_MS : 0
+  return ms * (1 + failureRate) * cost * familiar + failureRate * LOSS_MS + doubt
 }
 
 function firstTokenMs({ measured, rttMs, quietMs }: Candidate): number {
