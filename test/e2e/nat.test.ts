@@ -5,7 +5,7 @@ import { bytesThrough, canMakeInternet, type NatKind } from './internet.ts'
 import { gateway, type LanPeer } from './lan-peers.ts'
 import { NatPeers } from './nat-peers.ts'
 
-const patient = { timeout: 30_000, interval: 100 }
+const patient = { timeout: 60_000, interval: 100 }
 const model = 'pinaivu-demo'
 
 const able = await canMakeInternet()
@@ -38,8 +38,10 @@ const pairs: Pair[] = [
   ['symmetric', 'symmetric', 'relayed'],
 ]
 
+// Longer than what is waited for in it, so that a failure says what was there instead.
 describe.runIf(able).each(pairs.slice(0, rounds(1, 2)))(
   'two peers behind NATs (%s, %s), joined through a third',
+  { timeout: 150_000 },
   (ofAsked, ofProvider, way) => {
     const peers = new NatPeers()
     let relay: LanPeer

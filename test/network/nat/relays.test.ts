@@ -83,15 +83,34 @@ test('where too few relays are connected, others are looked for, less and less o
   expect(pauses.at(-1)).toBe(seatLimits.againMsMax)
 })
 
-test('one that is full is not asked again for a while', async () => {
+test('one that is full is asked again after a while, less and less often', async () => {
   const [a] = (await peers(1)) as [PeerId]
-  const { keeper, asked, clock } = seeker([{ id: a, net: 'x' }], [], [a])
+  const full = [a]
+  const { keeper, asked, seats, clock } = seeker([{ id: a, net: 'x' }], [], full)
+  const { againMsMin, failedMsMax } = seatLimits
+  for (const pauseMs of [
+    againMsMin,
+    againMsMin * 2,
+    againMsMin * 4,
+    ...Array(9).fill(failedMsMax),
+  ]) {
+    const before = asked.length
+    await keeper.look(signal)
+    await keeper.look(signal)
+    expect(asked.length).toBe(before + 1)
+    await clock.advance(pauseMs)
+  }
+  full.pop()
   await keeper.look(signal)
+  expect(seats.size).toBe(1)
+  // It lost the seat: what was before the seat is forgotten.
+  seats.clear()
+  full.push(a)
   await keeper.look(signal)
-  expect(asked).toEqual([a.toString()])
-  await clock.advance(seatLimits.failedMs)
+  await clock.advance(againMsMin)
+  const before = asked.length
   await keeper.look(signal)
-  expect(asked.length).toBe(2)
+  expect(asked.length).toBe(before + 1)
 })
 
 test('relays that are used stay connected, and no longer', async () => {

@@ -58,8 +58,8 @@ export const seatLimits = {
   againMsMin: 2_000,
   againMsMax: 60_000,
   searchMs: 10_000,
-  /** A relay that refused or did not answer. */
-  failedMs: 60_000,
+  /** A relay that refused or did not answer, from `againMsMin` on: it may be the only one, and busy. */
+  failedMsMax: 60_000,
   failedMax: 256,
   /** Others that dial this peer through its relays, per relay. */
   circuitsMax: 128,

@@ -1,4 +1,5 @@
 import type { PeerId } from '@libp2p/interface'
+import { backoffMs } from '../../../base/backoff.ts'
 import type { Clock } from '../../../base/clock.ts'
 import { unlessAborted, within } from '../../../base/deadline.ts'
 import { messageOf } from '../../../base/errors.ts'
@@ -28,12 +29,17 @@ export interface Candidate {
   net: string
 }
 
+/** A relay that refused or did not answer so many times, and when it may be asked again. */
+interface Failed {
+  times: number
+  until: number
+}
+
 /** Sees that this peer has its seats at relays, each in another part of the internet where it can be. */
 export class RelayKeeper {
   readonly #components: RelayKeeperComponents
   readonly #kept = new Set<string>()
-  /** Relay → when it may be asked again. */
-  readonly #failed = new LruMap<string, number>(limits.failedMax)
+  readonly #failed = new LruMap<string, Failed>(limits.failedMax)
   #pauseMs: number = limits.againMsMin
 
   constructor(components: RelayKeeperComponents) {
@@ -97,6 +103,7 @@ export class RelayKeeper {
         try {
           await unlessAborted(circuits.reserve(id), signal)
           nets.add(net)
+          this.#failed.delete(peerId)
           logger.info('reached through a relay', { relay: peerId })
         } catch (error) {
           this.#fail(peerId)
@@ -122,11 +129,14 @@ export class RelayKeeper {
   }
 
   #mayAsk(peerId: string): boolean {
-    return (this.#failed.get(peerId) ?? 0) <= this.#components.clock.elapsed()
+    return (this.#failed.get(peerId)?.until ?? 0) <= this.#components.clock.elapsed()
   }
 
   #fail(peerId: string): void {
-    this.#failed.set(peerId, this.#components.clock.elapsed() + limits.failedMs)
+    const times = this.#failed.get(peerId)?.times ?? 0
+    const pauseMs = backoffMs(times, limits.againMsMin, limits.failedMsMax)
+    const until = this.#components.clock.elapsed() + pauseMs
+    this.#failed.set(peerId, { times: times + 1, until })
   }
 }
 
