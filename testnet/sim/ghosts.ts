@@ -8,13 +8,19 @@ const WORD_MS = 5_000
 /** By then everybody has found out by itself that a peer is gone. */
 const GONE_MS = 90_000
 
+interface GhostsComponents {
+  world: World
+  links: Links
+  verdicts: Verdicts
+}
+
 /** Follows whom each peer lists: only those that are there. */
 export class Ghosts {
-  readonly #components: { world: World; links: Links; verdicts: Verdicts }
+  readonly #components: GhostsComponents
   /** Who lists, in this life of it → whom. */
   readonly #listed = new Map<SimPeer, Set<string>>()
 
-  constructor(components: { world: World; links: Links; verdicts: Verdicts }) {
+  constructor(components: GhostsComponents) {
     this.#components = components
   }
 
@@ -41,8 +47,7 @@ export class Ghosts {
   }
 
   /** When all has been calm for long. */
-  atRest(): void {
-    const { verdicts } = this.#components
+  atRest(verdicts: Verdicts): void {
     for (const [by, list] of this.#listed) {
       if (by.state !== 'up') continue
       const ghosts = [...list].filter((peerId) => this.#isGone(peerId, GONE_MS))

@@ -26,15 +26,13 @@ export interface RequestPlan {
 }
 
 const PER_PEER_AND_MINUTE = 1
-/** When faults are over: by then each breaker, back-off and directory has had its time. */
-const CALM_AFTER_MS = 100_000
 const CALM_REQUESTS = 40
 
 export function planRequests(
   dice: Dice,
   { peers, times }: Pick<Plan, 'peers' | 'times'>,
 ): RequestPlan[] {
-  const { stormFrom, calmFrom, end } = times
+  const { stormFrom, calmFrom, healed, restFrom } = times
   const minutes = (calmFrom - stormFrom) / 60_000
   const stormy = Math.max(1, Math.round(peers.length * minutes * PER_PEER_AND_MINUTE))
   const drawn = Array.from({ length: stormy }, () => ({
@@ -42,7 +40,7 @@ export function planRequests(
     isCalm: false,
   }))
   const calm = Array.from({ length: CALM_REQUESTS }, () => ({
-    at: dice.between(calmFrom + CALM_AFTER_MS, end - 70_000),
+    at: dice.between(healed, restFrom),
     isCalm: true,
   }))
   return [...drawn, ...calm]

@@ -51,6 +51,10 @@ export interface Times {
   stormFrom: number
   /** The last fault has ended. */
   calmFrom: number
+  /** Requests must succeed again. */
+  healed: number
+  /** The last request has been sent; once nothing is left to be done, all is over. */
+  restFrom: number
   /** Logs have had the time to meet. */
   end: number
 }
@@ -64,6 +68,9 @@ const JOIN_MS = 20_000
 const SETTLE_MS = 40_000
 /** Back-offs that grew in a minute's fault have ended by then, and what was missed has been asked for. */
 const CALM_MS = 210_000
+/** By then each breaker, back-off and directory has had its time, and requests must succeed. */
+const HEALED_MS = 100_000
+const LAST_REQUESTS_MS = 15_000
 
 /** The whole story of a simulation: the same for the same options. */
 export function planOf(options: SimOptions): Plan {
@@ -79,7 +86,11 @@ export function planOf(options: SimOptions): Plan {
   )
   const stormFrom = JOIN_MS + SETTLE_MS
   const calmFrom = stormFrom + options.minutes * 60_000
-  const times = { joined: JOIN_MS, stormFrom, calmFrom, end: calmFrom + CALM_MS }
+  const healed = calmFrom + HEALED_MS
+  const times = {
+    ...{ joined: JOIN_MS, stormFrom, calmFrom, healed, restFrom: healed + LAST_REQUESTS_MS },
+    end: calmFrom + CALM_MS,
+  }
   const all = { peers, bootstraps, times }
   const faults = planFaults(dice.of('faults'), all)
   const requests = planRequests(dice.of('requests'), all)

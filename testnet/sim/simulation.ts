@@ -104,9 +104,9 @@ export class Simulation {
         await this.#world.run(Math.min(at, end))
         this.#rssBytes = Math.max(this.#rssBytes, process.memoryUsage.rss())
         onProgress(this.#world.now)
-        if (at >= end) break
+        if (at >= end || (await this.#isOver())) break
       }
-      const leftovers = await this.#atRest()
+      const leftovers = await this.#atRest(this.#verdicts)
       return this.#outcome(performance.now() - began, leftovers)
     } finally {
       process.off('unhandledRejection', unheard)
@@ -180,20 +180,29 @@ export class Simulation {
     }
   }
 
+  /** What must be true at the end is true already: nothing more comes. */
+  async #isOver(): Promise<boolean> {
+    const isEarly = this.#world.now < this.#plan.times.restFrom
+    if (isEarly || this.#clients.some(({ outcome }) => outcome === undefined)) return false
+    const verdicts = new Verdicts(() => this.#world.now)
+    await this.#atRest(verdicts)
+    return verdicts.violations.length === 0
+  }
+
   /** All has been calm for long: what must be true now. */
-  async #atRest(): Promise<Leftovers> {
+  async #atRest(verdicts: Verdicts): Promise<Leftovers> {
     if (!this.#isGood) return { timersMax: 0, streamsMax: 0 }
     for (const client of this.#clients) client.mustHaveEnded()
     this.#lookAtBlame()
-    this.#ghosts.atRest()
+    this.#ghosts.atRest(verdicts)
     const logs = new Map<SimPeer, DiskLogs>()
     for (const peer of this.#peers) logs.set(peer, await logsOf(peer))
     const honest = this.#peers.filter((peer) => !peer.isHostile)
-    const checks = new LogChecks(this.#verdicts, this.#links, logs)
+    const checks = new LogChecks(verdicts, this.#links, logs)
     checks.acknowledged(this.#clients)
     checks.prices(honest)
     checks.converged(honest, followedBy)
-    return checkRest(honest, this.#verdicts)
+    return checkRest(honest, verdicts)
   }
 
   #outcome(wallMs: number, leftovers: Leftovers): Outcome {
