@@ -1,13 +1,18 @@
 import { backoffMs } from '../../base/backoff.ts'
 import type { Clock } from '../../base/clock.ts'
+import { within } from '../../base/deadline.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import type { Metrics } from '../../base/metrics.ts'
 import type { Network } from '../network.ts'
 import type { AdvertExchange } from './advert-exchange.ts'
 import type { Background } from './background.ts'
-import type { Directory } from './directory.ts'
+import type { MemoryDirectory } from './memory-directory.ts'
 import type { LossReason, Roster } from './roster.ts'
 
+/** As long as it has to give its advert. */
+const PING_MS = 3_000
+/** What a peer says of itself is asked for again that often; meanwhile that it is there will do. */
+const ASK_EVERY_MS = 60_000
 /** Long enough for a peer that was restarted to listen again. */
 const RETRY_MS = 1_000
 /** Two times what a healthy peer that is watched leaves between two words. */
@@ -22,8 +27,8 @@ const MUTE_MS_MAX = 3_600_000
 const REMEMBERED_MAX = 1024
 
 export interface ProberComponents {
-  network: Pick<Network, 'disconnect'>
-  directory: Directory
+  network: Pick<Network, 'disconnect' | 'ping'>
+  directory: MemoryDirectory
   roster: Roster
   exchange: Pick<AdvertExchange, 'ask'>
   background: Background
@@ -40,6 +45,8 @@ interface Mute {
 export class Prober {
   readonly #components: ProberComponents
   readonly #probing = new Map<string, Promise<boolean>>()
+  /** When it last gave its advert. */
+  readonly #saidAt = new LruMap<string, number>(REMEMBERED_MAX)
   readonly #suspectedAt = new LruMap<string, number>(REMEMBERED_MAX)
   readonly #mutes = new LruMap<string, Mute>(REMEMBERED_MAX)
   readonly #probes
@@ -88,6 +95,7 @@ export class Prober {
     const { clock, directory, roster, background } = this.#components
     const beganAt = clock.elapsed()
     const there =
+      (reason === 'silent' && this.#isWellKnown(peerId) && (await this.#echoes(peerId))) ||
       (await this.#answers(peerId)) ||
       (await clock.sleep(RETRY_MS, background.signal).then(() => this.#answersNow(peerId))) ||
       // It was heard of in another way meanwhile, as by a status.
@@ -98,16 +106,38 @@ export class Prober {
     return there
   }
 
+  #isWellKnown(peerId: string): boolean {
+    const { clock, directory } = this.#components
+    const saidAt = this.#saidAt.get(peerId) ?? Number.NEGATIVE_INFINITY
+    const isFresh = clock.elapsed() - saidAt < ASK_EVERY_MS
+    return isFresh && directory.get(peerId)?.connected === true
+  }
+
+  async #echoes(peerId: string): Promise<boolean> {
+    const { clock, directory, network, background } = this.#components
+    const limit = { ms: PING_MS, what: 'A ping', signal: background.signal }
+    try {
+      await within(clock, limit, (signal) => network.ping(peerId, { signal }))
+    } catch {
+      return false
+    }
+    directory.update(peerId, { heardAt: clock.elapsed() })
+    return true
+  }
+
   /** One that is not listed any more is not asked. */
   async #answers(peerId: string): Promise<boolean> {
-    const { directory, exchange, background } = this.#components
+    const { clock, directory, exchange, background } = this.#components
     const entry = directory.get(peerId)
     if (entry === undefined) return false
     const asked = { addresses: entry.advert.addresses, signal: background.signal }
-    return await exchange.ask(peerId, asked).then(
-      () => true,
-      () => false,
-    )
+    try {
+      await exchange.ask(peerId, asked)
+    } catch {
+      return false
+    }
+    this.#saidAt.set(peerId, clock.elapsed())
+    return true
   }
 
   async #answersNow(peerId: string): Promise<boolean> {

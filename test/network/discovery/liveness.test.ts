@@ -106,6 +106,22 @@ test('a healthy peer stays, watched or not, connected or not', async () => {
   expect(left).toBe(0)
 })
 
+test('of a healthy peer that is not watched nothing more is asked than that, but each minute', async () => {
+  const stage = new Stage({ latencyMs: 5 })
+  const a = await stage.peer()
+  const puppet = await stage.puppet()
+  puppet.answer = puppet.signed({ models: [] })
+  await stage.connect(a, puppet)
+  const before = puppet.asked
+  await stage.clock.advance(300_000)
+  expect(a.lists(puppet)).toBe(true)
+  expect(puppet.asked - before).toBeGreaterThanOrEqual(4)
+  expect(puppet.asked - before).toBeLessThanOrEqual(6)
+  puppet.answer = puppet.signed({ models: [], version: '9.9.9', sequence: 2 })
+  await stage.clock.advance(75_000)
+  expect(a.discovery.directory.get(puppet.peerId)?.advert.version).toBe('9.9.9')
+})
+
 test('clocks that are an hour off, one way or the other, make no difference', async () => {
   const stage = new Stage({ latencyMs: 5 })
   const HOUR_MS = 3_600_000
