@@ -31,6 +31,7 @@ const NOTICED_MS = { killed: 250, frozen: 3_500 }
 /** So few tokens may be left that the provider is at its end already. */
 const RESUMED_MIN = 0.8
 const REQUESTS = 8
+const STOP_LENGTH = 6
 /** Half a second for each receipt: the second reader is asked about one point in so many. */
 const READ_OF = 5
 const TOLD_EVERY = 10
@@ -49,7 +50,7 @@ const usual = { isReproducible: false }
 
 /** A request, and what comes of it when nothing happens. */
 interface Asked {
-  request: typeof story & { logprobs?: true }
+  request: typeof story & { logprobs?: true; stop?: string }
   whole: Answer
 }
 
@@ -129,9 +130,22 @@ class Campaign {
     }
     const whole = await this.#stage.ask(request)
     this.#compare(whole, { request, whole })
-    const asked = { request, whole }
+    const asked = await this.#stopped({ request, whole })
     this.#asked.push(asked)
     return asked
+  }
+
+  /** Where the same is said each time, every third request is to end at something it says late. */
+  async #stopped({ request, whole }: Asked): Promise<Asked> {
+    if (this.#plan !== lane || this.random.below(3) > 0) return { request, whole }
+    const half = Math.floor(whole.text.length / 2)
+    const at = half + this.random.below(half - STOP_LENGTH)
+    const stop = whole.text.slice(at, at + STOP_LENGTH)
+    const stopped = { ...request, stop }
+    const less = await this.#stage.ask(stopped)
+    expect(less.text).toBe(whole.text.slice(0, whole.text.indexOf(stop)))
+    this.#compare(less, { request: stopped, whole: less })
+    return { request: stopped, whole: less }
   }
 
   #compare(answer: Answer, { request, whole }: Asked): void {
@@ -141,12 +155,15 @@ class Campaign {
       expect(text).toBe(whole.text)
       expect([finish, outputTokens]).toEqual([whole.finish, whole.outputTokens])
     }
-    expect([finish, outputTokens]).toEqual(['length', request.max_tokens])
+    if (request.stop !== undefined) expect(finish).toBe('stop')
+    else expect([finish, outputTokens]).toEqual(['length', request.max_tokens])
     this.tokens += outputTokens
     if (request.logprobs !== true) return
     // No token is lost, none is there twice.
     expect(scored.length).toBe(outputTokens)
-    expect(Buffer.from(scored.flat()).toString()).toBe(text)
+    const said = Buffer.from(scored.flat()).toString()
+    if (request.stop === undefined) expect(said).toBe(text)
+    else expect(said.startsWith(text)).toBe(true)
   }
 
   async #prove(answer: Answer, how: How): Promise<void> {
