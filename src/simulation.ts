@@ -1,7 +1,7 @@
 // The door of the simulation, which stands in for the world around a peer and looks into it.
 // Nobody else comes in here: what it shows is not for keeps.
 
-export { type Clock, systemClock } from './base/clock.ts'
+export { type Clock, sleepOn, systemClock } from './base/clock.ts'
 export { InvalidError, messageOf, PeerError } from './base/errors.ts'
 export type { Service } from './base/lifecycle.ts'
 export { type LogData, type Logger, silentLogger } from './base/logger.ts'

@@ -18,17 +18,26 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer)
   },
   sleep(ms, signal) {
-    return new Promise((resolve, reject) => {
-      signal.throwIfAborted()
-      const onAbort = () => {
-        clearTimeout(timer)
-        reject(signal.reason)
-      }
-      const timer = setTimeout(() => {
-        signal.removeEventListener('abort', onAbort)
-        resolve()
-      }, ms)
-      signal.addEventListener('abort', onAbort, { once: true })
-    })
+    return sleepOn(systemClock, ms, signal)
   },
+}
+
+/** `sleep` of a clock that has `after`. */
+export function sleepOn(
+  clock: Pick<Clock, 'after'>,
+  ms: number,
+  signal: AbortSignal,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted()
+    const onAbort = () => {
+      cancel()
+      reject(signal.reason)
+    }
+    const cancel = clock.after(ms, () => {
+      signal.removeEventListener('abort', onAbort)
+      resolve()
+    })
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/base/clock.ts'
+import { type Clock, sleepOn } from '../../src/base/clock.ts'
 
 /** Where `now` begins, in milliseconds since the epoch; `elapsed` begins at 0. */
 export const FAKE_EPOCH = 1_800_000_000_000
@@ -33,18 +33,7 @@ export class FakeClock implements Clock {
   }
 
   sleep(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      signal.throwIfAborted()
-      const onAbort = () => {
-        cancel()
-        reject(signal.reason)
-      }
-      const cancel = this.after(ms, () => {
-        signal.removeEventListener('abort', onAbort)
-        resolve()
-      })
-      signal.addEventListener('abort', onAbort, { once: true })
-    })
+    return sleepOn(this, ms, signal)
   }
 
   /** The wall clock jumps; what is measured in elapsed time does not. */

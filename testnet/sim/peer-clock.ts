@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/simulation.ts'
+import { type Clock, sleepOn } from '../../src/simulation.ts'
 import type { World } from './world.ts'
 
 /** Where wall clocks begin that are right, in milliseconds since 1970. */
@@ -54,18 +54,7 @@ export class PeerClock implements Clock {
   }
 
   sleep(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      signal.throwIfAborted()
-      const onAbort = () => {
-        cancel()
-        reject(signal.reason)
-      }
-      const cancel = this.after(ms, () => {
-        signal.removeEventListener('abort', onAbort)
-        resolve()
-      })
-      signal.addEventListener('abort', onAbort, { once: true })
-    })
+    return sleepOn(this, ms, signal)
   }
 
   /** Timers that wait. */

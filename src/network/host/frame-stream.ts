@@ -2,6 +2,7 @@ import type { Stream } from '@libp2p/interface'
 import type { Clock } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { DeadlineError, PeerError } from '../../base/errors.ts'
+import { waiting } from '../../base/waiting.ts'
 import type { FrameStream, Wait } from '../network.ts'
 import { checkFrame, FrameDecoder, joinFrames } from './frame-codec.ts'
 import { frameLimits as limits } from './limits.ts'
@@ -281,16 +282,4 @@ function lost(status: Stream['status'], cause: Error | undefined): PeerError {
   return status === 'reset'
     ? new PeerError('stream_reset', 'The other side has reset the stream.', { cause })
     : new PeerError('connection_lost', 'The connection of this stream is gone.', { cause })
-}
-
-/** Resolves when woken; rejects with the signal's reason. */
-function waiting(signal: AbortSignal, sleep: (wake: () => void) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    sleep(() => {
-      signal.removeEventListener('abort', onAbort)
-      resolve()
-    })
-  })
 }

@@ -1,4 +1,5 @@
 import { PeerError } from '../../base/errors.ts'
+import { waiting } from '../../base/waiting.ts'
 import { FRAME_BYTES_MAX } from '../../wire/protocols.ts'
 import type { FrameStream, Wait } from '../network.ts'
 
@@ -183,16 +184,4 @@ export class MemoryStream implements FrameStream {
     this.#reader?.()
     for (const wake of this.#writers.splice(0)) wake()
   }
-}
-
-/** Resolves when woken; rejects with the signal's reason. */
-export function waiting(signal: AbortSignal, sleep: (wake: () => void) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    sleep(() => {
-      signal.removeEventListener('abort', onAbort)
-      resolve()
-    })
-  })
 }
