@@ -53,9 +53,10 @@ export class RelayKeeper {
       await this.#meet(signal)
       await this.#take(signal)
     }
+    if (this.#isFull) return Number.POSITIVE_INFINITY
     const pauseMs = this.#pauseMs
-    this.#pauseMs = this.#isFull ? limits.againMsMin : Math.min(limits.againMsMax, pauseMs * 2)
-    return this.#isFull ? Number.POSITIVE_INFINITY : pauseMs
+    this.#pauseMs = Math.min(limits.againMsMax, pauseMs * 2)
+    return Math.min(pauseMs, await this.#untilAgainMs())
   }
 
   /** Gives all seats up. */
@@ -68,6 +69,7 @@ export class RelayKeeper {
   /** Their connections are the last to be closed when there are too many. */
   changed(): void {
     const { circuits, keep } = this.#components
+    this.#pauseMs = limits.againMsMin
     const held = circuits.relays
     for (const relay of this.#kept) {
       if (held.includes(relay)) continue
@@ -130,6 +132,15 @@ export class RelayKeeper {
 
   #mayAsk(peerId: string): boolean {
     return (this.#failed.get(peerId)?.until ?? 0) <= this.#components.clock.elapsed()
+  }
+
+  /** Until one of those that are connected, and failed, may be asked again. */
+  async #untilAgainMs(): Promise<number> {
+    const now = this.#components.clock.elapsed()
+    const times = (await this.#components.relays()).map(
+      ({ id }) => this.#failed.get(id.toString())?.until ?? now,
+    )
+    return Math.min(...times.filter((until) => until > now)) - now
   }
 
   #fail(peerId: string): void {
