@@ -35,6 +35,12 @@ class FakeDht {
   readonly clock = new FakeClock()
   readonly nodes = new Map<string, Node>()
   readonly #providers = new Map<string, Providers>()
+  /** How often those closest to a key were looked for. */
+  lookUps = 0
+  /** Where those are who provide something. */
+  net = '198.51.1'
+  /** Who was told something, in order. */
+  readonly told: string[] = []
 
   constructor(honest: number) {
     for (let n = 0; n < honest; n++) this.add(`honest ${n}`, placeOf(bytes(`honest ${n}`)), false)
@@ -83,23 +89,29 @@ class FakeDht {
   }
 
   #components(id: string): ProvidersComponents {
-    const own = infoOf(id, '198.51.1')
+    const own = () => infoOf(id, this.net)
     const tell = (node: Node) => {
-      if (!node.lies) node.records.set(id, own)
+      if (!node.lies) node.records.set(id, own())
       return true
     }
     const around = (key: Uint8Array) => this.closest(placeOf(key))
     return {
       clock: this.clock,
       random: seededRandom(7),
-      self: () => ({ id: own.id, addresses: own.multiaddrs }),
+      self: () => ({ id: own().id, addresses: own().multiaddrs }),
       inside: {
         known: (place, count) => this.closest(place, count).map((node) => node.place),
-        closest: async function* (key) {
+        near: (key, count) => this.closest(placeOf(key), count).map((node) => idOf(node.id)),
+        closest: async function* (this: FakeDht, key: Uint8Array) {
+          this.lookUps++
           for (const node of around(key)) yield idOf(node.id)
-        },
+        }.bind(this),
+        keep: async () => {},
         providersAt: async (peer) => this.answer(this.nodes.get(peer.toString()) as Node),
-        tell: async (peer) => tell(this.nodes.get(peer.toString()) as Node),
+        tell: async (peer) => {
+          this.told.push(`${peer}`)
+          return tell(this.nodes.get(peer.toString()) as Node)
+        },
       },
       kad: {
         // It ends when twenty are named, whoever named them.
@@ -113,12 +125,6 @@ class FakeDht {
             if (found >= 20) return
           }
         }.bind(this),
-        provide: async function* (cid: CID) {
-          for (const node of around(cid.multihash.bytes)) {
-            tell(node)
-            yield { name: 'PEER_RESPONSE', messageName: 'ADD_PROVIDER' }
-          }
-        },
       } as unknown as ProvidersComponents['kad'],
     }
   }
@@ -167,6 +173,58 @@ describe('an honest provider', () => {
       await dht.clock.advance(60_000)
     }
     expect(over.flatMap((is, minute) => (is ? [minute] : []))).toEqual([1, 11, 21])
+  })
+})
+
+describe('who was told', () => {
+  const once = (told: string[]) => expect(new Set(told).size).toBe(told.length)
+
+  test('is not told again, but for who comes anew; and after a while all are', async () => {
+    const dht = new FakeDht(10)
+    const provider = dht.providers('honest 0')
+    const cid = await cidOf('a model')
+    for (let n = 0; n < 4; n++) {
+      expect(await provider.provide(cid, signal())).toBe(10)
+      await dht.clock.advance(1_000)
+    }
+    expect(dht.told).toHaveLength(10)
+    once(dht.told)
+    provider.came('honest 3')
+    await provider.provide(cid, signal())
+    expect(dht.told.splice(0).slice(10)).toEqual(['honest 3'])
+    await dht.clock.advance(limits.tellAgainMs)
+    await provider.provide(cid, signal())
+    expect(dht.told).toHaveLength(10)
+  })
+
+  test('is told of another place of this peer', async () => {
+    const dht = new FakeDht(10)
+    const cid = await cidOf('a model')
+    await dht.providers('honest 0').provide(cid, signal())
+    dht.net = '198.51.2'
+    await dht.providers('honest 0').provide(cid, signal())
+    expect(dht.told).toHaveLength(20)
+  })
+
+  test('was found by one look-up for all keys where the network is small', async () => {
+    const dht = new FakeDht(30)
+    for (let n = 0; n < 10; n++) {
+      await dht.providers('honest 0').provide(await cidOf(`model ${n}`), signal())
+    }
+    expect(dht.lookUps).toBe(1)
+    expect(dht.told).toHaveLength(10 * limits.closest)
+  })
+
+  test('was looked for once for each key where it is not, and no more while nobody is new', async () => {
+    const dht = new FakeDht(500)
+    for (let round = 0; round < 3; round++) {
+      for (let n = 0; n < 4; n++) {
+        await dht.providers('honest 0').provide(await cidOf(`model ${n}`), signal())
+      }
+      await dht.clock.advance(5_000)
+    }
+    expect(dht.lookUps).toBe(4)
+    expect(dht.told).toHaveLength(4 * limits.closest)
   })
 })
 

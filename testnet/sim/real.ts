@@ -16,6 +16,8 @@ import { MODELS } from './script.ts'
 import { ScriptedEngine } from './scripted-engine.ts'
 import { Verdicts, type Violation } from './verdicts.ts'
 
+/** Until a peer that has started knows another. */
+const JOIN_MS = 10_000
 /** Until all know enough of each other; and until who has gone is not listed any more. */
 const MEET_MS = 60_000
 const FORGET_MS = 45_000
@@ -48,7 +50,11 @@ export async function runReal(count: number): Promise<RealOutcome> {
   let answers = 0
   try {
     for (let number = 0; number < count; number++) {
-      peers.push(await realPeer(number, peers[0]?.peer.ready().addrs ?? []))
+      const joining = await realPeer(number, peers[0]?.peer.ready().addrs ?? [])
+      peers.push(joining)
+      // As people start them, one after the other. On one event loop, of all handshakes that thirty
+      // begin at the same moment none ends within its time, and each is begun again.
+      if (number > 0) await until(() => joining.listed.size > 0, JOIN_MS)
     }
     const enough = Math.min(KNOWN_MIN, count - 1)
     const isMet = await until(() => peers.every(({ listed }) => listed.size >= enough), MEET_MS)

@@ -46,6 +46,7 @@ export class Dht {
       clock,
       random,
     })
+    node.addEventListener('peer:connect', ({ detail }) => this.#providers.came(`${detail}`))
   }
 
   async provide(key: Uint8Array, wait: Wait): Promise<void> {

@@ -8,6 +8,7 @@ import { placeOf } from './dht-region.ts'
 interface Inside {
   network: Record<'sendRequest' | 'sendMessage', Send>
   routingTable: { closestPeers(place: Uint8Array, options: { count: number }): PeerId[] }
+  providers: { addProvider(cid: CID, provider: PeerId): Promise<void> }
 }
 
 type Send = (to: PeerId, message: object, options: object) => AsyncIterable<QueryEvent>
@@ -26,6 +27,16 @@ export class KadInside {
   known(place: Uint8Array, count: number): Uint8Array[] {
     const closest = this.#inside.routingTable.closestPeers(place, { count })
     return closest.map((peer) => placeOf(peer.toMultihash().bytes))
+  }
+
+  /** Those known here that are closest to the key, without asking anybody. */
+  near(key: Uint8Array, count: number): PeerId[] {
+    return this.#inside.routingTable.closestPeers(placeOf(key), { count })
+  }
+
+  /** Has this peer itself answer that `self` provides it. */
+  async keep(cid: CID, self: PeerId): Promise<void> {
+    await this.#inside.providers.addProvider(cid, self)
   }
 
   /** Those closest to the key that answer. */

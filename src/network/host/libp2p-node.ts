@@ -19,10 +19,13 @@ import { Doorkeeper } from './doorkeeper.ts'
 import { gater } from './gater.ts'
 import { gossip } from './gossip.ts'
 import type { GossipGate } from './gossip-gate.ts'
+import { heedNews } from './hearsay.ts'
 import { connectionLimits as connections, streamLimits as streams } from './limits.ts'
 import type { AutoNatService } from './nat/autonat.ts'
+import { facade } from './nat/facade.ts'
 import type { NatParts } from './nat/nat-parts.ts'
 import { straight } from './nat/straight.ts'
+import { PeerMemory } from './peer-memory.ts'
 import type { Records } from './records.ts'
 
 export interface HostServices extends Record<string, unknown> {
@@ -94,7 +97,7 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
     connectionEncrypters: [batchedEncrypter(noise())],
     streamMuxers: [batchedMuxer(muxer())],
     connectionManager,
-    connectionMonitor: { protocolPrefix, pingTimeout: { minTimeout: connections.pingMs } },
+    connectionMonitor: { protocolPrefix, ...connectionMonitor },
     services: {
       // The host runs it on each connection, and closes those that don't answer.
       identify: identify({
@@ -109,7 +112,7 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
         maxInboundStreams: connections.pingStreamsMax,
         maxOutboundStreams: connections.pingStreamsMax,
       }),
-      dht: dht(options.network, options.records),
+      dht: dht(options),
       pubsub: gossip({
         prefix: `/${protocolPrefix}`,
         topics: options.topics,
@@ -141,6 +144,10 @@ const connectionManager: NonNullable<Libp2pOptions['connectionManager']> = {
   outboundStreamProtocolNegotiationTimeout: connections.protocolNegotiationMs,
 }
 
+const connectionMonitor: NonNullable<Libp2pOptions['connectionMonitor']> = {
+  pingTimeout: { minTimeout: connections.pingMs },
+}
+
 function muxer() {
   return yamux({
     maxInboundStreams: streams.inboundMax,
@@ -160,7 +167,7 @@ function pinned(self: PeerId): (name: string) => boolean {
   return (name) => name === own || (name.startsWith('/dht/provider/') && name.endsWith(provided))
 }
 
-function dht(network: string, records: Records) {
+function dht({ network, records, clock }: Pick<NodeOptions, 'network' | 'records' | 'clock'>) {
   const create = kadDHT({
     protocol: `/pinaivu/${network}/kad/1.0.0`,
     clientMode: false,
@@ -175,8 +182,13 @@ function dht(network: string, records: Records) {
     initialQuerySelfInterval: 100,
   })
   return (components: Parameters<typeof create>[0]) => {
-    const kad = create(straight(components))
-    tellOfKnown(kad, components.peerStore)
+    const { peerStore, events } = components
+    const memory = new PeerMemory({ peerStore, events, clock })
+    memory.attend()
+    const readers = memory.readers()
+    const kad = create(straight(facade(components, { peerStore: facade(peerStore, readers) })))
+    tellOfKnown(kad, readers)
+    heedNews(kad, clock)
     return kad
   }
 }

@@ -137,12 +137,24 @@ export const dhtLimits = {
   /** The region is told less often than those closest, and not right at the start. */
   regionFirstMs: 60_000,
   regionEveryMs: 10 * 60_000,
+  /** So long nobody is told the same again, but for who comes anew. Restarts apart, they keep it for days. */
+  tellAgainMs: 5 * 60_000,
+  /** Peers and keys for which it is remembered. */
+  toldMax: 4096,
+  /** For those closest to a key; who is heard of in between is told without. */
+  lookEveryMs: 60_000,
+  /** Where the region is the whole network, it has hardly more peers. */
+  everybody: 128,
   /** Who looks again and again mostly asks on the way alone. */
   askEveryMs: 60_000,
   /** For which it is remembered when that was. */
   keysMax: 1024,
   /** Of one peer; each is anybody's claim. */
   addressesMax: 8,
+  /** What was heard of a peer so short a time ago is not looked into again, nor read again. */
+  newsMs: 60_000,
+  /** Peers that answers name all the time; about 2 KB each. */
+  remembered: 256,
 } as const
 
 /** Gossip, per connected peer. */

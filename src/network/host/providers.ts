@@ -11,8 +11,8 @@ import type { KadInside } from './kad-inside.ts'
 import { dhtLimits as limits } from './limits.ts'
 
 export interface ProvidersComponents {
-  kad: Pick<KadDHT, 'findProviders' | 'provide'>
-  inside: Pick<KadInside, 'known' | 'closest' | 'providersAt' | 'tell'>
+  kad: Pick<KadDHT, 'findProviders'>
+  inside: Pick<KadInside, 'known' | 'near' | 'closest' | 'keep' | 'providersAt' | 'tell'>
   /** This peer, as others can dial it. */
   self(): Parameters<KadInside['tell']>[2]
   clock: Clock
@@ -31,8 +31,16 @@ interface Search {
  */
 export class Providers {
   readonly #components: ProvidersComponents
+  /** Peer and key → when it was told. */
+  #toldAt = new LruMap<string, number>(limits.toldMax)
+  /** Peer → when it was connected last. */
+  readonly #cameAt = new LruMap<string, number>(limits.keysMax)
+  /** Where this peer is, as they were told. */
+  #places = ''
+  /** Key → when those closest to it were looked for. */
+  readonly #lookedAt = new LruMap<string, number>(limits.keysMax)
   /** Key → when others in its region were told, or are to be at first. */
-  readonly #toldAt = new LruMap<string, number>(limits.keysMax)
+  readonly #regionToldAt = new LruMap<string, number>(limits.keysMax)
   /** Key → when more than those on the way were asked. */
   readonly #askedAt = new LruMap<string, number>(limits.keysMax)
 
@@ -40,23 +48,28 @@ export class Providers {
     this.#components = components
   }
 
-  /** Resolves to how many were told. */
+  /** Resolves to how many know of it now. */
   async provide(cid: CID, signal: AbortSignal): Promise<number> {
-    const { kad } = this.#components
-    let told = 0
-    for await (const event of kad.provide(cid, { signal })) {
-      if (event.name === 'PEER_RESPONSE' && event.messageName === 'ADD_PROVIDER') told++
-    }
+    const { inside, self } = this.#components
+    const own = self()
+    this.#forgetOldPlaces(own.addresses.join())
+    await inside.keep(cid, own.id)
+    let knowing = await this.#tellClosest(cid, signal)
     const name = cid.toString()
     // A network that has just begun has enough to do, and records are kept for days.
-    if (this.#toldAt.get(name) === undefined) {
+    if (this.#regionToldAt.get(name) === undefined) {
       const { regionEveryMs, regionFirstMs } = limits
-      this.#toldAt.set(name, this.#components.clock.elapsed() - regionEveryMs + regionFirstMs)
+      this.#regionToldAt.set(name, this.#components.clock.elapsed() - regionEveryMs + regionFirstMs)
     }
-    if (this.#isDue(this.#toldAt, cid, limits.regionEveryMs)) {
-      told += await this.#tellRegion(cid, signal)
+    if (this.#isDue(this.#regionToldAt, cid, limits.regionEveryMs)) {
+      knowing += await this.#tellRegion(cid, signal)
     }
-    return told
+    return knowing
+  }
+
+  /** A new connection: that peer may have been started anew, and knows nothing then. */
+  came(peerId: string): void {
+    this.#cameAt.set(peerId, this.#components.clock.elapsed())
   }
 
   /** Each once, as they come; the caller looks after the time. */
@@ -114,19 +127,73 @@ export class Providers {
     await Promise.all(asking)
   }
 
+  /** They are looked for only where somebody may be among them who was not told. */
+  async #tellClosest(cid: CID, signal: AbortSignal): Promise<number> {
+    const { inside } = this.#components
+    const key = cid.multihash.bytes
+    const known = inside.near(key, limits.closest)
+    const isKnown = known.length > 0 && known.every((peer) => this.#knows(peer, cid))
+    if (isKnown || !this.#isTimeToLook(known.length, cid)) {
+      return await this.#tellAll(known, cid, signal)
+    }
+    const found: PeerId[] = []
+    for await (const peer of inside.closest(key, signal)) found.push(peer)
+    return await this.#tellAll(found, cid, signal)
+  }
+
+  /** In a network whose peers are all known, one look-up is as good as one for each key. */
+  #isTimeToLook(known: number, cid: CID): boolean {
+    if (known === 0) return true
+    const name = this.#bits() ? cid.toString() : 'any'
+    const now = this.#components.clock.elapsed()
+    const before = this.#lookedAt.get(name) ?? Number.NEGATIVE_INFINITY
+    if (now - before < limits.lookEveryMs) return false
+    this.#lookedAt.set(name, now)
+    return true
+  }
+
   async #tellRegion(cid: CID, signal: AbortSignal): Promise<number> {
-    const { inside, self } = this.#components
-    const own = self()
+    const bits = this.#bits()
+    if (bits === undefined) return 0
+    const { inside } = this.#components
+    if (bits === 0) {
+      // The region is all of a network whose peers are known.
+      return await this.#tellAll(inside.near(cid.multihash.bytes, limits.everybody), cid, signal)
+    }
     const telling = new Map<string, Promise<boolean>>()
     await this.#each(this.#keys(cid), signal, (peer) => {
       const id = peer.toString()
-      if (telling.has(id)) return
-      telling.set(
-        id,
-        inside.tell(peer, cid, own, signal).catch(() => false),
-      )
+      if (!telling.has(id)) telling.set(id, this.#tell(peer, cid, signal))
     })
     return (await Promise.all(telling.values())).filter(Boolean).length
+  }
+
+  async #tellAll(peers: readonly PeerId[], cid: CID, signal: AbortSignal): Promise<number> {
+    const told = await Promise.all(peers.map((peer) => this.#tell(peer, cid, signal)))
+    signal.throwIfAborted()
+    return told.filter(Boolean).length
+  }
+
+  /** Resolves to whether that peer knows of it now. */
+  async #tell(peer: PeerId, cid: CID, signal: AbortSignal): Promise<boolean> {
+    if (this.#knows(peer, cid)) return true
+    const { inside, self, clock } = this.#components
+    const isTold = await inside.tell(peer, cid, self(), signal).catch(() => false)
+    if (isTold) this.#toldAt.set(`${peer} ${cid}`, clock.elapsed())
+    return isTold
+  }
+
+  /** Whether it was told lately, and has not come anew since. */
+  #knows(peer: PeerId, cid: CID): boolean {
+    const toldAt = this.#toldAt.get(`${peer} ${cid}`) ?? Number.NEGATIVE_INFINITY
+    if (toldAt < (this.#cameAt.get(peer.toString()) ?? Number.NEGATIVE_INFINITY)) return false
+    return this.#components.clock.elapsed() - toldAt < limits.tellAgainMs
+  }
+
+  #forgetOldPlaces(places: string): void {
+    if (places === this.#places) return
+    this.#places = places
+    this.#toldAt = new LruMap(limits.toldMax)
   }
 
   /** Those closest to each of the keys. What goes wrong with one is made up for by the others. */
@@ -145,10 +212,15 @@ export class Providers {
 
   /** Around the key; none in a network where everybody is close to everything. */
   #keys(cid: CID): Uint8Array[] {
-    const { inside, self, random } = this.#components
-    const own = placeOf(self().id.toMultihash().bytes)
-    const bits = regionBits(own, inside.known(own, limits.closest))
+    const bits = this.#bits()
+    const { random } = this.#components
     return bits === undefined ? [] : keysAround(placeOf(cid.multihash.bytes), bits, random)
+  }
+
+  #bits(): number | undefined {
+    const { inside, self } = this.#components
+    const own = placeOf(self().id.toMultihash().bytes)
+    return regionBits(own, inside.known(own, limits.closest))
   }
 
   /** Whether it was not done for so long; the next time is counted from now then. */
