@@ -6,9 +6,9 @@ import { heedNews } from '../../src/network/host/hearsay.ts'
 import { dhtLimits } from '../../src/network/host/limits.ts'
 import { FakeClock } from '../base/fake-clock.ts'
 
-const said = (name: string, address: string): PeerInfo => ({
+const said = (name: string, ...addresses: string[]): PeerInfo => ({
   id: { toString: () => name } as PeerId,
-  multiaddrs: [multiaddr(address)],
+  multiaddrs: addresses.map((address) => multiaddr(address)),
 })
 
 test('what many say of a peer is heard once, and again when it is elsewhere or after a while', async () => {
@@ -33,7 +33,9 @@ test('what many say of a peer is heard once, and again when it is elsewhere or a
     'peer a /ip4/1.2.3.4/tcp/2',
     'peer a /ip4/1.2.3.4/tcp/1',
   ])
-  // Nothing but hearsay is passed over.
+  // Nothing but hearsay is passed over, and none that would fill the memory is kept.
   for (let n = 0; n < 2; n++) say('other', said('a', '/ip4/1.2.3.4/tcp/1'))
-  expect(heard.slice(4)).toHaveLength(2)
+  const everywhere = Array.from({ length: 100 }, (_, n) => `/ip4/1.2.3.4/tcp/${n + 1}`)
+  for (let n = 0; n < 2; n++) say('peer', said('c', ...everywhere))
+  expect(heard.slice(4)).toHaveLength(4)
 })

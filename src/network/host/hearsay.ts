@@ -20,6 +20,8 @@ export function heedNews(kad: KadDHT, clock: Clock): void {
   const heard = new LruMap<string, number>(storeLimits.peersMax)
   const isNews = ({ id, multiaddrs }: PeerInfo): boolean => {
     const claim = [id, ...multiaddrs].join(' ')
+    // Anybody says anything, and of a thousand addresses as well.
+    if (claim.length > dhtLimits.claimMax) return true
     const now = clock.elapsed()
     if (now - (heard.get(claim) ?? Number.NEGATIVE_INFINITY) < dhtLimits.newsMs) return false
     heard.set(claim, now)

@@ -151,6 +151,8 @@ export const dhtLimits = {
   keysMax: 1024,
   /** Of one peer; each is anybody's claim. */
   addressesMax: 8,
+  /** Characters of a peer's id and addresses that are worth remembering. */
+  claimMax: 1024,
   /** What was heard of a peer so short a time ago is not looked into again, nor read again. */
   newsMs: 60_000,
   /** Peers that answers name all the time; about 2 KB each. */
