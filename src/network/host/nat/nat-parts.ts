@@ -139,8 +139,9 @@ export class NatParts {
     for (const { remotePeer: id, remoteAddr } of node.getConnections()) {
       if (isCircuit(remoteAddr) || !connections.has(id.toString())) continue
       if (found.some((each) => each.id.equals(id))) continue
-      const { protocols } = await node.peerStore.get(id)
-      if (protocols.includes(this.#name(HOP_PROTOCOL)))
+      // It may be gone, and forgotten, by now.
+      const known = await node.peerStore.get(id).catch(() => undefined)
+      if (known?.protocols.includes(this.#name(HOP_PROTOCOL)))
         found.push({ id, net: netOf(`${remoteAddr}`) ?? '' })
     }
     return found
