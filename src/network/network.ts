@@ -21,6 +21,8 @@ export interface Network {
   disconnect(peerId: string): Promise<void>
   /** Round trip of one ping on the open connection, in milliseconds. */
   ping(peerId: string, options: Wait): Promise<number>
+  /** When that peer last pinged this one, in the clock's elapsed time; undefined: not that we know. */
+  pingedAt(peerId: string): number | undefined
   /** What is known of the connection with this peer; undefined when there is none. */
   link(peerId: string): Link | undefined
   /**

@@ -107,6 +107,7 @@ function connecting({ begin, pair }: Tools): void {
   test('a ping takes time, and needs a connection', async () => {
     const [a, b] = await pair()
     expect(await a.ping(idOf(b), wait())).toBeGreaterThanOrEqual(0)
+    expect(b.pingedAt(idOf(a))).toBeGreaterThanOrEqual(0)
     await a.disconnect(idOf(b))
     await eventually(() => !a.isConnected(idOf(b)))
     await expect(a.ping(idOf(b), wait())).rejects.toMatchObject({ code: 'peer_unreachable' })

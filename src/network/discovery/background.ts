@@ -1,11 +1,17 @@
 import { isAbort, messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
+import { Underway } from '../../base/underway.ts'
+
+interface Running {
+  ending: AbortController
+  ended: Promise<void>
+}
 
 /** What runs beside its caller; the owner stops it and waits for it. */
 export class Background {
   readonly #logger: Logger
   readonly #stopped = new AbortController()
-  readonly #running = new Set<Promise<void>>()
+  readonly #running = new Underway<Running>()
 
   constructor(logger: Logger) {
     this.#logger = logger
@@ -16,22 +22,30 @@ export class Background {
     return this.#stopped.signal
   }
 
+  /** Each task has a signal of its own: at one of all, who listens would be looked for among hundreds. */
   run(task: (signal: AbortSignal) => Promise<unknown>): void {
     if (this.signal.aborted) return
-    const running = this.#guarded(task).finally(() => this.#running.delete(running))
-    this.#running.add(running)
+    const ending = new AbortController()
+    const ended = this.#guarded(task, ending.signal)
+    const leave = this.#running.add({ ending, ended })
+    void ended.then(leave)
   }
 
   async stop(): Promise<void> {
     this.#stopped.abort()
-    await Promise.all(this.#running)
+    const running = this.#running.all()
+    for (const { ending } of running) ending.abort()
+    await Promise.all(running.map(({ ended }) => ended))
   }
 
-  async #guarded(task: (signal: AbortSignal) => Promise<unknown>): Promise<void> {
+  async #guarded(
+    task: (signal: AbortSignal) => Promise<unknown>,
+    signal: AbortSignal,
+  ): Promise<void> {
     try {
-      await task(this.signal)
+      await task(signal)
     } catch (error) {
-      if (this.signal.aborted || isAbort(error)) return
+      if (signal.aborted || isAbort(error)) return
       this.#logger.error('a part of it failed; restart the peer', {
         error: messageOf(error),
       })

@@ -27,7 +27,7 @@ const MUTE_MS_MAX = 3_600_000
 const REMEMBERED_MAX = 1024
 
 export interface ProberComponents {
-  network: Pick<Network, 'disconnect' | 'ping'>
+  network: Pick<Network, 'disconnect' | 'ping' | 'pingedAt'>
   directory: MemoryDirectory
   roster: Roster
   exchange: Pick<AdvertExchange, 'ask'>
@@ -60,10 +60,14 @@ export class Prober {
     )
   }
 
-  /** Asks it twice; one that does not answer is not listed any more. */
+  /**
+   * Asks it twice; one that does not answer is not listed any more. One that was only silent, and has
+   * pinged this peer meanwhile, is not asked: of two that know each other one pings.
+   */
   probe(peerId: string, reason: LossReason): void {
-    this.#components.background.run(async () => {
-      await this.#isThere(peerId, reason)
+    if (reason === 'silent' && this.#isWellKnown(peerId) && this.#hasPinged(peerId)) return
+    this.#components.background.run(async (signal) => {
+      await this.#isThere(peerId, reason, signal)
     })
   }
 
@@ -76,31 +80,31 @@ export class Prober {
     const before = this.#suspectedAt.get(peerId) ?? Number.NEGATIVE_INFINITY
     if (now - before < (reporter === undefined ? SUSPICION_MS : HEARSAY_MS)) return
     this.#suspectedAt.set(peerId, now)
-    background.run(async () => {
-      const there = await this.#isThere(peerId, 'suspected')
+    background.run(async (signal) => {
+      const there = await this.#isThere(peerId, 'suspected', signal)
       if (there && reporter !== undefined) this.#mute(reporter)
     })
   }
 
-  #isThere(peerId: string, reason: LossReason): Promise<boolean> {
+  #isThere(peerId: string, reason: LossReason, signal: AbortSignal): Promise<boolean> {
     let probing = this.#probing.get(peerId)
     if (probing === undefined) {
-      probing = this.#ask(peerId, reason).finally(() => this.#probing.delete(peerId))
+      probing = this.#ask(peerId, reason, signal).finally(() => this.#probing.delete(peerId))
       this.#probing.set(peerId, probing)
     }
     return probing
   }
 
-  async #ask(peerId: string, reason: LossReason): Promise<boolean> {
-    const { clock, directory, roster, background } = this.#components
+  async #ask(peerId: string, reason: LossReason, signal: AbortSignal): Promise<boolean> {
+    const { clock, directory, roster } = this.#components
     const beganAt = clock.elapsed()
     const there =
-      (reason === 'silent' && this.#isWellKnown(peerId) && (await this.#echoes(peerId))) ||
-      (await this.#answers(peerId)) ||
-      (await clock.sleep(RETRY_MS, background.signal).then(() => this.#answersNow(peerId))) ||
+      (reason === 'silent' && this.#isWellKnown(peerId) && (await this.#echoes(peerId, signal))) ||
+      (await this.#answers(peerId, signal)) ||
+      (await clock.sleep(RETRY_MS, signal).then(() => this.#answersNow(peerId, signal))) ||
       // It was heard of in another way meanwhile, as by a status.
       (directory.get(peerId)?.heardAt ?? 0) > beganAt
-    background.signal.throwIfAborted()
+    signal.throwIfAborted()
     this.#probes.add(1, { result: there ? 'there' : 'gone' })
     if (!there) roster.lose(peerId, reason)
     return there
@@ -113,9 +117,18 @@ export class Prober {
     return isFresh && directory.get(peerId)?.connected === true
   }
 
-  async #echoes(peerId: string): Promise<boolean> {
-    const { clock, directory, network, background } = this.#components
-    const limit = { ms: PING_MS, what: 'A ping', signal: background.signal }
+  /** Since it was last heard of, which was some time ago. */
+  #hasPinged(peerId: string): boolean {
+    const { directory, network } = this.#components
+    const pingedAt = network.pingedAt(peerId) ?? Number.NEGATIVE_INFINITY
+    if (pingedAt <= (directory.get(peerId)?.heardAt ?? Number.POSITIVE_INFINITY)) return false
+    directory.update(peerId, { heardAt: pingedAt })
+    return true
+  }
+
+  async #echoes(peerId: string, signal: AbortSignal): Promise<boolean> {
+    const { clock, directory, network } = this.#components
+    const limit = { ms: PING_MS, what: 'A ping', signal }
     try {
       await within(clock, limit, (signal) => network.ping(peerId, { signal }))
     } catch {
@@ -126,11 +139,11 @@ export class Prober {
   }
 
   /** One that is not listed any more is not asked. */
-  async #answers(peerId: string): Promise<boolean> {
-    const { clock, directory, exchange, background } = this.#components
+  async #answers(peerId: string, signal: AbortSignal): Promise<boolean> {
+    const { clock, directory, exchange } = this.#components
     const entry = directory.get(peerId)
     if (entry === undefined) return false
-    const asked = { addresses: entry.advert.addresses, signal: background.signal }
+    const asked = { addresses: entry.advert.addresses, signal }
     try {
       await exchange.ask(peerId, asked)
     } catch {
@@ -140,12 +153,12 @@ export class Prober {
     return true
   }
 
-  async #answersNow(peerId: string): Promise<boolean> {
+  async #answersNow(peerId: string, signal: AbortSignal): Promise<boolean> {
     const { clock, directory, network } = this.#components
     const heardAt = directory.get(peerId)?.heardAt ?? Number.POSITIVE_INFINITY
     // Its connection hangs, as after a change of address. A new one may get through.
     if (clock.elapsed() - heardAt > HANGING_MS) await network.disconnect(peerId).catch(() => {})
-    return await this.#answers(peerId)
+    return await this.#answers(peerId, signal)
   }
 
   #mute(reporter: string): void {

@@ -9,7 +9,12 @@ const SILENCE_MS = 12_000
 /** Where there are more peers than connections, dialling them all in turn would be all we do. */
 const DIALS_PER_TICK = 4
 
+/** So that of two that last heard of each other at the same time one pings, and the other is pinged. */
+const COURTESY_MS = TICK_MS
+
 export interface VigilComponents {
+  /** This peer's own id. */
+  self: string
   directory: Directory
   roster: Roster
   prober: Prober
@@ -42,14 +47,15 @@ export class Vigil {
   }
 
   #look(): void {
-    const { directory, roster, prober, clock } = this.#components
+    const { directory, roster, prober, clock, self } = this.#components
     let dials = DIALS_PER_TICK
     for (const entry of directory.all()) {
       // Nobody is to blame for what could not be heard: whoever was listed then is asked first.
       const heardAt = Math.max(entry.heardAt, this.#awakeAt - SILENCE_MS)
       const quietMs = clock.elapsed() - heardAt
+      const silenceMs = self < entry.peerId ? SILENCE_MS : SILENCE_MS + COURTESY_MS
       if (quietMs >= roster.evidenceMs(entry)) roster.lose(entry.peerId, 'silent')
-      else if (quietMs >= SILENCE_MS && (entry.connected || dials-- > 0)) {
+      else if (quietMs >= silenceMs && (entry.connected || dials-- > 0)) {
         prober.probe(entry.peerId, 'silent')
       }
     }

@@ -204,6 +204,10 @@ export class Libp2pHost implements Network {
     return await this.#running().ping(peerId, wait)
   }
 
+  pingedAt(peerId: string): number | undefined {
+    return this.#session?.pings.lastOf(peerId)
+  }
+
   link(peerId: string): Link | undefined {
     return this.#session?.connections.link(peerId)
   }

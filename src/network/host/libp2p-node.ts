@@ -5,7 +5,7 @@ import { type Identify, type IdentifyPush, identify, identifyPush } from '@libp2
 import type { PeerId, PeerStore } from '@libp2p/interface'
 import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
-import { type Ping, ping } from '@libp2p/ping'
+import type { Ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
@@ -26,6 +26,7 @@ import { facade } from './nat/facade.ts'
 import type { NatParts } from './nat/nat-parts.ts'
 import { straight } from './nat/straight.ts'
 import { PeerMemory } from './peer-memory.ts'
+import type { Pings } from './pings.ts'
 import type { Records } from './records.ts'
 
 export interface HostServices extends Record<string, unknown> {
@@ -54,6 +55,7 @@ export interface NodeOptions {
   clock: Clock
   caution: DialCaution
   nat: NatParts
+  pings: Pings
 }
 
 /** The libp2p node, not started. Everything it speaks has the network's name in its protocol id. */
@@ -106,7 +108,7 @@ export async function createNode(options: NodeOptions): Promise<HostNode> {
         timeout: connections.identifyMs,
       }),
       identifyPush: identifyPush({ protocolPrefix }),
-      ping: ping({
+      ping: options.pings.service({
         protocolPrefix,
         timeout: connections.pingMs,
         maxInboundStreams: connections.pingStreamsMax,

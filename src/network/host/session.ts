@@ -19,6 +19,7 @@ import { connectionLimits } from './limits.ts'
 import { isCircuit } from './nat/announced.ts'
 import { NatParts } from './nat/nat-parts.ts'
 import { ping } from './ping.ts'
+import { Pings } from './pings.ts'
 import { Places } from './places.ts'
 import { type Handling, Streams } from './streams.ts'
 import { Topics } from './topics.ts'
@@ -37,7 +38,7 @@ export interface SessionComponents {
   tell(event: ConnectionEvent): void
 }
 
-type Own = 'isBanned' | 'standing' | 'gossipGate' | 'clock' | 'caution' | 'nat'
+type Own = 'isBanned' | 'standing' | 'gossipGate' | 'clock' | 'caution' | 'nat' | 'pings'
 
 export interface SessionOptions extends Omit<NodeOptions, Own | 'topics'> {
   /** Names of topics, without the network's prefix. */
@@ -55,6 +56,7 @@ interface SessionParts extends SessionComponents {
   caution: DialCaution
   kept: Set<string>
   nat: NatParts
+  pings: Pings
 }
 
 /** One run of the host, from start to stop. Loads libp2p, so it is imported when that begins. */
@@ -65,6 +67,7 @@ export class Session {
   readonly dht: Dht
   readonly topics: Topics
   readonly nat: NatParts
+  readonly pings: Pings
   readonly #components: SessionComponents
   readonly #options: SessionOptions
   readonly #places: Places
@@ -75,9 +78,10 @@ export class Session {
   #lanDials = 0
 
   private constructor(components: SessionParts, options: SessionOptions) {
-    const { conduct, node, nat } = components
+    const { conduct, node, nat, pings } = components
     this.node = node
     this.nat = nat
+    this.pings = pings
     this.#components = components
     this.#options = options
     this.#places = new Places({
@@ -124,6 +128,7 @@ export class Session {
     const isExcepted = (peerId: string) => doors.has(peerId) || kept.has(peerId)
     const caution = new DialCaution({ clock, isExcepted })
     const nat = new NatParts(components, options)
+    const pings = new Pings(clock)
     const node = await createNode({
       ...options,
       topics: options.topics.map((topic) => prefixOf(options.network) + topic),
@@ -133,8 +138,9 @@ export class Session {
       clock,
       caution,
       nat,
+      pings,
     })
-    return new Session({ ...components, node, caution, kept, nat }, options)
+    return new Session({ ...components, node, caution, kept, nat, pings }, options)
   }
 
   async start(): Promise<void> {

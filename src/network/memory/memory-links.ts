@@ -15,6 +15,8 @@ export interface Side {
   readonly streams: Set<MemoryStream>
   readonly dialled: boolean
   usedAt: number
+  /** When the other side last pinged this one. */
+  pingedAt?: number
 }
 
 export interface MemoryLinksComponents {

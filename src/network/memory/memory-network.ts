@@ -201,8 +201,12 @@ export class MemoryNetwork implements Network {
   async ping(peerId: string, { signal }: Wait): Promise<number> {
     this.#assertConnected(peerId)
     const began = this.#clock.elapsed()
-    await this.#ask(peerId, signal, () => {})
+    await this.#ask(peerId, signal, () => this.#hub.running(peerId)?.pinged(this.peerId))
     return this.#clock.elapsed() - began
+  }
+
+  pingedAt(peerId: string): number | undefined {
+    return this.#links.get(peerId)?.pingedAt
   }
 
   link(peerId: string): Link | undefined {
@@ -293,6 +297,12 @@ export class MemoryNetwork implements Network {
   /** It is closed here, and the other side hears of that when it can. */
   giveUp(peerId: string): void {
     this.#links.giveUp(peerId)
+  }
+
+  /** By the other side. */
+  pinged(peerId: string): void {
+    const side = this.#links.get(peerId)
+    if (side !== undefined) side.pingedAt = this.#clock.elapsed()
   }
 
   /** The other side has closed it. */

@@ -122,6 +122,23 @@ test('of a healthy peer that is not watched nothing more is asked than that, but
   expect(a.discovery.directory.get(puppet.peerId)?.advert.version).toBe('9.9.9')
 })
 
+test('of two that know each other one pings at a time', async () => {
+  const { stage, a, b } = await pair([])
+  let pings = 0
+  for (const { network } of [a, b]) {
+    const ping = network.ping.bind(network)
+    network.ping = (...args) => {
+      pings++
+      return ping(...args)
+    }
+  }
+  await stage.clock.advance(600_000)
+  expect(a.lists(b) && b.lists(a)).toBe(true)
+  // Each is asked for its advert once a minute besides, which will do for some of them.
+  expect(pings).toBeGreaterThanOrEqual(20)
+  expect(pings).toBeLessThanOrEqual(50)
+})
+
 test('clocks that are an hour off, one way or the other, make no difference', async () => {
   const stage = new Stage({ latencyMs: 5 })
   const HOUR_MS = 3_600_000
