@@ -162,8 +162,8 @@ export class ServedModel {
     if (!this.#calibrationWanted) return
     this.#calibrationWanted = false
     this.#calibration = calibration
-    const { slots, threads } = calibration
-    this.#supervisor.loadWith({ ...this.#load, slots, threads })
+    const { slots, threads, batchTimes = [] } = calibration
+    this.#supervisor.loadWith({ ...this.#load, slots, threads, batchTimes })
   }
 
   /** Undefined when work came in between, or it cannot be done. */

@@ -34,6 +34,16 @@ export interface LoadOptions {
    * wherever it is computed: rounding can't make two answers to one request differ.
    */
   reproducible?: boolean
+  /** As calibration found them. */
+  batchTimes?: BatchTime[]
+  /** Always guess as many tokens ahead; 0: none. Undefined: as many as pay. For measuring. */
+  window?: number
+}
+
+/** How long a decode of so many tokens of one answer takes. */
+export interface BatchTime {
+  tokens: number
+  ms: number
 }
 
 export interface Calibration {
@@ -41,4 +51,6 @@ export interface Calibration {
   threads: number
   /** What was measured, for the curious and for the next version. */
   measured: { threads: number; parallel: number; tokensPerSecond: number }[]
+  /** With the threads that were found: what guesses cost. */
+  batchTimes?: BatchTime[]
 }

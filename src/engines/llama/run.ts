@@ -40,6 +40,9 @@ export class Run {
   expects(chunk: Chunk): boolean {
     const { work } = this.job
     if (chunk.type === 'tokens') return chunk.choice < this.#lanes
+    if (chunk.type === 'provisional' || chunk.type === 'rollback') {
+      return this.job.watched === true && chunk.choice < this.#lanes
+    }
     if (chunk.type === 'done') return chunk.finish.length === this.#lanes
     if (chunk.type !== 'vectors') return true
     return work.kind === 'embedding' && chunk.first + chunk.vectors.length <= work.inputs.length

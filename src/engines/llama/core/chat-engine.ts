@@ -19,12 +19,15 @@ import { type JobInputComponents, promptsOf } from './job-input.ts'
 import { defaultThreads, loadFailure, type OpenModel } from './load.ts'
 import { BATCH_SIZE, type ContextPlan, planContext } from './memory.ts'
 import type { Outbox } from './outbox.ts'
+import type { Drafter } from './speculation/drafter.ts'
+import { promptLookup } from './speculation/prompt-lookup.ts'
+import { Speculation } from './speculation/speculation.ts'
 import { TickLoop } from './tick-loop.ts'
 
 type TextWork = ChatWork | CompletionWork
 /** What the user decided. */
-type Fixed = Pick<LoadOptions, 'slots' | 'threads' | 'reproducible'>
-type ChatJob = Pick<Job, 'cacheScope' | 'queueShare' | 'resume'>
+type Fixed = Pick<LoadOptions, 'slots' | 'threads' | 'reproducible' | 'batchTimes' | 'window'>
+type ChatJob = Pick<Job, 'cacheScope' | 'queueShare' | 'resume' | 'watched'>
 
 interface ChatEngineParts {
   context: NativeContext
@@ -39,6 +42,7 @@ interface ChatEngineParts {
 export class ChatEngine {
   readonly plan: ContextPlan
   readonly loop: TickLoop
+  readonly #speculation: Speculation | undefined
   readonly #parts: ChatEngineParts
   readonly #input: JobInputComponents
   readonly #vocabularySize: number
@@ -46,7 +50,12 @@ export class ChatEngine {
   readonly #trims: boolean
   #threads: number
 
-  constructor(open: OpenModel, plan: ContextPlan, fixed: Fixed, parts: ChatEngineParts) {
+  constructor(
+    open: OpenModel,
+    plan: ContextPlan,
+    fixed: Fixed,
+    { drafters, ...parts }: ChatEngineParts & { drafters: readonly Drafter[] },
+  ) {
     const { isRecurrent, isHybrid, swaSize } = open.model.fileInsights
     this.plan = plan
     this.#parts = parts
@@ -55,8 +64,9 @@ export class ChatEngine {
     this.#vocabularySize = open.vocabularySize
     this.#threads = open.threads
     this.#trims = !isRecurrent && !isHybrid && !swaSize
+    this.#speculation = this.#trims ? this.#speculate(open, drafters) : undefined
     this.loop = new TickLoop(
-      { ...parts, tokens: open.tokens },
+      { ...parts, tokens: open.tokens, speculation: this.#speculation },
       { ...plan, batchSize: BATCH_SIZE, trims: this.#trims, reproducible: fixed.reproducible },
     )
   }
@@ -64,7 +74,11 @@ export class ChatEngine {
   static async create(
     open: OpenModel,
     options: LoadOptions,
-    { outbox, clock }: { outbox: Outbox; clock: Clock },
+    {
+      outbox,
+      clock,
+      drafters = [promptLookup],
+    }: { outbox: Outbox; clock: Clock; drafters?: readonly Drafter[] | undefined },
   ): Promise<ChatEngine> {
     const plan = await planContext(open, options)
     const context = await open.model
@@ -84,17 +98,20 @@ export class ChatEngine {
       newSampler: recycling(() => newSampler(open.llama, model)),
       outbox,
       clock,
+      drafters,
     })
   }
 
-  add(id: number, { cacheScope: scope, queueShare: share, resume = [] }: ChatJob, work: TextWork) {
+  add(id: number, job: ChatJob, work: TextWork) {
+    const { cacheScope: scope, queueShare: share, resume = [], watched } = job
     const { contextLength } = this.plan
     const limits = { contextLength, vocabularySize: this.#vocabularySize }
     const prompts = promptsOf(this.#input, limits, work)
     const begun = new Map<number, Begun>()
     for (const each of resume) begun.set(each.choice, begunOf(each, this.#input.tokens, limits))
     const { sampling } = work
-    const run = new Run({ id, scope, share, sampling, prompts, contextLength, begun })
+    const input = { id, scope, share, watched, sampling, prompts, contextLength, begun }
+    const run = new Run(input)
     this.#parts.outbox.add(id, { type: 'accepted', inputTokens: run.inputTokens })
     this.loop.add(run)
   }
@@ -114,9 +131,17 @@ export class ChatEngine {
       return result
     })
     if (found === undefined) return undefined
+    this.#speculation?.cost.learn(found.batchTimes ?? [])
     const best = { ...found, slots: slots ?? found.slots }
     this.loop.slots = best.slots
     return best
+  }
+
+  #speculate({ tokens, vocabularySize }: OpenModel, drafters: readonly Drafter[]): Speculation {
+    const { reproducible: stepwise, batchTimes = [], window } = this.#fixed
+    const speculation = new Speculation({ drafters, tokens }, { vocabularySize, stepwise, window })
+    speculation.cost.learn(batchTimes)
+    return speculation
   }
 }
 

@@ -8,6 +8,7 @@ import { ChatEngine } from './chat-engine.ts'
 import { Embedder } from './embedder.ts'
 import { factsOf, hardwareOf, loadFailure, type OpenModel, openModel } from './load.ts'
 import { Outbox, type Send } from './outbox.ts'
+import type { Drafter } from './speculation/drafter.ts'
 
 /** Longer inputs would need gigabytes of work memory: an embedding is computed in one decode. */
 const EMBEDDING_CONTEXT_MAX = 8192
@@ -15,18 +16,22 @@ const EMBEDDING_CONTEXT_MAX = 8192
 export interface EngineCoreComponents {
   send: Send
   clock: Clock
+  /** Undefined: prompt look-up. */
+  drafters?: readonly Drafter[] | undefined
 }
 
 /** What the engine process does, without the process: messages in, messages out. */
 export class EngineCore {
   readonly #clock: Clock
   readonly #outbox: Outbox
+  readonly #drafters: readonly Drafter[] | undefined
   #open: OpenModel | undefined
   #chat: ChatEngine | undefined
   #embedder: Embedder | undefined
 
-  constructor({ send, clock }: EngineCoreComponents) {
+  constructor({ send, clock, drafters }: EngineCoreComponents) {
     this.#clock = clock
+    this.#drafters = drafters
     this.#outbox = new Outbox(send)
   }
 
@@ -77,7 +82,7 @@ export class EngineCore {
   }
 
   async #startChat(open: OpenModel, options: LoadOptions): Promise<number> {
-    const components = { outbox: this.#outbox, clock: this.#clock }
+    const components = { outbox: this.#outbox, clock: this.#clock, drafters: this.#drafters }
     this.#chat = await ChatEngine.create(open, options, components)
     return this.#chat.plan.contextLength
   }
