@@ -17,10 +17,12 @@ describe('calibration', () => {
     const started = performance.now()
     await engine.core.handle({ type: 'calibrate' })
     expect(performance.now() - started).toBeLessThan(4000)
-    const { slots, threads, measured } = engine.last('calibrated')?.result ?? {}
+    const { slots, threads, measured, batchTimes = [] } = engine.last('calibrated')?.result ?? {}
     expect(threads).toBe(1)
     expect(measured?.map(({ parallel }) => parallel)).toEqual([1, 2, 4, 8])
     for (const { tokensPerSecond } of measured ?? []) expect(tokensPerSecond).toBeGreaterThan(0)
+    expect(batchTimes.map(({ tokens }) => tokens)).toEqual([1, 2, 3, 4, 6, 8, 12, 17])
+    for (const { ms } of batchTimes) expect(ms).toBeGreaterThan(0)
     const most = measured?.toSorted((a, b) => b.tokensPerSecond - a.tokensPerSecond)[0]
     expect(slots).toBeGreaterThanOrEqual(most?.parallel ?? 99)
     const again = await engine.run(question)

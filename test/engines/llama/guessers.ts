@@ -1,0 +1,89 @@
+import type { Drafter } from '../../../src/engines/llama/core/speculation/drafter.ts'
+import { mix } from './fake-llama.ts'
+
+/** A drafter that computes its guesses from all tokens so far. */
+export function guessing(
+  name: string,
+  guess: (tokens: Uint32Array, count: number) => readonly number[],
+): Drafter {
+  return {
+    name,
+    begin(tokens, begun) {
+      let length = begun
+      return {
+        propose: (count) => guess(tokens.subarray(0, length), count),
+        committed(count, accepted) {
+          if (accepted > count) throw new Error(`${accepted} of ${count} were accepted`)
+          length += count
+        },
+        end() {},
+      }
+    },
+  }
+}
+
+/** Knows whole texts, prompt and answer, and is right about each token so often. */
+export function knowing(
+  name: string,
+  texts: () => Iterable<readonly number[]>,
+  { right = 1, vocabulary }: { right?: number; vocabulary: number },
+): Drafter {
+  return guessing(name, (tokens, count) => {
+    for (const text of texts()) {
+      if (!tokens.every((token, at) => token === text[at])) continue
+      return text.slice(tokens.length, tokens.length + count).map((token, ahead) => {
+        const chance = (mix(mix(tokens.length + ahead, token), 7) % 1000) / 1000
+        return chance < right ? token : (token + 1) % vocabulary
+      })
+    }
+    return []
+  })
+}
+
+/** What no honest drafter says, and what a careless one may. */
+export const garbage: Drafter = guessing('garbage', (tokens, count) => {
+  const odd = [-1, 1.5, Number.NaN, 2 ** 32, 2 ** 31, Number.POSITIVE_INFINITY]
+  return Array.from({ length: count + 3 }, (_, ahead) => {
+    const hash = mix(tokens.length + ahead, 3)
+    return hash % 5 === 0 ? (odd[hash % odd.length] ?? 0) : hash % 13
+  })
+})
+
+/** Another drafter, until it dies. */
+export function dying(drafter: Drafter, calls: number): Drafter {
+  let left = calls
+  const live = <T>(value: T): T => {
+    if (left-- <= 0) throw new Error('it died')
+    return value
+  }
+  return {
+    name: `dying ${drafter.name}`,
+    begin(tokens, length) {
+      const drafts = live(drafter.begin(tokens, length))
+      return {
+        propose: (count) => live(drafts.propose(count)),
+        committed: (count, accepted) => drafts.committed(count, accepted),
+        end: () => drafts.end(),
+      }
+    },
+  }
+}
+
+/** Another drafter whose guesses come so many turns late, when some of them are history. */
+export function late(drafter: Drafter, turns: number): Drafter {
+  return {
+    name: `late ${drafter.name}`,
+    begin(tokens, length) {
+      const drafts = drafter.begin(tokens, length)
+      const coming: (readonly number[])[] = []
+      return {
+        propose(count) {
+          coming.push(drafts.propose(count))
+          return coming.length > turns ? (coming.shift() ?? []) : []
+        },
+        committed: (count, accepted) => drafts.committed(count, accepted),
+        end: () => drafts.end(),
+      }
+    },
+  }
+}

@@ -1,0 +1,200 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Drafter } from '../../../src/engines/llama/core/speculation/drafter.ts'
+import { promptLookup } from '../../../src/engines/llama/core/speculation/prompt-lookup.ts'
+import { greedy } from './core-harness.ts'
+import { END, VOCABULARY } from './fake-llama.ts'
+import { dying, garbage, guessing, knowing, late } from './guessers.ts'
+import { type Answer, type Asked, expectCounts, FakeEngine, type SetUp } from './speculating.ts'
+
+const token = fc.nat({ max: END - 1 })
+
+const sampling = fc.record({
+  temperature: fc.constantFrom(0, 0.7, 1.5),
+  topP: fc.constant(1),
+  seed: fc.nat(),
+  choices: fc.integer({ min: 1, max: 3 }),
+  maxTokens: fc.oneof(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 1, max: 60 })),
+  stop: fc.uniqueArray(fc.constantFrom('ab', 'b the', 'aa', ' is', '\u20ac', 'abab', 'b'), {
+    maxLength: 2,
+  }),
+  presencePenalty: fc.constantFrom(0, 0, 1),
+  frequencyPenalty: fc.constantFrom(0, 0, -1),
+  logitBias: fc.constant([]),
+  logprobs: fc.option(fc.constantFrom(0, 1), { nil: undefined }),
+})
+
+const asked = fc.array(
+  fc.record({
+    prompt: fc.array(token, { minLength: 1, maxLength: 40 }),
+    sampling: sampling.map(({ logprobs, ...rest }) =>
+      logprobs === undefined ? rest : { ...rest, logprobs },
+    ),
+    watched: fc.boolean(),
+  }),
+  { minLength: 1, maxLength: 3 },
+)
+
+type Kind = 'perfect' | 'most' | 'half' | 'garbage' | 'late' | 'dying' | 'prompt' | 'silent'
+const kinds = fc.uniqueArray(
+  fc.constantFrom<Kind>('perfect', 'most', 'half', 'garbage', 'late', 'dying', 'prompt', 'silent'),
+  { minLength: 1, maxLength: 3 },
+)
+
+function drafterOf(kind: Kind, texts: () => number[][], calls: number): Drafter {
+  const right = (share: number) => knowing(kind, texts, { right: share, vocabulary: VOCABULARY })
+  switch (kind) {
+    case 'perfect':
+      return right(1)
+    case 'most':
+      return right(0.7)
+    case 'half':
+      return right(0.5)
+    case 'garbage':
+      return garbage
+    case 'late':
+      return late(right(0.7), calls % 5)
+    case 'dying':
+      return dying(right(1), calls)
+    case 'prompt':
+      return promptLookup
+    case 'silent':
+      return guessing(kind, () => [])
+  }
+}
+
+const setUps = fc.record({
+  slots: fc.integer({ min: 1, max: 5 }),
+  window: fc.option(fc.integer({ min: 0, max: 9 }), { nil: undefined }),
+  stepwise: fc.boolean(),
+  known: fc.constantFrom<number[]>([], [1, 4, 17]),
+  pays: fc.boolean(),
+})
+
+function setUpOf({ pays, ...rest }: { pays: boolean } & SetUp): SetUp {
+  return { ...rest, msOf: pays ? (tokens) => 7 + tokens : (tokens) => 8 * tokens }
+}
+
+const textsOf = (jobs: readonly Asked[], answers: readonly Answer[]) =>
+  answers.flatMap(({ choices }, at) => choices.map(({ ids }) => [...(jobs[at]?.prompt ?? []), ...ids]))
+
+function expectSame(drafted: Answer, plain: Answer): void {
+  expect(drafted.choices).toEqual(plain.choices)
+  const { finish, usage } = drafted.done
+  expect(finish).toEqual(plain.done.finish)
+  expect(usage.outputTokens).toBe(plain.done.usage.outputTokens)
+  expectCounts(drafted)
+}
+
+describe('an answer with guesses', () => {
+  it('is the same as without, whoever guesses, and its watchers see it come true', async () => {
+    await fc.assert(
+      fc.asyncProperty(asked, kinds, setUps, fc.nat({ max: 60 }), async (jobs, who, how, calls) => {
+        const plain = await new FakeEngine().run(jobs)
+        const texts = textsOf(jobs, plain)
+        const drafters = who.map((kind) => drafterOf(kind, () => texts, calls))
+        const engine = new FakeEngine({ ...setUpOf(how), drafters })
+        const drafted = await engine.run(jobs)
+        for (const [at, answer] of drafted.entries()) {
+          expectSame(answer, plain[at] as Answer)
+          if (jobs[at]?.watched) continue
+          expect(answer.chunks.some(({ type }) => type === 'provisional')).toBe(false)
+          expect(answer.chunks.some(({ type }) => type === 'rollback')).toBe(false)
+        }
+      }),
+    )
+  })
+
+  it('that is cancelled at any decode is a beginning of the same, and leaves nothing behind', async () => {
+    await fc.assert(
+      fc.asyncProperty(asked, setUps, fc.nat({ max: 40 }), async (jobs, how, ticks) => {
+        const plain = await new FakeEngine().run(jobs)
+        const texts = textsOf(jobs, plain)
+        const drafters = [drafterOf('most', () => texts, 0), promptLookup]
+        const engine = new FakeEngine({ ...setUpOf(how), drafters })
+        const ids = jobs.map((job) => engine.start(job))
+        let left = ticks
+        engine.llama.during = () => {
+          if (left-- === 0) engine.loop.cancel(ids[0] ?? 0)
+        }
+        await engine.ended()
+        for (const [at, id] of ids.entries()) {
+          const answer = engine.answer(id, jobs[at]?.sampling.choices ?? 1)
+          expectCounts(answer)
+          if (at > 0) expectSame(answer, plain[at] as Answer)
+          for (const [choice, { ids: written }] of answer.choices.entries()) {
+            expect(plain[at]?.choices[choice]?.ids.slice(0, written.length)).toEqual(written)
+          }
+        }
+        // The same sequences, with what was kept of them.
+        const again = await engine.run(jobs)
+        for (const [at, answer] of again.entries()) expectSame(answer, plain[at] as Answer)
+      }),
+    )
+  })
+})
+
+describe('who watches', () => {
+  const prompt = [1, 2, 3, 0, 1, 2, 3]
+  const job: Asked = { prompt, sampling: { ...greedy, maxTokens: 30 }, watched: true }
+
+  it('sees guesses before they are computed, and each of them settled', async () => {
+    const [plain] = await new FakeEngine({ endless: true }).run([job])
+    const text = [...prompt, ...(plain?.choices[0]?.ids ?? [])]
+    const drafters = [knowing('perfect', () => [text], { vocabulary: VOCABULARY })]
+    const [answer] = await new FakeEngine({ endless: true, drafters, window: 4 }).run([job])
+    const kindsSeen = answer?.chunks.map(({ type }) => type)
+    expect(kindsSeen?.indexOf('provisional')).toBeLessThan(3)
+    expect(answer?.chunks.some(({ type }) => type === 'rollback')).toBe(false)
+    expect(answer?.done.drafting).toEqual([
+      { drafter: 'perfect', drafted: 23, accepted: 23, rolledBack: 0 },
+    ])
+  })
+
+  it('is told of nothing that a stop string cuts off', async () => {
+    const [open] = await new FakeEngine({ endless: true }).run([job])
+    const text = [...prompt, ...(open?.choices[0]?.ids ?? [])]
+    const drafters = [knowing('perfect', () => [text], { vocabulary: VOCABULARY })]
+    const stop = [open?.choices[0]?.text.slice(5).match(/[ a-z]{4}/)?.[0] ?? '']
+    const stopped = { ...job, sampling: { ...job.sampling, stop } }
+    const setUp = { endless: true, drafters, window: 8 }
+    const [answer] = await new FakeEngine(setUp).run([stopped])
+    const shown = answer?.chunks.flatMap((it) => (it.type === 'provisional' ? [it.text] : [])).join('')
+    expect(answer?.done.finish).toEqual(['stop'])
+    expect(shown).not.toContain(stop[0])
+    const [counts] = answer?.done.drafting ?? []
+    expect(counts?.accepted).toBeLessThanOrEqual(answer?.choices[0]?.ids.length ?? 0)
+  })
+})
+
+describe('a hostile drafter', () => {
+  const job: Asked = { prompt: [1, 2, 3], sampling: { ...greedy, maxTokens: 50 }, watched: true }
+
+  it.each<[string, readonly number[]]>([
+    ['tokens that are none', [-1, 0.5, Number.NaN]],
+    ['tokens of a larger vocabulary', [VOCABULARY, 2 ** 31]],
+    ['ends', [END, END]],
+    ['far too many', Array.from({ length: 100_000 }, () => 1)],
+  ])('that says %s changes nothing', async (_, ids) => {
+    const [plain] = await new FakeEngine({ endless: true }).run([job])
+    const engine = new FakeEngine({ endless: true, drafters: [guessing('bad', () => ids)] })
+    const [answer] = await engine.run([job])
+    if (plain && answer) expectSame(answer, plain)
+    expect(Math.max(...engine.llama.batches)).toBeLessThanOrEqual(17)
+  })
+
+  it('that fails is asked no more, and its run goes on', async () => {
+    let asked = 0
+    const failing: Drafter = {
+      name: 'failing',
+      begin() {
+        asked++
+        throw new Error('gone')
+      },
+    }
+    const [plain] = await new FakeEngine({ endless: true }).run([job])
+    const [answer] = await new FakeEngine({ endless: true, drafters: [failing] }).run([job])
+    if (plain && answer) expectSame(answer, plain)
+    expect(asked).toBe(1)
+  })
+})
