@@ -18,6 +18,8 @@ export class FakeLlama implements NativeContext {
   msOf = (tokens: number) => tokens
   /** No answer ends by itself. */
   endless = false
+  /** In so much of all places it thinks of something else. */
+  wrong = 0
   /** Called while a batch is being computed. */
   during: (() => void) | undefined
   readonly #held = new Map<number, number[]>()
@@ -60,7 +62,8 @@ export class FakeLlama implements NativeContext {
   sampleToken(logitIndex: number, sampler: NativeSampler): Promise<number>
   sampleToken(): Promise<never>
   async sampleToken(logitIndex?: number, sampler?: NativeSampler, ...asked: unknown[]) {
-    const logits = this.#logits[logitIndex ?? -1]
+    const right = this.#logits[logitIndex ?? -1]
+    const logits = right !== undefined && mix(right, 9) % 100 < this.wrong * 100 ? right + 1 : right
     if (logits === undefined || !(sampler instanceof FakeSampler)) throw new Error('no logits')
     if (asked.length === 0) return sampler.draw(logits, this.endless)
     const [filter] = asked[2] === true ? [[1]] : (asked[2] as [number[]])

@@ -8,7 +8,7 @@ export function guessing(
 ): Drafter {
   return {
     name,
-    begin(tokens, begun) {
+    begin({ tokens, length: begun }) {
       let length = begun
       return {
         propose: (count) => guess(tokens.subarray(0, length), count),
@@ -58,12 +58,12 @@ export function dying(drafter: Drafter, calls: number): Drafter {
   }
   return {
     name: `dying ${drafter.name}`,
-    begin(tokens, length) {
-      const drafts = live(drafter.begin(tokens, length))
+    begin(place) {
+      const drafts = live(drafter.begin(place))
       return {
         propose: (count) => live(drafts.propose(count)),
-        committed: (count, accepted) => drafts.committed(count, accepted),
-        end: () => drafts.end(),
+        committed: (count, accepted) => live(drafts.committed(count, accepted)),
+        end: () => live(drafts.end()),
       }
     },
   }
@@ -73,8 +73,8 @@ export function dying(drafter: Drafter, calls: number): Drafter {
 export function late(drafter: Drafter, turns: number): Drafter {
   return {
     name: `late ${drafter.name}`,
-    begin(tokens, length) {
-      const drafts = drafter.begin(tokens, length)
+    begin(place) {
+      const drafts = drafter.begin(place)
       const coming: (readonly number[])[] = []
       return {
         propose(count) {

@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import { Run } from '../../../src/engines/llama/core/generation.ts'
 import { Outbox } from '../../../src/engines/llama/core/outbox.ts'
+import { DraftModel } from '../../../src/engines/llama/core/speculation/draft-model.ts'
 import type { Drafter } from '../../../src/engines/llama/core/speculation/drafter.ts'
 import {
   Speculation,
@@ -100,6 +101,19 @@ export class FakeEngine {
     const choices = Array.from({ length: count }, (_, choice) => replayed(chunks, choice))
     return { choices, done, chunks }
   }
+}
+
+/** The model of a `FakeEngine` again, wrong so often; a decode of it fails at some time, or none does. */
+export function fakeDraftModel({ wrong = 0, contextLength = 400, failAt = -1 }): DraftModel {
+  const context = new FakeLlama()
+  context.wrong = wrong
+  context.during = () => {
+    if (context.batches.length === failAt) throw new Error('Eval has failed')
+  }
+  const tokens = new TokenTable(fakeModel, 'spm')
+  const { clock } = context
+  const newSampler = () => new FakeSampler()
+  return new DraftModel({ context, tokens, newSampler, clock }, { sequences: 8, contextLength })
 }
 
 /** What a watching reader has seen of a choice, step by step; holds it against the rules. */

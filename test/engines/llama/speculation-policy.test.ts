@@ -133,8 +133,13 @@ describe('acceptance', () => {
 })
 
 describe('prompt look-up', () => {
+  const lookup = (tokens: Uint32Array, length: number) =>
+    promptLookup.begin({
+      ...{ tokens, length, promptLength: length, choice: 0, draw: 0, room: 100 },
+      ...{ sampling: greedy, sequence: 0, scope: '' },
+    })
   const after = (tokens: number[], count: number) =>
-    promptLookup.begin(Uint32Array.from(tokens), tokens.length).propose(count)
+    lookup(Uint32Array.from(tokens), tokens.length).propose(count)
 
   it('goes on as the last time, by the longest ending that is known', () => {
     expect(after([1, 2, 3, 4, 5, 9, 9, 1, 2, 3], 3)).toEqual([4, 5, 9])
@@ -160,9 +165,9 @@ describe('prompt look-up', () => {
         const begun = Math.min(cut, text.length - 1) + 1
         const tokens = new Uint32Array(text.length + 10).fill(99)
         tokens.set(text.slice(0, begun))
-        const drafts = promptLookup.begin(tokens, begun)
+        const drafts = lookup(tokens, begun)
         for (let length = begun; length < text.length; length++) {
-          const anew = promptLookup.begin(tokens.slice(), length)
+          const anew = lookup(tokens.slice(), length)
           expect(drafts.propose(4)).toEqual(anew.propose(4))
           tokens[length] = text[length] ?? 0
           drafts.committed(1, 0)

@@ -5,7 +5,14 @@ import { promptLookup } from '../../../src/engines/llama/core/speculation/prompt
 import { greedy } from './core-harness.ts'
 import { END, VOCABULARY } from './fake-llama.ts'
 import { dying, garbage, guessing, knowing, late } from './guessers.ts'
-import { type Answer, type Asked, expectCounts, FakeEngine, type SetUp } from './speculating.ts'
+import {
+  type Answer,
+  type Asked,
+  expectCounts,
+  FakeEngine,
+  fakeDraftModel,
+  type SetUp,
+} from './speculating.ts'
 
 const token = fc.nat({ max: END - 1 })
 
@@ -35,9 +42,13 @@ const asked = fc.array(
   { minLength: 1, maxLength: 3 },
 )
 
-type Kind = 'perfect' | 'most' | 'half' | 'garbage' | 'late' | 'dying' | 'prompt' | 'silent'
+const allKinds = [
+  ...(['perfect', 'most', 'half', 'garbage', 'late', 'dying', 'prompt', 'silent'] as const),
+  ...(['model', 'same model', 'small context', 'failing model'] as const),
+]
+type Kind = (typeof allKinds)[number]
 const kinds = fc.uniqueArray(
-  fc.constantFrom<Kind>('perfect', 'most', 'half', 'garbage', 'late', 'dying', 'prompt', 'silent'),
+  fc.constantFrom(...allKinds),
   { minLength: 1, maxLength: 3 },
 )
 
@@ -60,6 +71,14 @@ function drafterOf(kind: Kind, texts: () => number[][], calls: number): Drafter 
       return promptLookup
     case 'silent':
       return guessing(kind, () => [])
+    case 'model':
+      return fakeDraftModel({ wrong: 0.3 })
+    case 'same model':
+      return fakeDraftModel({})
+    case 'small context':
+      return fakeDraftModel({ wrong: 0.1, contextLength: 50 })
+    case 'failing model':
+      return fakeDraftModel({ failAt: calls })
   }
 }
 

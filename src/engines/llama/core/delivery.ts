@@ -75,8 +75,8 @@ export class Delivery {
       const drafter = guesses.by
       outbox.add(run.id, { type: 'provisional', choice, index, ids, text, drafter })
       index += ids.length
+      lane.shown = index
     }
-    lane.shown = index
   }
 
   report(now: number): void {

@@ -193,7 +193,7 @@ export class TickLoop {
     const { context, outbox, clock } = this.#components
     const batch = this.#plan()
     if (batch.length === 0) return
-    this.#guess(batch)
+    await this.#guess(batch)
     const started = clock.elapsed()
     try {
       this.#fill(batch)
@@ -234,10 +234,11 @@ export class TickLoop {
     return !this.#writes && since >= this.#writeMs * READING_SHARE
   }
 
-  #guess(batch: Lane[]): void {
-    const { speculation } = this.#components
+  async #guess(batch: Lane[]): Promise<void> {
+    const { speculation, outbox } = this.#components
     if (!this.#writes || speculation === undefined) return
-    for (const lane of speculation.guess(batch)) this.#delivery.preview(lane)
+    if (speculation.computes) outbox.flush()
+    for (const lane of await speculation.guess(batch)) this.#delivery.preview(lane)
   }
 
   #fill(batch: Lane[]): void {

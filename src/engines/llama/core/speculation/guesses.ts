@@ -71,6 +71,7 @@ export class Guesses {
   /** It has failed, and is asked no more. */
   drop(source: Source): void {
     this.#sources = this.#sources.filter((other) => other !== source)
+    quietly(() => source.drafts?.end())
   }
 
   /** The answer has this token at this place. True where that makes guesses void. */
@@ -98,7 +99,10 @@ export class Guesses {
   /** Drafters hear of a tick's tokens at once. */
   tell(): void {
     if (this.#committed === 0) return
-    for (const { drafts } of this.#sources) drafts?.committed(this.#committed, this.#accepted)
+    for (const source of this.#sources) {
+      const isHeard = quietly(() => source.drafts?.committed(this.#committed, this.#accepted))
+      if (!isHeard) this.drop(source)
+    }
     this.#committed = 0
     this.#accepted = 0
   }
@@ -110,7 +114,7 @@ export class Guesses {
     this.#open = []
     this.#by = undefined
     for (const { counts } of this.#unsettled.splice(0)) counts.rolledBack++
-    for (const { drafts } of this.#sources) drafts?.end()
+    for (const { drafts } of this.#sources) quietly(() => drafts?.end())
     this.#sources = []
   }
 
@@ -128,5 +132,15 @@ export class Guesses {
     standing?.acceptance.add(this.#right, this.#proposed)
     standing?.lost(this.#price - this.#right)
     this.#by = undefined
+  }
+}
+
+/** False where it fails: a drafter's faults are no fault of the answer. */
+function quietly(task: () => void): boolean {
+  try {
+    task()
+    return true
+  } catch {
+    return false
   }
 }

@@ -13,7 +13,7 @@ const INDEX_STEP = 2048
 /** Finds the end of an answer in the prompt or in the answer itself, and guesses what came behind it there. */
 export const promptLookup: Drafter = {
   name: 'prompt',
-  begin: (tokens, length) => new Lookup(tokens, length),
+  begin: ({ tokens, length }) => new Lookup(tokens, length),
 }
 
 class Lookup implements Drafts {

@@ -29,6 +29,19 @@ export interface SpeculationOptions {
   window?: number | undefined
 }
 
+/** Whose turn it is with a choice, for how many guesses, and what each costs in tokens of an answer. */
+interface Turn {
+  source: Source
+  count: number
+  price: number
+}
+
+interface Asked {
+  lane: Lane
+  guesses: Guesses
+  turns: Turn[]
+}
+
 /** Decides which choices guess how far ahead. What the guesses are worth is the tick loop's to find out. */
 export class Speculation {
   readonly cost = new BatchCost()
@@ -41,17 +54,21 @@ export class Speculation {
     this.#options = options
   }
 
+  /** Some of the guesses are made on this machine, which takes its time. */
+  get computes(): boolean {
+    return this.#components.drafters.some(({ prepare }) => prepare !== undefined)
+  }
+
   /** For choices that are each about to have their next token computed. Says who has new guesses. */
-  guess(lanes: readonly Lane[]): Lane[] {
+  async guess(lanes: readonly Lane[]): Promise<Lane[]> {
     const company = { lanes: lanes.length, tokens: lanes.length }
-    const fresh: Lane[] = []
+    const asked = lanes.map((lane) => this.#plan(lane, company))
+    for (const drafter of this.#drafters(asked)) await this.#prepare(drafter, asked)
+    const fresh = asked.filter((each) => this.#propose(each))
     for (const lane of lanes) {
-      const guesses = this.#of(lane)
-      if (guesses.open.length === 0 && this.#propose(lane, guesses, company)) fresh.push(lane)
-      lane.guessed = this.#options.stepwise ? 0 : guesses.open.length
-      company.tokens += lane.guessed
+      lane.guessed = this.#options.stepwise ? 0 : (lane.guesses?.open.length ?? 0)
     }
-    return fresh
+    return fresh.map(({ lane }) => lane)
   }
 
   #of(lane: Lane): Guesses {
@@ -70,15 +87,52 @@ export class Speculation {
     return known
   }
 
-  #propose(lane: Lane, guesses: Guesses, company: Company): boolean {
+  /** Whom to ask for how much. The others of the batch are taken to guess as planned. */
+  #plan(lane: Lane, company: Company): Asked {
+    const guesses = this.#of(lane)
     const most = Math.min(WINDOW_MAX, lane.limit - lane.generated - 1)
+    const turns: Turn[] = []
+    if (guesses.open.length > 0 || most <= 0) return { lane, guesses, turns }
     for (const source of guesses.sources) {
       source.standing.passed(1)
-      const window = this.#window(source, company, lane.run.watched, most)
-      if (window <= 0) continue
-      const ids = this.#ask(source, lane, guesses, window)
+      const { msPerToken: msPerGuess = 0 } = source.drafter
+      const at = { ...company, msPerGuess }
+      const count = this.#window(source, at, lane.run.watched, most)
+      if (count <= 0 || !this.#begin(source, lane, guesses)) continue
+      turns.push({ source, count, price: this.#price(at, count) / count })
+    }
+    company.tokens += turns[0]?.count ?? 0
+    return { lane, guesses, turns }
+  }
+
+  /** Those that compute on this machine, and whose turn it is first with somebody. */
+  #drafters(asked: readonly Asked[]): Set<Drafter> {
+    const first = asked.flatMap(({ turns: [turn] }) => (turn ? [turn.source.drafter] : []))
+    return new Set(first.filter(({ prepare }) => prepare !== undefined))
+  }
+
+  async #prepare(drafter: Drafter, asked: readonly Asked[]): Promise<void> {
+    const own = asked.filter(({ turns: [turn] }) => turn?.source.drafter === drafter)
+    const wanted = own.flatMap(({ turns: [turn] }) => {
+      const drafts = turn?.source.drafts
+      return turn === undefined || drafts === undefined ? [] : [{ drafts, count: turn.count }]
+    })
+    try {
+      await drafter.prepare?.(wanted)
+    } catch {
+      for (const { guesses, turns } of own) {
+        const failed = turns.shift()
+        if (failed !== undefined) guesses.drop(failed.source)
+      }
+    }
+  }
+
+  #propose({ lane, guesses, turns }: Asked): boolean {
+    if (lane.finish !== undefined) return false
+    for (const { source, count, price } of turns) {
+      const ids = this.#ask(source, guesses, count)
       if (ids.length === 0) continue
-      guesses.propose(source, ids, this.#price(company, ids.length))
+      guesses.propose(source, ids, price * ids.length)
       return true
     }
     return false
@@ -102,13 +156,27 @@ export class Speculation {
     return token > 0 ? guesses / token : window
   }
 
-  #ask(source: Source, lane: Lane, guesses: Guesses, window: number): readonly number[] {
-    const { sequence, prompt, generated } = lane
-    if (sequence === undefined) return []
+  #begin(source: Source, lane: Lane, guesses: Guesses): boolean {
+    const { sequence, prompt, generated, choice, draw, room, run } = lane
+    if (sequence === undefined) return false
     try {
-      const length = prompt.tokens.length + generated
-      source.drafts ??= source.drafter.begin(sequence.tokens, length)
-      return this.#usable(source.drafts.propose(window).slice(0, window))
+      source.drafts ??= source.drafter.begin({
+        tokens: sequence.tokens,
+        length: prompt.tokens.length + generated,
+        promptLength: prompt.tokens.length,
+        ...{ choice, draw, room, scope: run.scope, sampling: run.sampling },
+        sequence: sequence.index,
+      })
+      return true
+    } catch {
+      guesses.drop(source)
+      return false
+    }
+  }
+
+  #ask(source: Source, guesses: Guesses, count: number): readonly number[] {
+    try {
+      return this.#usable(source.drafts?.propose(count).slice(0, count) ?? [])
     } catch {
       guesses.drop(source)
       return []

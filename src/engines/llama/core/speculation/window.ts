@@ -9,10 +9,13 @@ export const BOUND_MIN = 1.1
 /** Who is to see guesses sees at least so many at a time. */
 export const WATCHED_MIN = 2
 
+/** The batch that guesses would be a part of. */
 export interface Company {
   /** Answers in the batch, and all its tokens, without the guesses that are to be decided on. */
   lanes: number
   tokens: number
+  /** What it takes to make a guess, before it is verified. */
+  msPerGuess?: number
 }
 
 export interface Window {
@@ -28,10 +31,11 @@ export function expected(acceptance: number, window: number): number {
 }
 
 /** What a token of an answer takes without guesses, and what so many guesses take on top. */
-export function prices(cost: BatchCost, { lanes, tokens }: Company, window: number) {
+export function prices(cost: BatchCost, company: Company, window: number) {
+  const { lanes, tokens, msPerGuess = 0 } = company
   return {
     token: cost.ms(lanes) / lanes,
-    guesses: cost.ms(tokens + window) - cost.ms(tokens),
+    guesses: cost.ms(tokens + window) - cost.ms(tokens) + window * msPerGuess,
   }
 }
 
