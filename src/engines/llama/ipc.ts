@@ -34,6 +34,8 @@ export interface LoadOptions {
    * wherever it is computed: rounding can't make two answers to one request differ.
    */
   reproducible?: boolean
+  /** A small model of the same vocabulary, to guess what this one says. */
+  draftPath?: string
   /** As calibration found them. */
   batchTimes?: BatchTime[]
   /** Always guess as many tokens ahead; 0: none. Undefined: as many as pay. For measuring. */

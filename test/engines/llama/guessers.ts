@@ -1,4 +1,5 @@
 import type { Drafter } from '../../../src/engines/llama/core/speculation/drafter.ts'
+import { Posted } from '../../../src/engines/llama/core/speculation/posted.ts'
 import { mix } from './fake-llama.ts'
 
 /** A drafter that computes its guesses from all tokens so far. */
@@ -38,6 +39,24 @@ export function knowing(
     }
     return []
   })
+}
+
+/** The same of one answer, whatever it was asked. */
+export function repeating(
+  name: string,
+  answer: readonly number[],
+  options: { right?: number; vocabulary: number },
+): Drafter {
+  const known = knowing(name, () => [answer], options)
+  return {
+    name,
+    begin(place) {
+      const { tokens, promptLength, length } = place
+      const written = tokens.subarray(promptLength)
+      const own = { ...place, tokens: written, length: length - promptLength, promptLength: 0 }
+      return known.begin(own)
+    },
+  }
 }
 
 /** What no honest drafter says, and what a careless one may. */
@@ -86,4 +105,42 @@ export function late(drafter: Drafter, turns: number): Drafter {
       }
     },
   }
+}
+
+/**
+ * Somebody elsewhere who knows the texts and guesses ahead of what was heard. What is said on either
+ * way is on it until `arrive` is called.
+ */
+export function elsewhere(
+  name: string,
+  prompt: readonly number[],
+  texts: () => readonly (readonly number[])[],
+  { right, vocabulary, ahead }: { right: number; vocabulary: number; ahead: number },
+) {
+  const known = new Map<number, number[]>()
+  const way: (() => void)[] = []
+  const answer = (choice: number) => {
+    const text = [...prompt, ...(known.get(choice) ?? [])]
+    const [guesses = []] = [
+      knowing(name, texts, { right, vocabulary })
+        .begin({
+          ...{ tokens: Uint32Array.from(text), length: text.length, promptLength: prompt.length },
+          ...{ choice, draw: 0, room: 0, sequence: 0, scope: '' },
+          sampling: { temperature: 0 } as never,
+        })
+        .propose(ahead),
+    ]
+    const first = text.length - prompt.length
+    way.push(() => posted.post(choice, first, guesses))
+  }
+  const posted = new Posted(name, (choice, first, ids) => {
+    way.push(() => {
+      known.set(choice, [...(known.get(choice) ?? []).slice(0, first), ...ids])
+      answer(choice)
+    })
+  })
+  const arrive = () => {
+    for (const message of way.splice(0)) message()
+  }
+  return { posted, arrive }
 }

@@ -18,6 +18,7 @@ export interface Asked {
   prompt: number[]
   sampling: Sampling
   watched?: boolean
+  drafters?: readonly Drafter[]
 }
 
 /** What the reader of one run has at its end. */
@@ -71,12 +72,12 @@ export class FakeEngine {
     )
   }
 
-  start({ prompt, sampling, watched }: Asked): number {
+  start({ prompt, sampling, watched, drafters }: Asked): number {
     const id = ++this.#id
     const { loop } = this
     const prompts = [Uint32Array.from(prompt)]
     const contextLength = this.#contextLength
-    loop.add(new Run({ id, scope: `s${id}`, watched, sampling, prompts, contextLength }))
+    loop.add(new Run({ id, scope: `s${id}`, watched, drafters, sampling, prompts, contextLength }))
     return id
   }
 

@@ -4,7 +4,7 @@ import type { Drafter } from '../../../src/engines/llama/core/speculation/drafte
 import { promptLookup } from '../../../src/engines/llama/core/speculation/prompt-lookup.ts'
 import { greedy } from './core-harness.ts'
 import { END, VOCABULARY } from './fake-llama.ts'
-import { dying, garbage, guessing, knowing, late } from './guessers.ts'
+import { dying, elsewhere, garbage, guessing, knowing, late } from './guessers.ts'
 import {
   type Answer,
   type Asked,
@@ -150,6 +150,46 @@ describe('an answer with guesses', () => {
         for (const [at, answer] of again.entries()) expectSame(answer, plain[at] as Answer)
       }),
     )
+  })
+})
+
+describe('who guesses elsewhere', () => {
+  const one = fc.record({ seed: fc.nat(), slow: fc.integer({ min: 1, max: 20 }), right: fc.constantFrom(1, 0.7, 0) })
+
+  it('changes nothing, however late what it says arrives', async () => {
+    await fc.assert(
+      fc.asyncProperty(asked, one, setUps, async (jobs, { slow, right }, how) => {
+        const plain = await new FakeEngine().run(jobs)
+        const options = { right, vocabulary: VOCABULARY, ahead: 12 }
+        const far = jobs.map(({ prompt }, at) =>
+          elsewhere('far', prompt, () => textsOf(jobs, plain.slice(at, at + 1)), options),
+        )
+        const engine = new FakeEngine({ ...setUpOf(how), drafters: [] })
+        let ticks = 0
+        engine.llama.during = () => {
+          if (ticks++ % slow === 0) for (const { arrive } of far) arrive()
+        }
+        const guessed = jobs.map((job, at) => ({ ...job, drafters: far.slice(at, at + 1).map((it) => it.posted) }))
+        const drafted = await engine.run(guessed)
+        for (const [at, answer] of drafted.entries()) expectSame(answer, plain[at] as Answer)
+      }),
+    )
+  })
+
+  it.each([2, 6])('hides a way of %d decodes by guessing ahead', async (slow) => {
+    const prompt = [1, 2, 3]
+    const job: Asked = { prompt, sampling: { ...greedy, maxTokens: 200 }, watched: true }
+    const plain = await new FakeEngine({ endless: true }).run([job])
+    const options = { right: 1, vocabulary: VOCABULARY, ahead: 64 }
+    const { posted, arrive } = elsewhere('far', prompt, () => textsOf([job], plain), options)
+    const engine = new FakeEngine({ endless: true, drafters: [], window: 4 })
+    let ticks = 0
+    engine.llama.during = () => {
+      if (ticks++ % slow === 0) arrive()
+    }
+    const [answer] = await engine.run([{ ...job, drafters: [posted] }])
+    if (answer && plain[0]) expectSame(answer, plain[0])
+    expect(engine.llama.batches.length).toBeLessThan(200 / 3)
   })
 })
 

@@ -16,6 +16,7 @@ import { calibrate } from './calibrate.ts'
 import { CHATML, ChatPrompt } from './chat-prompt.ts'
 import { Run } from './generation.ts'
 import { type JobInputComponents, promptsOf } from './job-input.ts'
+import { loadDraft } from './load-draft.ts'
 import { defaultThreads, loadFailure, type OpenModel } from './load.ts'
 import { BATCH_SIZE, type ContextPlan, planContext } from './memory.ts'
 import type { Outbox } from './outbox.ts'
@@ -31,8 +32,8 @@ type ChatJob = Pick<Job, 'cacheScope' | 'queueShare' | 'resume' | 'watched'>
 
 interface ChatEngineParts {
   context: NativeContext
-  /** Kept only: the library waits for ever to dispose of one that was collected. */
-  owner: LlamaContext
+  /** Kept only: the library waits for ever to dispose of those that were collected. */
+  owners: LlamaContext[]
   newSampler: () => NativeSampler
   outbox: Outbox
   clock: Clock
@@ -92,13 +93,14 @@ export class ChatEngine {
         throw loadFailure(basename(options.modelPath), error)
       })
     const model = nativeModel(open.model)
+    const draft = options.draftPath && (await loadDraft(open, options.draftPath, plan, clock))
     return new ChatEngine(open, plan, options, {
       context: nativeContext(context),
-      owner: context,
+      owners: draft ? [context, draft.owner] : [context],
       newSampler: recycling(() => newSampler(open.llama, model)),
       outbox,
       clock,
-      drafters,
+      drafters: draft ? [...drafters, draft.drafter] : drafters,
     })
   }
 

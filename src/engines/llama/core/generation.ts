@@ -4,6 +4,7 @@ import { AnswerText, type Settled } from './answer-text.ts'
 import { type Begun, invalidResume } from './begun.ts'
 import type { Sampler } from './sampler.ts'
 import type { Sequence } from './sequence-pool.ts'
+import type { Drafter } from './speculation/drafter.ts'
 import type { Guesses } from './speculation/guesses.ts'
 import { StopStrings } from './stop-strings.ts'
 
@@ -29,6 +30,8 @@ export interface RunInput {
   share?: number | undefined
   /** Its reader sees guesses too. */
   watched?: boolean | undefined
+  /** Who guesses for this run alone, before those who guess for all. */
+  drafters?: readonly Drafter[] | undefined
   sampling: Sampling
   prompts: Uint32Array[]
   contextLength: number
@@ -42,6 +45,7 @@ export class Run {
   readonly scope: string
   readonly share: number
   readonly watched: boolean
+  readonly drafters: readonly Drafter[]
   readonly sampling: Sampling
   readonly prompts: readonly Prompt[]
   readonly lanes: readonly Lane[]
@@ -54,6 +58,7 @@ export class Run {
     this.scope = scope
     this.share = share
     this.watched = watched
+    this.drafters = input.drafters ?? []
     this.sampling = sampling
     this.prompts = prompts.map((tokens) => ({
       tokens,

@@ -4,7 +4,7 @@ import { BatchCost } from './batch-cost.ts'
 import type { Drafter } from './drafter.ts'
 import { Guesses, Source } from './guesses.ts'
 import { Standing } from './standing.ts'
-import { BOUND_MIN, bestWindow, type Company, prices, WATCHED_MIN, WINDOW_MAX } from './window.ts'
+import { BOUND_MIN, bestWindow, type Company, prices, WATCHED_MIN, WINDOW_MAX, type Window } from './window.ts'
 
 /** Who guesses worse does it for nobody's eyes: it has to pay for itself. */
 const WATCHABLE = 0.2
@@ -33,13 +33,16 @@ export interface SpeculationOptions {
 interface Turn {
   source: Source
   count: number
+  bound: number
   price: number
 }
 
 interface Asked {
   lane: Lane
   guesses: Guesses
+  /** Those that are still to be asked. */
   turns: Turn[]
+  isFresh: boolean
 }
 
 /** Decides which choices guess how far ahead. What the guesses are worth is the tick loop's to find out. */
@@ -62,19 +65,33 @@ export class Speculation {
   /** For choices that are each about to have their next token computed. Says who has new guesses. */
   async guess(lanes: readonly Lane[]): Promise<Lane[]> {
     const company = { lanes: lanes.length, tokens: lanes.length }
-    const asked = lanes.map((lane) => this.#plan(lane, company))
-    for (const drafter of this.#drafters(asked)) await this.#prepare(drafter, asked)
-    const fresh = asked.filter((each) => this.#propose(each))
+    const asked = lanes.map((lane) => this.#begin(lane, company))
+    for (const drafter of computing(asked)) await prepare(drafter, asked)
+    for (const each of asked) this.#ask(each, true)
     for (const lane of lanes) {
       lane.guessed = this.#options.stepwise ? 0 : (lane.guesses?.open.length ?? 0)
     }
-    return fresh.map(({ lane }) => lane)
+    return asked.flatMap(({ lane, isFresh }) => (isFresh ? [lane] : []))
+  }
+
+  /** Takes what is there, or what is to be computed into account for those that come after. */
+  #begin(lane: Lane, company: Company): Asked {
+    const guesses = this.#of(lane)
+    const asked: Asked = { lane, guesses, turns: [], isFresh: false }
+    if (guesses.open.length === 0) {
+      asked.turns = this.#turns(lane, guesses, company)
+      this.#ask(asked, false)
+    }
+    company.tokens += asked.turns[0]?.count ?? guesses.open.length
+    return asked
   }
 
   #of(lane: Lane): Guesses {
-    lane.guesses ??= new Guesses(
-      this.#components.drafters.map((drafter) => new Source(drafter, this.#standing(drafter))),
-    )
+    if (lane.guesses === undefined) {
+      const drafters = [...lane.run.drafters, ...this.#components.drafters]
+      const sources = drafters.map((drafter) => new Source(drafter, this.#standing(drafter)))
+      lane.guesses = new Guesses(sources)
+    }
     return lane.guesses
   }
 
@@ -87,66 +104,45 @@ export class Speculation {
     return known
   }
 
-  /** Whom to ask for how much. The others of the batch are taken to guess as planned. */
-  #plan(lane: Lane, company: Company): Asked {
-    const guesses = this.#of(lane)
+  /** Whom to ask for how much: first those that make the answer fastest. */
+  #turns(lane: Lane, guesses: Guesses, company: Company): Turn[] {
     const most = Math.min(WINDOW_MAX, lane.limit - lane.generated - 1)
     const turns: Turn[] = []
-    if (guesses.open.length > 0 || most <= 0) return { lane, guesses, turns }
-    for (const source of guesses.sources) {
+    for (const source of most > 0 ? guesses.sources : []) {
       source.standing.passed(1)
-      const { msPerToken: msPerGuess = 0 } = source.drafter
-      const at = { ...company, msPerGuess }
-      const count = this.#window(source, at, lane.run.watched, most)
-      if (count <= 0 || !this.#begin(source, lane, guesses)) continue
-      turns.push({ source, count, price: this.#price(at, count) / count })
+      const at = { ...company, msPerGuess: source.drafter.msPerToken ?? 0 }
+      const { tokens: count, bound } = this.#window(source, at, lane.run.watched, most)
+      if (count <= 0 || !this.#place(source, lane, guesses)) continue
+      turns.push({ source, count, bound, price: this.#price(at, count) / count })
     }
-    company.tokens += turns[0]?.count ?? 0
-    return { lane, guesses, turns }
+    return turns.sort((a, b) => b.bound - a.bound)
   }
 
-  /** Those that compute on this machine, and whose turn it is first with somebody. */
-  #drafters(asked: readonly Asked[]): Set<Drafter> {
-    const first = asked.flatMap(({ turns: [turn] }) => (turn ? [turn.source.drafter] : []))
-    return new Set(first.filter(({ prepare }) => prepare !== undefined))
-  }
-
-  async #prepare(drafter: Drafter, asked: readonly Asked[]): Promise<void> {
-    const own = asked.filter(({ turns: [turn] }) => turn?.source.drafter === drafter)
-    const wanted = own.flatMap(({ turns: [turn] }) => {
-      const drafts = turn?.source.drafts
-      return turn === undefined || drafts === undefined ? [] : [{ drafts, count: turn.count }]
-    })
-    try {
-      await drafter.prepare?.(wanted)
-    } catch {
-      for (const { guesses, turns } of own) {
-        const failed = turns.shift()
-        if (failed !== undefined) guesses.drop(failed.source)
-      }
-    }
-  }
-
-  #propose({ lane, guesses, turns }: Asked): boolean {
-    if (lane.finish !== undefined) return false
-    for (const { source, count, price } of turns) {
-      const ids = this.#ask(source, guesses, count)
+  /** In turn, until one has a guess; without `all`, until one that has to compute it. */
+  #ask(asked: Asked, all: boolean): void {
+    const { lane, guesses, turns } = asked
+    while (turns[0] !== undefined && lane.finish === undefined) {
+      const { source, count, price } = turns[0]
+      if (!all && source.drafter.prepare !== undefined) return
+      turns.shift()
+      const ids = this.#proposal(source, guesses, count)
       if (ids.length === 0) continue
       guesses.propose(source, ids, price * ids.length)
-      return true
+      asked.isFresh = true
+      turns.length = 0
     }
-    return false
   }
 
-  #window(source: Source, company: Company, watched: boolean, most: number): number {
+  #window(source: Source, company: Company, watched: boolean, most: number): Window {
     const { stepwise, window } = this.#options
-    if (window !== undefined) return Math.min(window, most)
-    if (stepwise) return watched ? Math.min(STEPWISE_WINDOW, most) : 0
+    if (window !== undefined) return { tokens: Math.min(window, most), bound: 1 }
+    if (stepwise) return { tokens: watched ? Math.min(STEPWISE_WINDOW, most) : 0, bound: 1 }
     const best = bestWindow(this.cost, company, source.acceptance.share, most)
     const paying = best.bound >= BOUND_MIN ? best.tokens : 0
     const wanted = watched ? Math.min(Math.max(paying, WATCHED_MIN), most) : paying
-    if (watched && source.acceptance.share >= WATCHABLE) return wanted
-    return source.standing.affords(this.#price(company, wanted)) ? wanted : 0
+    const isWorth = watched && source.acceptance.share >= WATCHABLE
+    const isFree = isWorth || source.standing.affords(this.#price(company, wanted))
+    return { tokens: isFree ? wanted : 0, bound: best.bound }
   }
 
   /** What so many guesses cost, in tokens of an answer; as much as tokens where that is unknown. */
@@ -156,7 +152,7 @@ export class Speculation {
     return token > 0 ? guesses / token : window
   }
 
-  #begin(source: Source, lane: Lane, guesses: Guesses): boolean {
+  #place(source: Source, lane: Lane, guesses: Guesses): boolean {
     const { sequence, prompt, generated, choice, draw, room, run } = lane
     if (sequence === undefined) return false
     try {
@@ -174,7 +170,7 @@ export class Speculation {
     }
   }
 
-  #ask(source: Source, guesses: Guesses, count: number): readonly number[] {
+  #proposal(source: Source, guesses: Guesses, count: number): readonly number[] {
     try {
       return this.#usable(source.drafts?.propose(count).slice(0, count) ?? [])
     } catch {
@@ -190,5 +186,26 @@ export class Speculation {
       Number.isInteger(id) && id >= 0 && id < vocabularySize && !this.#components.tokens.isEnd(id)
     const end = ids.findIndex((id) => !isUsable(id))
     return end < 0 ? ids : ids.slice(0, end)
+  }
+}
+
+/** Those that compute on this machine, and whose turn it is with somebody. */
+function computing(asked: readonly Asked[]): Set<Drafter> {
+  return new Set(asked.flatMap(({ turns: [turn] }) => (turn ? [turn.source.drafter] : [])))
+}
+
+async function prepare(drafter: Drafter, asked: readonly Asked[]): Promise<void> {
+  const own = asked.filter(({ turns: [turn] }) => turn?.source.drafter === drafter)
+  const wanted = own.flatMap(({ turns: [turn] }) => {
+    const drafts = turn?.source.drafts
+    return turn === undefined || drafts === undefined ? [] : [{ drafts, count: turn.count }]
+  })
+  try {
+    await drafter.prepare?.(wanted)
+  } catch {
+    for (const { guesses, turns } of own) {
+      const failed = turns.shift()
+      if (failed !== undefined) guesses.drop(failed.source)
+    }
   }
 }

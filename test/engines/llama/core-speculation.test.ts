@@ -1,0 +1,183 @@
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { Drafter } from '../../../src/engines/llama/core/speculation/drafter.ts'
+import type { LoadOptions } from '../../../src/engines/llama/ipc.ts'
+import type { Sampling } from '../../../src/wire/job.ts'
+import { rounds } from '../../campaign.ts'
+import { demoF32 } from '../../gguf/lane.ts'
+import { ask, chatModel, Harness, type Heard } from './core-harness.ts'
+import { garbage, repeating } from './guessers.ts'
+
+const models = join(dirname(fileURLToPath(import.meta.url)), '../../../models')
+const draftPath = join(models, 'pinaivu-demo-draft-q8_0.gguf')
+const VOCABULARY = 2048
+
+const engines: Harness[] = []
+afterEach(async () => {
+  for (const engine of engines.splice(0)) await engine.core.dispose()
+})
+
+async function loaded(options: Partial<LoadOptions>, drafters?: readonly Drafter[]) {
+  const engine = await Harness.load({ modelPath: demoF32(), ...options }, drafters)
+  engines.push(engine)
+  return engine
+}
+
+const samplings: [string, Partial<Sampling>][] = [
+  ['the best token each', {}],
+  ['temperature', { temperature: 1.2, seed: 11 }],
+  ['temperature and a nucleus', { temperature: 1, topP: 0.8, seed: 5 }],
+  ['penalties', { frequencyPenalty: 1.5, presencePenalty: 1 }],
+  ['penalties and temperature', { temperature: 0.9, seed: 3, frequencyPenalty: -1 }],
+  ['a bias', { temperature: 0.5, seed: 3, logitBias: [[300, 3]] }],
+  ['log-probabilities', { logprobs: 2, maxTokens: 20 }],
+]
+
+const story = (sampling: Partial<Sampling>) => ask('Tell me a story.', { maxTokens: 60, ...sampling })
+
+function expectSame(drafted: Heard, plain: Heard): void {
+  expect(drafted.ids()).toEqual(plain.ids())
+  expect(drafted.text()).toBe(plain.text())
+  expect(drafted.done.finish).toEqual(plain.done.finish)
+  expect(drafted.done.usage.outputTokens).toBe(plain.done.usage.outputTokens)
+  const scores = (heard: Heard) =>
+    heard.tokens.flatMap(({ logprobs = [] }) => logprobs.map(({ logprob }) => logprob))
+  scores(drafted).forEach((score, at) => {
+    expect(score).toBeCloseTo(scores(plain)[at] ?? Number.NaN, 2)
+  })
+}
+
+describe('on the lane where rounding is the same everywhere', () => {
+  it.each(samplings)('an answer by %s is the same, watched or not', async (_, sampling) => {
+    const plainEngine = await loaded({ reproducible: true, window: 0 })
+    const plain = await plainEngine.run(story(sampling))
+    expect(plain.done.drafting).toBeUndefined()
+    const engine = await loaded({ reproducible: true, draftPath })
+    const watched = await engine.watch(story(sampling))
+    expectSame(watched, plain)
+    expect(watched.done.drafting).toBeDefined()
+    expectSame(await engine.run(story(sampling)), plain)
+  })
+})
+
+describe('verified in one batch', () => {
+  it.each(samplings)('an answer by %s is the same, whoever guesses', async (_, sampling) => {
+    const plainEngine = await loaded({ window: 0 })
+    const work = story(sampling)
+    const plain = await plainEngine.run(work)
+    const right = (share: number) =>
+      repeating(`right ${share}`, plain.ids(), { right: share, vocabulary: VOCABULARY })
+    for (const drafters of [[right(1)], [right(0.7)], [garbage], []]) {
+      const engine = await loaded({ window: 4, draftPath }, drafters)
+      expectSame(await engine.watch(work), plain)
+    }
+  })
+
+  it('takes as many decodes as there are windows', async () => {
+    const plainEngine = await loaded({ window: 0 })
+    const plain = await plainEngine.run(story({}))
+    const perfect = repeating('perfect', plain.ids(), { vocabulary: VOCABULARY })
+    const engine = await loaded({ window: 4 }, [perfect])
+    const heard = await engine.run(story({}))
+    expectSame(heard, plain)
+    const [counts] = heard.done.drafting ?? []
+    expect(counts?.rolledBack).toBe(0)
+    expect(counts?.accepted).toBeGreaterThanOrEqual((plain.ids().length * 3) / 4)
+  })
+
+  it('several answers guess beside some that do not', async () => {
+    const questions = ['Tell me a story.', 'What is a peer?', 'What is a receipt?', 'Hello!']
+    const asked = questions.map((question, at) =>
+      ask(question, { maxTokens: 50, temperature: 0.8, seed: at, choices: 1 + (at % 2) }),
+    )
+    const plainEngine = await loaded({ window: 0, slots: 1 })
+    const plain: Heard[] = []
+    for (const work of asked) plain.push(await plainEngine.run(work, 'one'))
+    const engine = await loaded({ window: 3, draftPath })
+    const drafted = await Promise.all(asked.map((work, at) => engine.run(work, `s${at}`)))
+    for (const [at, heard] of drafted.entries()) {
+      for (const choice of heard.done.finish.keys()) {
+        expect(heard.ids(choice)).toEqual(plain[at]?.ids(choice))
+      }
+    }
+  })
+
+  it('repeats what it was told to by looking it up', async () => {
+    const engine = await loaded({ window: 4 })
+    const heard = await engine.watch(ask('Repeat after me: the small boat came home late today'))
+    const [counts] = heard.done.drafting ?? []
+    expect(counts?.drafter).toBe('prompt')
+    expect(counts?.accepted).toBeGreaterThan(2)
+  })
+
+  it('a draft model of other tokens is refused when it is loaded', async () => {
+    const engine = new Harness()
+    engines.push(engine)
+    await engine.load({ draftPath: join(models, 'pinaivu-demo-embed-q8_0.gguf') })
+    expect(engine.last('load-failed')).toBeDefined()
+  })
+})
+
+// With temperature 1 answers with guesses are drawn from the same distribution. Two samples of
+// `COUNT` answers with other seeds each are told apart at 1 in 10,000 if they were the same, and
+// nearly always where temperatures differ by a fifth.
+describe('the distribution at temperature 1', () => {
+  const COUNT = rounds(250, 5000)
+  let plain: Harness
+  let drafting: Harness
+
+  beforeAll(async () => {
+    const fast = { modelPath: chatModel, contextLength: 256 }
+    plain = await Harness.load({ ...fast, window: 0 })
+    drafting = await Harness.load({ ...fast, window: 3, draftPath })
+  })
+  afterAll(async () => {
+    await plain.core.dispose()
+    await drafting.core.dispose()
+  })
+
+  /** How often each token stood at each of the places. */
+  async function sample(engine: Harness, firstSeed: number, temperature = 1) {
+    const seen = new Map<string, number>()
+    for (let at = 0; at < COUNT; at += 4) {
+      const answers = await Promise.all(
+        [0, 1, 2, 3].map((more) => {
+          const seed = firstSeed + at + more
+          return engine.run(ask('Tell me a story.', { temperature, seed, maxTokens: 6 }))
+        }),
+      )
+      for (const heard of answers) {
+        heard.ids().forEach((id, place) => {
+          if (place > 0) seen.set(`${place} ${id}`, (seen.get(`${place} ${id}`) ?? 0) + 1)
+        })
+      }
+    }
+    return seen
+  }
+
+  it('is that of answers without guesses', async () => {
+    const without = await sample(plain, 1)
+    const withGuesses = await sample(drafting, 1_000_000)
+    expect(differ(without, withGuesses)).toBe(false)
+  })
+
+  it('would be told from another', async () => {
+    const without = await sample(plain, 1)
+    expect(differ(without, await sample(plain, 2_000_000, 1.3))).toBe(true)
+  })
+})
+
+/** Chi-square of two samples of one size, as a normal deviate (Wilson and Hilferty), beyond 3.72. */
+function differ(one: Map<string, number>, other: Map<string, number>): boolean {
+  let sum = 0
+  let cells = 0
+  for (const key of new Set([...one.keys(), ...other.keys()])) {
+    const [a, b] = [one.get(key) ?? 0, other.get(key) ?? 0]
+    if (a + b < 10) continue
+    sum += (a - b) ** 2 / (a + b)
+    cells++
+  }
+  const deviate = (Math.cbrt(sum / cells) - (1 - 2 / (9 * cells))) / Math.sqrt(2 / (9 * cells))
+  return deviate > 3.72
+}
