@@ -5,6 +5,7 @@ import type {
   NativeSampler,
   SamplerConfig,
 } from '../../../src/engines/llama/core/binding.ts'
+import { passes } from '../../../src/engines/llama/core/speculation/window.ts'
 
 /**
  * Stands for llama.cpp where only the answer matters: what comes next is a hash of all that a
@@ -14,7 +15,7 @@ export class FakeLlama implements NativeContext {
   /** Sizes of all batches so far. */
   readonly batches: number[] = []
   time = 0
-  /** What a decode of so many tokens takes. */
+  /** What a pass of so many tokens takes. */
   msOf = (tokens: number) => tokens
   /** No answer ends by itself. */
   endless = false
@@ -24,6 +25,7 @@ export class FakeLlama implements NativeContext {
   during: (() => void) | undefined
   readonly #held = new Map<number, number[]>()
   #logits: number[] = []
+  #lengths: number[] = []
   #room = 0
   #size = 0
 
@@ -38,6 +40,7 @@ export class FakeLlama implements NativeContext {
     this.#room = size
     this.#size = size
     this.#logits = []
+    this.#lengths = []
   }
 
   addToBatch(sequence: number, position: number, tokens: Uint32Array, logits: Uint32Array) {
@@ -45,6 +48,7 @@ export class FakeLlama implements NativeContext {
     if (held.length !== position) throw new Error(`position ${position} after ${held.length}`)
     if (tokens.some((token) => token >= VOCABULARY)) throw new Error('no such token')
     this.#room -= tokens.length
+    this.#lengths.push(tokens.length)
     held.push(...tokens)
     this.#held.set(sequence, held)
     return logits.map(
@@ -55,7 +59,7 @@ export class FakeLlama implements NativeContext {
   async decodeBatch(): Promise<void> {
     if (this.#room !== 0) throw new Error('The batch is not full.')
     this.batches.push(this.#size)
-    this.time += this.msOf(this.#size)
+    for (const pass of passes(this.#lengths)) this.time += this.msOf(pass)
     this.during?.()
   }
 

@@ -4,7 +4,7 @@ import { BatchCost } from '../../../src/engines/llama/core/speculation/batch-cos
 import type { Drafter } from '../../../src/engines/llama/core/speculation/drafter.ts'
 import { promptLookup } from '../../../src/engines/llama/core/speculation/prompt-lookup.ts'
 import { Acceptance } from '../../../src/engines/llama/core/speculation/standing.ts'
-import { bestWindow, expected } from '../../../src/engines/llama/core/speculation/window.ts'
+import { bestWindow, expected, passes } from '../../../src/engines/llama/core/speculation/window.ts'
 import { greedy } from './core-harness.ts'
 import { VOCABULARY } from './fake-llama.ts'
 import { garbage, knowing } from './guessers.ts'
@@ -33,6 +33,8 @@ async function answerOf(setUp: SetUp, watched = false, seeds = [1, 2, 3]) {
   return { ms: engine.llama.time, tokens, texts, batches: engine.llama.batches }
 }
 
+const prospect = (acceptance: number) => ({ least: 0, most: 16, acceptance, msPerGuess: 0 })
+
 /** Relative to a run without guesses. */
 async function speedUp(drafters: readonly Drafter[], setUp: SetUp, watched = false) {
   const plain = await answerOf({ msOf: setUp.msOf ?? flat })
@@ -50,7 +52,7 @@ describe('the window', () => {
   it.each([1, 0.9, 0.7, 0.5])('gives nearly what the machine allows, at acceptance %d', async (right) => {
     const cost = new BatchCost()
     cost.learn(sizes.map((tokens) => ({ tokens, ms: flat(tokens) })))
-    const { bound } = bestWindow(cost, { lanes: 1, tokens: 1 }, right)
+    const { bound } = bestWindow(cost, [prospect(right)])
     expect(await speedUp([await knows(right)], {})).toBeGreaterThan(0.9 * bound)
   })
 
@@ -78,6 +80,23 @@ describe('the window', () => {
     }
   })
 
+  it('is as wide for several answers at once as pays for all of them', async () => {
+    const drafters = [await knows(0.9)]
+    const asked = [1, 2, 3].map((seed) => ({ prompt: [1, 2, seed], sampling: { ...long, seed } }))
+    const options = { contextLength: 1000, endless: true, msOf: flat }
+    const plain = new FakeEngine(options)
+    const drafted = new FakeEngine({ ...options, drafters, known: sizes })
+    await plain.run(asked)
+    await drafted.run(asked)
+    expect(plain.llama.time / drafted.llama.time).toBeGreaterThan(1.4)
+  })
+
+  it('ends where a decode would keep a cancelled answer waiting', async () => {
+    const msOf = (tokens: number) => 100 + 20 * tokens
+    const { batches } = await answerOf({ drafters: [await knows(1)], known: sizes, msOf }, false, [1])
+    expect(Math.max(...batches.slice(1))).toBe(4)
+  })
+
   it('falls back to the next drafter where the first is of no use', async () => {
     const good = await knows(0.9)
     const alone = await speedUp([good], {})
@@ -90,7 +109,7 @@ describe('the window', () => {
       fc.property(curve, fc.double({ min: 0, max: 1, noNaN: true }), (times, acceptance) => {
         const cost = new BatchCost()
         cost.learn(times.map((ms, at) => ({ tokens: at + 1, ms })))
-        const { tokens, bound } = bestWindow(cost, { lanes: 1, tokens: 1 }, acceptance)
+        const { tokens, bound } = bestWindow(cost, [prospect(acceptance)])
         expect(bound).toBeGreaterThanOrEqual(1)
         expect(expected(acceptance, tokens)).toBeLessThanOrEqual(tokens)
       }),
@@ -113,12 +132,29 @@ describe('the batch cost', () => {
   it('follows the machine, also for sizes that are not decoded', () => {
     const cost = new BatchCost()
     cost.learn([1, 4].map((tokens) => ({ tokens, ms: 10 + tokens })))
-    for (let decode = 0; decode < 300; decode++) cost.took(1, 22)
+    for (let decode = 0; decode < 300; decode++) cost.took([1], 22)
     expect(cost.ms(1)).toBeCloseTo(22, 0)
     expect(cost.ms(4) / cost.ms(1)).toBeGreaterThan(0.75)
     expect(cost.ms(4) / cost.ms(1)).toBeLessThan(1.4)
-    for (let decode = 0; decode < 300; decode++) cost.took(decode % 2 ? 1 : 4, decode % 2 ? 22 : 66)
+    for (let decode = 0; decode < 300; decode++) cost.took(decode % 2 ? [1] : [4], decode % 2 ? 22 : 66)
     expect(cost.ms(4) / cost.ms(1)).toBeCloseTo(3, 0)
+  })
+})
+
+describe('answers of several lengths', () => {
+  it('are computed in passes, as many tokens of each together as the shortest has left', () => {
+    expect(passes([1, 1, 1])).toEqual([3])
+    expect(passes([5, 1, 5])).toEqual([3, 8])
+    expect(passes([4, 2, 7, 2])).toEqual([8, 4, 3])
+  })
+
+  it('guess together where that pays for all, though it would pay for none alone', () => {
+    const cost = new BatchCost()
+    cost.learn(sizes.map((tokens) => ({ tokens, ms: flat(tokens) })))
+    const none = { ...prospect(0), most: 0 }
+    expect(bestWindow(cost, [prospect(0.7), none, none, none]).tokens).toBe(0)
+    const all = [prospect(0.7), prospect(0.7), prospect(0.7), prospect(0.7)]
+    expect(bestWindow(cost, all).bound).toBeGreaterThan(1.1)
   })
 })
 

@@ -272,7 +272,7 @@ export class TickLoop {
     if (this.#writes) {
       this.#wroteAt = now
       this.#writeMs = now - started
-      this.#components.speculation?.cost.took(tokens, now - started)
+      this.#components.speculation?.took(batch, now - started)
     } else {
       this.#pace.took(tokens, now - started)
     }

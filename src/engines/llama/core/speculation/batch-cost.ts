@@ -20,12 +20,15 @@ export class BatchCost {
     for (const { tokens, ms } of measured) if (tokens <= SIZE_MAX) this.#ms[tokens] = ms
   }
 
-  took(tokens: number, ms: number): void {
+  /** A batch that was computed in passes of so many tokens. */
+  took(passes: readonly number[], ms: number): void {
+    const [tokens = 0] = passes
     if (tokens < 1 || tokens > SIZE_MAX || ms <= 0) return
-    const shape = this.#ms[tokens] ?? 0
-    const before = this.ms(tokens)
+    const before = passes.reduce((sum, pass) => sum + this.ms(pass), 0)
     const drift = before > 0 ? Math.min(ms / before, OUTLIER) - 1 : 0
     this.#level *= 1 + LEVEL_WEIGHT * drift
+    if (passes.length > 1) return
+    const shape = this.#ms[tokens] ?? 0
     this.#ms[tokens] = shape > 0 ? shape * (1 + SHAPE_WEIGHT * drift) : ms / this.#level
   }
 

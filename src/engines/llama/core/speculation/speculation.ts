@@ -4,9 +4,18 @@ import { BatchCost } from './batch-cost.ts'
 import type { Drafter } from './drafter.ts'
 import { Guesses, Source } from './guesses.ts'
 import { Standing } from './standing.ts'
-import { BOUND_MIN, bestWindow, type Company, prices, WATCHED_MIN, WINDOW_MAX, type Window } from './window.ts'
+import {
+  batchMs,
+  bestWindow,
+  couldPay,
+  guessesOf,
+  type Prospect,
+  passes,
+  WATCHED_MIN,
+  WINDOW_MAX,
+} from './window.ts'
 
-/** Who guesses worse does it for nobody's eyes: it has to pay for itself. */
+/** Whose guesses are worse shows them to nobody: they have to pay for themselves. */
 const WATCHABLE = 0.2
 
 /** Guesses that are compared with the tokens as they come cost nothing, and gain nothing. */
@@ -16,7 +25,7 @@ const STEPWISE_WINDOW = 4
 const STANDINGS_MAX = 64
 
 export interface SpeculationComponents {
-  /** Asked in turn: the first that has a guess. */
+  /** For all choices. */
   drafters: readonly Drafter[]
   tokens: TokenTable
 }
@@ -29,23 +38,22 @@ export interface SpeculationOptions {
   window?: number | undefined
 }
 
-/** Whose turn it is with a choice, for how many guesses, and what each costs in tokens of an answer. */
-interface Turn {
-  source: Source
-  count: number
-  bound: number
-  price: number
-}
-
-interface Asked {
+/** What one choice of a batch can have of guesses. */
+interface Offer {
   lane: Lane
   guesses: Guesses
-  /** Those that are still to be asked. */
-  turns: Turn[]
-  isFresh: boolean
+  prospect: Prospect
+  /** Undefined: nobody guesses. */
+  source?: Source
+  /** Undefined: they are still to be computed. */
+  ids?: readonly number[] | undefined
+  /** How many it takes. */
+  count: number
 }
 
-/** Decides which choices guess how far ahead. What the guesses are worth is the tick loop's to find out. */
+const nothing: Prospect = { least: 0, most: 0, acceptance: 0, msPerGuess: 0 }
+
+/** Decides which choices guess how far ahead. What guesses are worth is the tick loop's to find out. */
 export class Speculation {
   readonly cost = new BatchCost()
   readonly #components: SpeculationComponents
@@ -64,26 +72,48 @@ export class Speculation {
 
   /** For choices that are each about to have their next token computed. Says who has new guesses. */
   async guess(lanes: readonly Lane[]): Promise<Lane[]> {
-    const company = { lanes: lanes.length, tokens: lanes.length }
-    const asked = lanes.map((lane) => this.#begin(lane, company))
-    for (const drafter of computing(asked)) await prepare(drafter, asked)
-    for (const each of asked) this.#ask(each, true)
-    for (const lane of lanes) {
-      lane.guessed = this.#options.stepwise ? 0 : (lane.guesses?.open.length ?? 0)
+    const { stepwise, window: fixed } = this.#options
+    for (const lane of lanes) lane.guessed = 0
+    if (fixed === 0) return []
+    const pays = fixed !== undefined || (!stepwise && couldPay(this.cost, lanes.length))
+    const offers = lanes.map((lane) => this.#offer(lane, pays || lane.run.watched))
+    const window = this.#window(offers)
+    const price = this.#price(offers, window)
+    for (const offer of offers) offer.count = this.#count(offer, window, price)
+    await compute(offers)
+    const fresh = offers.filter((offer) => this.#propose(offer, price))
+    if (!stepwise) {
+      for (const lane of lanes) lane.guessed = lane.guesses?.open.length ?? 0
     }
-    return asked.flatMap(({ lane, isFresh }) => (isFresh ? [lane] : []))
+    return fresh.map(({ lane }) => lane)
   }
 
-  /** Takes what is there, or what is to be computed into account for those that come after. */
-  #begin(lane: Lane, company: Company): Asked {
+  /** A batch of these took so long. */
+  took(lanes: readonly Lane[], ms: number): void {
+    this.cost.took(passes(lanes.map(({ guessed }) => 1 + guessed)), ms)
+  }
+
+  /** Who guesses best has the first word; who need not compute says it at once. */
+  #offer(lane: Lane, isWanted: boolean): Offer {
     const guesses = this.#of(lane)
-    const asked: Asked = { lane, guesses, turns: [], isFresh: false }
-    if (guesses.open.length === 0) {
-      asked.turns = this.#turns(lane, guesses, company)
-      this.#ask(asked, false)
+    const offer: Offer = { lane, guesses, prospect: nothing, count: 0 }
+    const most = Math.min(WINDOW_MAX, lane.limit - lane.generated - 1)
+    if (most <= 0 || guesses.open.length > 0) return offer
+    for (const source of guesses.sources) {
+      source.standing.passed(1)
+      const share = source.acceptance.share
+      if (!isWanted || share <= offer.prospect.acceptance) continue
+      if (!this.#begin(source, lane, guesses)) continue
+      const computes = source.drafter.prepare !== undefined
+      const ids = computes ? undefined : this.#ask(source, guesses, most)
+      if (ids?.length === 0) continue
+      const msPerGuess = source.drafter.msPerToken ?? 0
+      const least = lane.run.watched && share >= WATCHABLE ? WATCHED_MIN : 0
+      offer.source = source
+      offer.prospect = { least, most: ids?.length ?? most, acceptance: share, msPerGuess }
+      offer.ids = ids
     }
-    company.tokens += asked.turns[0]?.count ?? guesses.open.length
-    return asked
+    return offer
   }
 
   #of(lane: Lane): Guesses {
@@ -104,55 +134,45 @@ export class Speculation {
     return known
   }
 
-  /** Whom to ask for how much: first those that make the answer fastest. */
-  #turns(lane: Lane, guesses: Guesses, company: Company): Turn[] {
-    const most = Math.min(WINDOW_MAX, lane.limit - lane.generated - 1)
-    const turns: Turn[] = []
-    for (const source of most > 0 ? guesses.sources : []) {
-      source.standing.passed(1)
-      const at = { ...company, msPerGuess: source.drafter.msPerToken ?? 0 }
-      const { tokens: count, bound } = this.#window(source, at, lane.run.watched, most)
-      if (count <= 0 || !this.#place(source, lane, guesses)) continue
-      turns.push({ source, count, bound, price: this.#price(at, count) / count })
-    }
-    return turns.sort((a, b) => b.bound - a.bound)
-  }
-
-  /** In turn, until one has a guess; without `all`, until one that has to compute it. */
-  #ask(asked: Asked, all: boolean): void {
-    const { lane, guesses, turns } = asked
-    while (turns[0] !== undefined && lane.finish === undefined) {
-      const { source, count, price } = turns[0]
-      if (!all && source.drafter.prepare !== undefined) return
-      turns.shift()
-      const ids = this.#proposal(source, guesses, count)
-      if (ids.length === 0) continue
-      guesses.propose(source, ids, price * ids.length)
-      asked.isFresh = true
-      turns.length = 0
-    }
-  }
-
-  #window(source: Source, company: Company, watched: boolean, most: number): Window {
+  #window(offers: readonly Offer[]): number {
     const { stepwise, window } = this.#options
-    if (window !== undefined) return { tokens: Math.min(window, most), bound: 1 }
-    if (stepwise) return { tokens: watched ? Math.min(STEPWISE_WINDOW, most) : 0, bound: 1 }
-    const best = bestWindow(this.cost, company, source.acceptance.share, most)
-    const paying = best.bound >= BOUND_MIN ? best.tokens : 0
-    const wanted = watched ? Math.min(Math.max(paying, WATCHED_MIN), most) : paying
-    const isWorth = watched && source.acceptance.share >= WATCHABLE
-    const isFree = isWorth || source.standing.affords(this.#price(company, wanted))
-    return { tokens: isFree ? wanted : 0, bound: best.bound }
+    if (window !== undefined) return window
+    if (stepwise) return offers.some(({ lane }) => lane.run.watched) ? STEPWISE_WINDOW : 0
+    return bestWindow(
+      this.cost,
+      offers.map(({ prospect }) => prospect),
+    ).tokens
   }
 
-  /** What so many guesses cost, in tokens of an answer; as much as tokens where that is unknown. */
-  #price(company: Company, window: number): number {
+  /** Of a guess, in tokens of an answer; as much as one where that is unknown. */
+  #price(offers: readonly Offer[], window: number): number {
     if (this.#options.stepwise) return 0
-    const { token, guesses } = prices(this.cost, company, window)
-    return token > 0 ? guesses / token : window
+    const lengths = offers.map(({ prospect }) => 1 + guessesOf(prospect, window))
+    const guesses = lengths.reduce((sum, length) => sum + length - 1, 0)
+    const alone = this.cost.ms(offers.length)
+    if (alone === 0 || guesses === 0) return 1
+    const ms = (batchMs(this.cost, lengths) - alone) / guesses
+    return (ms * offers.length) / alone
   }
 
-  #place(source: Source, lane: Lane, guesses: Guesses): boolean {
+  #count({ lane, prospect, source }: Offer, window: number, price: number): number {
+    const { stepwise, window: fixed } = this.#options
+    if (source === undefined) return 0
+    const least = lane.run.watched && fixed === undefined ? WATCHED_MIN : 0
+    const count = Math.min(Math.max(window, least), prospect.most)
+    const isFree = fixed !== undefined || stepwise || prospect.least > 0
+    return isFree || source.standing.affords(count * price) ? count : 0
+  }
+
+  #propose({ lane, guesses, source, count, ids: known }: Offer, price: number): boolean {
+    if (source === undefined || count === 0 || lane.finish !== undefined) return false
+    const ids = known?.slice(0, count) ?? this.#ask(source, guesses, count)
+    if (ids.length === 0) return false
+    guesses.propose(source, ids, price * ids.length)
+    return true
+  }
+
+  #begin(source: Source, lane: Lane, guesses: Guesses): boolean {
     const { sequence, prompt, generated, choice, draw, room, run } = lane
     if (sequence === undefined) return false
     try {
@@ -170,7 +190,7 @@ export class Speculation {
     }
   }
 
-  #proposal(source: Source, guesses: Guesses, count: number): readonly number[] {
+  #ask(source: Source, guesses: Guesses, count: number): readonly number[] {
     try {
       return this.#usable(source.drafts?.propose(count).slice(0, count) ?? [])
     } catch {
@@ -189,23 +209,18 @@ export class Speculation {
   }
 }
 
-/** Those that compute on this machine, and whose turn it is with somebody. */
-function computing(asked: readonly Asked[]): Set<Drafter> {
-  return new Set(asked.flatMap(({ turns: [turn] }) => (turn ? [turn.source.drafter] : [])))
-}
-
-async function prepare(drafter: Drafter, asked: readonly Asked[]): Promise<void> {
-  const own = asked.filter(({ turns: [turn] }) => turn?.source.drafter === drafter)
-  const wanted = own.flatMap(({ turns: [turn] }) => {
-    const drafts = turn?.source.drafts
-    return turn === undefined || drafts === undefined ? [] : [{ drafts, count: turn.count }]
-  })
-  try {
-    await drafter.prepare?.(wanted)
-  } catch {
-    for (const { guesses, turns } of own) {
-      const failed = turns.shift()
-      if (failed !== undefined) guesses.drop(failed.source)
+/** Has each drafter that computes do so for all choices that take its guesses. */
+async function compute(offers: readonly Offer[]): Promise<void> {
+  const computing = offers.filter(({ count, ids }) => count > 0 && ids === undefined)
+  for (const drafter of new Set(computing.map(({ source }) => source?.drafter))) {
+    const own = computing.filter(({ source }) => source?.drafter === drafter)
+    const wanted = own.flatMap(({ source, count }) =>
+      source?.drafts === undefined ? [] : [{ drafts: source.drafts, count }],
+    )
+    try {
+      await drafter?.prepare?.(wanted)
+    } catch {
+      for (const { guesses, source } of own) if (source !== undefined) guesses.drop(source)
     }
   }
 }
