@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import type { PeerError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Generate } from '../wire/chunk.ts'
+import type { FindDrafting } from '../wire/drafter.ts'
 import type { Hardware, ModelState, ModelStatus } from './engine.ts'
 import type { EngineMetrics } from './engine-metrics.ts'
 import type { LaunchEngine } from './llama/child-process.ts'
@@ -21,6 +22,8 @@ export interface ServedModelComponents {
   clock: Clock
   logger: Logger
   metrics: EngineMetrics
+  /** Who drafts elsewhere for a job. */
+  findDrafting?: FindDrafting
 }
 
 export interface ServedModelOptions extends Omit<LoadOptions, 'modelPath'> {
@@ -69,7 +72,8 @@ export class ServedModel {
     this.#calibrationWanted = load.slots === undefined || load.threads === undefined
     this.#listener = listener
     this.#supervisor = new Supervisor(components, this.#load)
-    this.#engine = new LlamaEngine({ supervisor: this.#supervisor, clock: components.clock })
+    const { clock, findDrafting } = components
+    this.#engine = new LlamaEngine({ supervisor: this.#supervisor, clock, findDrafting })
     const onLoad = () => listener.onLoad(this)
     this.#scheduled = scheduled(
       this.#engine.generate,

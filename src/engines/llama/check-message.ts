@@ -42,6 +42,13 @@ function isMessage(value: unknown): value is FromEngine {
         isMessageText(value.message) &&
         (value.param === undefined || isName(value.param))
       )
+    case 'committed':
+      return (
+        isCount(value.run) &&
+        isCount(value.choice) &&
+        isCount(value.first) &&
+        isListOf(value.ids, isCount)
+      )
     case 'calibrated':
       return isCalibration(value.result)
     case 'calibration-stopped':

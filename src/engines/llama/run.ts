@@ -1,5 +1,6 @@
 import { Channel } from '../../base/channel.ts'
 import type { Chunk, Done } from '../../wire/chunk.ts'
+import type { Drafting } from '../../wire/drafter.ts'
 import type { Job } from '../../wire/job.ts'
 import { finishesOf } from '../lanes.ts'
 
@@ -21,6 +22,8 @@ export class Run {
   retried = false
   ended = false
   done: Done | undefined
+  /** Who guesses elsewhere what it says. */
+  drafting: Drafting | undefined
   cancelTimer: (() => void) | undefined
   inputTokens: number | undefined
   outputTokens = 0

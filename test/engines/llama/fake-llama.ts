@@ -99,7 +99,7 @@ export class FakeSampler implements NativeSampler {
 
   applyConfig(config: SamplerConfig): void {
     this.#config = { ...config }
-    this.#seen = (config.repeatPenaltyTokens ?? []).reduce(mix, 0)
+    this.#seen = Array.from(config.repeatPenaltyTokens ?? []).reduce(mix, 0)
   }
 
   draw(logits: number, endless: boolean): number {

@@ -47,7 +47,15 @@ export class FakeEngine {
   #id = 0
 
   constructor(setUp: SetUp = {}) {
-    const { drafters, slots = 4, contextLength = 400, msOf, known = [], endless, ...options } = setUp
+    const {
+      drafters,
+      slots = 4,
+      contextLength = 400,
+      msOf,
+      known = [],
+      endless,
+      ...options
+    } = setUp
     if (msOf !== undefined) this.llama.msOf = msOf
     this.llama.endless = endless ?? false
     this.#contextLength = contextLength

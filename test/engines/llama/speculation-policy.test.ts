@@ -49,12 +49,15 @@ async function knows(right: number): Promise<Drafter> {
 }
 
 describe('the window', () => {
-  it.each([1, 0.9, 0.7, 0.5])('gives nearly what the machine allows, at acceptance %d', async (right) => {
-    const cost = new BatchCost()
-    cost.learn(sizes.map((tokens) => ({ tokens, ms: flat(tokens) })))
-    const { bound } = bestWindow(cost, [prospect(right)])
-    expect(await speedUp([await knows(right)], {})).toBeGreaterThan(0.9 * bound)
-  })
+  it.each([1, 0.9, 0.7, 0.5])(
+    'gives nearly what the machine allows, at acceptance %d',
+    async (right) => {
+      const cost = new BatchCost()
+      cost.learn(sizes.map((tokens) => ({ tokens, ms: flat(tokens) })))
+      const { bound } = bestWindow(cost, [prospect(right)])
+      expect(await speedUp([await knows(right)], {})).toBeGreaterThan(0.9 * bound)
+    },
+  )
 
   it('is closed where no window pays, however right the guesses are', async () => {
     const { batches } = await answerOf({ drafters: [await knows(1)], known: sizes, msOf: steep })
@@ -73,12 +76,15 @@ describe('the window', () => {
     expect(await speedUp(drafters, { msOf: steep }, true)).toBeGreaterThan(0.9)
   })
 
-  it.each([false, true])('of a garbage drafter costs at most 3 %% (watched: %s)', async (watched) => {
-    for (const msOf of [flat, steep]) {
-      const ratio = await speedUp([garbage], { msOf }, watched)
-      expect(ratio).toBeGreaterThan(0.97)
-    }
-  })
+  it.each([false, true])(
+    'of a garbage drafter costs at most 3 %% (watched: %s)',
+    async (watched) => {
+      for (const msOf of [flat, steep]) {
+        const ratio = await speedUp([garbage], { msOf }, watched)
+        expect(ratio).toBeGreaterThan(0.97)
+      }
+    },
+  )
 
   it('is as wide for several answers at once as pays for all of them', async () => {
     const drafters = [await knows(0.9)]
@@ -93,7 +99,11 @@ describe('the window', () => {
 
   it('ends where a decode would keep a cancelled answer waiting', async () => {
     const msOf = (tokens: number) => 100 + 20 * tokens
-    const { batches } = await answerOf({ drafters: [await knows(1)], known: sizes, msOf }, false, [1])
+    const { batches } = await answerOf(
+      { drafters: [await knows(1)], known: sizes, msOf },
+      false,
+      [1],
+    )
     expect(Math.max(...batches.slice(1))).toBe(4)
   })
 
@@ -136,7 +146,8 @@ describe('the batch cost', () => {
     expect(cost.ms(1)).toBeCloseTo(22, 0)
     expect(cost.ms(4) / cost.ms(1)).toBeGreaterThan(0.75)
     expect(cost.ms(4) / cost.ms(1)).toBeLessThan(1.4)
-    for (let decode = 0; decode < 300; decode++) cost.took(decode % 2 ? [1] : [4], decode % 2 ? 22 : 66)
+    for (let decode = 0; decode < 300; decode++)
+      cost.took(decode % 2 ? [1] : [4], decode % 2 ? 22 : 66)
     expect(cost.ms(4) / cost.ms(1)).toBeCloseTo(3, 0)
   })
 })
@@ -174,23 +185,23 @@ describe('prompt look-up', () => {
       ...{ tokens, length, promptLength: length, choice: 0, draw: 0, room: 100 },
       ...{ sampling: greedy, sequence: 0, scope: '' },
     })
-  const after = (tokens: number[], count: number) =>
+  const guess = (tokens: number[], count: number) =>
     lookup(Uint32Array.from(tokens), tokens.length).propose(count)
 
   it('goes on as the last time, by the longest ending that is known', () => {
-    expect(after([1, 2, 3, 4, 5, 9, 9, 1, 2, 3], 3)).toEqual([4, 5, 9])
-    expect(after([1, 2, 3, 4, 7, 2, 3, 5, 1, 2, 3], 1)).toEqual([4])
-    expect(after([1, 2, 3, 4, 1, 2, 3, 5, 1, 2, 3], 1)).toEqual([5])
+    expect(guess([1, 2, 3, 4, 5, 9, 9, 1, 2, 3], 3)).toEqual([4, 5, 9])
+    expect(guess([1, 2, 3, 4, 7, 2, 3, 5, 1, 2, 3], 1)).toEqual([4])
+    expect(guess([1, 2, 3, 4, 1, 2, 3, 5, 1, 2, 3], 1)).toEqual([5])
   })
 
   it('has no guess where nothing comes again', () => {
-    expect(after([1, 2, 3, 4, 5, 6], 4)).toEqual([])
-    expect(after([1], 4)).toEqual([])
-    expect(after([1, 2, 3, 2], 4)).toEqual([])
+    expect(guess([1, 2, 3, 4, 5, 6], 4)).toEqual([])
+    expect(guess([1], 4)).toEqual([])
+    expect(guess([1, 2, 3, 2], 4)).toEqual([])
   })
 
   it('repeats what is repeated up to the end', () => {
-    expect(after([5, 1, 2, 3, 1, 2, 3, 1, 2], 7)).toEqual([3, 1, 2, 3, 1, 2, 3])
+    expect(guess([5, 1, 2, 3, 1, 2, 3, 1, 2], 7)).toEqual([3, 1, 2, 3, 1, 2, 3])
   })
 
   it('guesses in what comes later as in what was there, and reads no token behind', () => {

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Drafter } from '../../../src/engines/llama/core/speculation/drafter.ts'
 import { promptLookup } from '../../../src/engines/llama/core/speculation/prompt-lookup.ts'
+import type { Sampling } from '../../../src/wire/job.ts'
 import { greedy } from './core-harness.ts'
 import { END, VOCABULARY } from './fake-llama.ts'
 import { dying, elsewhere, garbage, guessing, knowing, late } from './guessers.ts'
@@ -16,27 +17,33 @@ import {
 
 const token = fc.nat({ max: END - 1 })
 
-const sampling = fc.record({
-  temperature: fc.constantFrom(0, 0.7, 1.5),
-  topP: fc.constant(1),
-  seed: fc.nat(),
-  choices: fc.integer({ min: 1, max: 3 }),
-  maxTokens: fc.oneof(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 1, max: 60 })),
-  stop: fc.uniqueArray(fc.constantFrom('ab', 'b the', 'aa', ' is', '\u20ac', 'abab', 'b'), {
-    maxLength: 2,
-  }),
-  presencePenalty: fc.constantFrom(0, 0, 1),
-  frequencyPenalty: fc.constantFrom(0, 0, -1),
-  logitBias: fc.constant([]),
-  logprobs: fc.option(fc.constantFrom(0, 1), { nil: undefined }),
-})
+const sampling: fc.Arbitrary<Sampling> = fc.record(
+  {
+    temperature: fc.constantFrom(0, 0.7, 1.5),
+    topP: fc.constant(1),
+    seed: fc.nat(),
+    choices: fc.integer({ min: 1, max: 3 }),
+    maxTokens: fc.oneof(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 1, max: 60 })),
+    stop: fc.uniqueArray(fc.constantFrom('ab', 'b the', 'aa', ' is', '\u20ac', 'abab', 'b'), {
+      maxLength: 2,
+    }),
+    presencePenalty: fc.constantFrom(0, 0, 1),
+    frequencyPenalty: fc.constantFrom(0, 0, -1),
+    logitBias: fc.constant<Sampling['logitBias']>([]),
+    logprobs: fc.constantFrom(0, 1),
+  },
+  {
+    requiredKeys: [
+      ...(['temperature', 'topP', 'seed', 'choices', 'maxTokens', 'stop'] as const),
+      ...(['presencePenalty', 'frequencyPenalty', 'logitBias'] as const),
+    ],
+  },
+)
 
 const asked = fc.array(
   fc.record({
     prompt: fc.array(token, { minLength: 1, maxLength: 40 }),
-    sampling: sampling.map(({ logprobs, ...rest }) =>
-      logprobs === undefined ? rest : { ...rest, logprobs },
-    ),
+    sampling,
     watched: fc.boolean(),
   }),
   { minLength: 1, maxLength: 3 },
@@ -47,10 +54,7 @@ const allKinds = [
   ...(['model', 'same model', 'small context', 'failing model'] as const),
 ]
 type Kind = (typeof allKinds)[number]
-const kinds = fc.uniqueArray(
-  fc.constantFrom(...allKinds),
-  { minLength: 1, maxLength: 3 },
-)
+const kinds = fc.uniqueArray(fc.constantFrom(...allKinds), { minLength: 1, maxLength: 3 })
 
 function drafterOf(kind: Kind, texts: () => number[][], calls: number): Drafter {
   const right = (share: number) => knowing(kind, texts, { right: share, vocabulary: VOCABULARY })
@@ -95,7 +99,9 @@ function setUpOf({ pays, ...rest }: { pays: boolean } & SetUp): SetUp {
 }
 
 const textsOf = (jobs: readonly Asked[], answers: readonly Answer[]) =>
-  answers.flatMap(({ choices }, at) => choices.map(({ ids }) => [...(jobs[at]?.prompt ?? []), ...ids]))
+  answers.flatMap(({ choices }, at) =>
+    choices.map(({ ids }) => [...(jobs[at]?.prompt ?? []), ...ids]),
+  )
 
 function expectSame(drafted: Answer, plain: Answer): void {
   expect(drafted.choices).toEqual(plain.choices)
@@ -154,7 +160,11 @@ describe('an answer with guesses', () => {
 })
 
 describe('who guesses elsewhere', () => {
-  const one = fc.record({ seed: fc.nat(), slow: fc.integer({ min: 1, max: 20 }), right: fc.constantFrom(1, 0.7, 0) })
+  const one = fc.record({
+    seed: fc.nat(),
+    slow: fc.integer({ min: 1, max: 20 }),
+    right: fc.constantFrom(1, 0.7, 0),
+  })
 
   it('changes nothing, however late what it says arrives', async () => {
     await fc.assert(
@@ -169,7 +179,10 @@ describe('who guesses elsewhere', () => {
         engine.llama.during = () => {
           if (ticks++ % slow === 0) for (const { arrive } of far) arrive()
         }
-        const guessed = jobs.map((job, at) => ({ ...job, drafters: far.slice(at, at + 1).map((it) => it.posted) }))
+        const guessed = jobs.map((job, at) => ({
+          ...job,
+          drafters: far.slice(at, at + 1).map((it) => it.posted),
+        }))
         const drafted = await engine.run(guessed)
         for (const [at, answer] of drafted.entries()) expectSame(answer, plain[at] as Answer)
       }),
@@ -218,7 +231,9 @@ describe('who watches', () => {
     const stopped = { ...job, sampling: { ...job.sampling, stop } }
     const setUp = { endless: true, drafters, window: 8 }
     const [answer] = await new FakeEngine(setUp).run([stopped])
-    const shown = answer?.chunks.flatMap((it) => (it.type === 'provisional' ? [it.text] : [])).join('')
+    const shown = answer?.chunks
+      .flatMap((it) => (it.type === 'provisional' ? [it.text] : []))
+      .join('')
     expect(answer?.done.finish).toEqual(['stop'])
     expect(shown).not.toContain(stop[0])
     const [counts] = answer?.done.drafting ?? []

@@ -16,11 +16,12 @@ import { calibrate } from './calibrate.ts'
 import { CHATML, ChatPrompt } from './chat-prompt.ts'
 import { Run } from './generation.ts'
 import { type JobInputComponents, promptsOf } from './job-input.ts'
-import { loadDraft } from './load-draft.ts'
 import { defaultThreads, loadFailure, type OpenModel } from './load.ts'
+import { loadDraft } from './load-draft.ts'
 import { BATCH_SIZE, type ContextPlan, planContext } from './memory.ts'
 import type { Outbox } from './outbox.ts'
 import type { Drafter } from './speculation/drafter.ts'
+import { Posted } from './speculation/posted.ts'
 import { promptLookup } from './speculation/prompt-lookup.ts'
 import { Speculation } from './speculation/speculation.ts'
 import { TickLoop } from './tick-loop.ts'
@@ -104,7 +105,8 @@ export class ChatEngine {
     })
   }
 
-  add(id: number, job: ChatJob, work: TextWork) {
+  /** `drafter`: the name of who guesses for this job elsewhere. */
+  add(id: number, job: ChatJob, work: TextWork, drafter?: string): void {
     const { cacheScope: scope, queueShare: share, resume = [], watched } = job
     const { contextLength } = this.plan
     const limits = { contextLength, vocabularySize: this.#vocabularySize }
@@ -112,10 +114,17 @@ export class ChatEngine {
     const begun = new Map<number, Begun>()
     for (const each of resume) begun.set(each.choice, begunOf(each, this.#input.tokens, limits))
     const { sampling } = work
-    const input = { id, scope, share, watched, sampling, prompts, contextLength, begun }
+    const drafters = drafter === undefined ? [] : [this.#elsewhere(id, drafter)]
+    const input = { id, scope, share, watched, drafters, sampling, prompts, contextLength, begun }
     const run = new Run(input)
     this.#parts.outbox.add(id, { type: 'accepted', inputTokens: run.inputTokens })
     this.loop.add(run)
+  }
+
+  guessed(id: number, choice: number, first: number, ids: readonly number[]): void {
+    for (const drafter of this.loop.run(id)?.drafters ?? []) {
+      if (drafter instanceof Posted) drafter.post(choice, first, ids)
+    }
   }
 
   /** Measures, and goes on with what was found best. Undefined when there is work to do instead. */
@@ -137,6 +146,13 @@ export class ChatEngine {
     const best = { ...found, slots: slots ?? found.slots }
     this.loop.slots = best.slots
     return best
+  }
+
+  #elsewhere(run: number, name: string): Posted {
+    const { outbox } = this.#parts
+    return new Posted(name, (choice, first, ids) =>
+      outbox.send({ type: 'committed', run, choice, first, ids }),
+    )
   }
 
   #speculate({ tokens, vocabularySize }: OpenModel, drafters: readonly Drafter[]): Speculation {

@@ -41,7 +41,10 @@ export class EngineCore {
         await this.#load(message.options)
         return
       case 'run':
-        this.#run(message.run, message.job)
+        this.#run(message.run, message.job, message.drafter)
+        return
+      case 'guessed':
+        this.#chat?.guessed(message.run, message.choice, message.first, message.ids)
         return
       case 'cancel':
         this.#chat?.loop.cancel(message.run)
@@ -121,7 +124,7 @@ export class EngineCore {
     )
   }
 
-  #run(id: number, job: Job): void {
+  #run(id: number, job: Job, drafter: string | undefined): void {
     const { work } = job
     try {
       if (work.kind === 'embedding') {
@@ -130,7 +133,7 @@ export class EngineCore {
         this.#embedder.add(id, work)
       } else {
         if (this.#chat === undefined) throw wrongOperation(this.#open, 'an embedding', 'embeddings')
-        this.#chat.add(id, job, work)
+        this.#chat.add(id, job, work, drafter)
       }
       // Its acceptance does not wait for the decode at work.
       this.#outbox.flush()

@@ -90,6 +90,11 @@ export class TickLoop {
     this.#looping ??= this.#loop()
   }
 
+  /** One that has not ended. */
+  run(id: number): Run | undefined {
+    return this.#delivery.get(id)
+  }
+
   /** The last chunk goes out at once; the slot is free when the decode at work has ended. */
   cancel(id: number): void {
     const run = this.#delivery.get(id)
