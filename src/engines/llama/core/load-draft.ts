@@ -17,16 +17,18 @@ export async function loadDraft(
 ): Promise<{ drafter: DraftModel; owner: LlamaContext }> {
   const name = basename(path)
   const { llama, library, threads, tokens } = open
-  checkHead(await readHead(path), library)
+  const { kind } = checkHead(await readHead(path), library)
   const fail = (error: unknown): never => {
     throw loadFailure(name, error)
   }
   const model = await llama.loadModel({ modelPath: path }).catch(fail)
   const { isRecurrent, isHybrid, swaSize } = model.fileInsights
-  if (isRecurrent || isHybrid || swaSize || !sameVocabulary(model.fileInfo, open.model.fileInfo)) {
+  const isCut = !isRecurrent && !isHybrid && !swaSize
+  if (kind !== 'chat' || !isCut || !sameVocabulary(model.fileInfo, open.model.fileInfo)) {
     throw new PeerError(
       'model_unsupported',
-      `${name} can't draft for this model: it has other tokens, or a memory that can't be cut. ` +
+      `${name} can't draft for this model: it writes no text, has other tokens, or a memory that ` +
+        "can't be cut. " +
         'Take a small model of the same family.',
     )
   }

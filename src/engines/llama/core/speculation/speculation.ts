@@ -47,8 +47,9 @@ interface Offer {
   source?: Source
   /** Undefined: they are still to be computed. */
   ids?: readonly number[] | undefined
-  /** How many it takes. */
+  /** How many it takes, and what each costs, in tokens of an answer. */
   count: number
+  price: number
 }
 
 const nothing: Prospect = { least: 0, most: 0, acceptance: 0, msPerGuess: 0 }
@@ -76,12 +77,13 @@ export class Speculation {
     for (const lane of lanes) lane.guessed = 0
     if (fixed === 0) return []
     const pays = fixed !== undefined || (!stepwise && couldPay(this.cost, lanes.length))
+    if (!pays && !lanes.some(({ run }) => run.watched)) return []
     const offers = lanes.map((lane) => this.#offer(lane, pays || lane.run.watched))
     const window = this.#window(offers)
-    const price = this.#price(offers, window)
-    for (const offer of offers) offer.count = this.#count(offer, window, price)
+    this.#price(offers, window)
+    for (const offer of offers) offer.count = this.#count(offer, window)
     await compute(offers)
-    const fresh = offers.filter((offer) => this.#propose(offer, price))
+    const fresh = offers.filter((offer) => this.#propose(offer))
     if (!stepwise) {
       for (const lane of lanes) lane.guessed = lane.guesses?.open.length ?? 0
     }
@@ -96,7 +98,7 @@ export class Speculation {
   /** Who guesses best has the first word; who need not compute says it at once. */
   #offer(lane: Lane, isWanted: boolean): Offer {
     const guesses = this.#of(lane)
-    const offer: Offer = { lane, guesses, prospect: nothing, count: 0 }
+    const offer: Offer = { lane, guesses, prospect: nothing, count: 0, price: 1 }
     const most = Math.min(WINDOW_MAX, lane.limit - lane.generated - 1)
     if (most <= 0 || guesses.open.length > 0) return offer
     for (const source of guesses.sources) {
@@ -144,18 +146,20 @@ export class Speculation {
     ).tokens
   }
 
-  /** Of a guess, in tokens of an answer; as much as one where that is unknown. */
-  #price(offers: readonly Offer[], window: number): number {
-    if (this.#options.stepwise) return 0
+  /** As much as a token where nobody knows. */
+  #price(offers: readonly Offer[], window: number): void {
     const lengths = offers.map(({ prospect }) => 1 + guessesOf(prospect, window))
     const guesses = lengths.reduce((sum, length) => sum + length - 1, 0)
     const alone = this.cost.ms(offers.length)
-    if (alone === 0 || guesses === 0) return 1
-    const ms = (batchMs(this.cost, lengths) - alone) / guesses
-    return (ms * offers.length) / alone
+    if (alone === 0) return
+    const ms = guesses === 0 ? alone / offers.length : (batchMs(this.cost, lengths) - alone) / guesses
+    for (const offer of offers) {
+      const { stepwise } = this.#options
+      offer.price = (((stepwise ? 0 : ms) + offer.prospect.msPerGuess) * offers.length) / alone
+    }
   }
 
-  #count({ lane, prospect, source }: Offer, window: number, price: number): number {
+  #count({ lane, prospect, source, price }: Offer, window: number): number {
     const { stepwise, window: fixed } = this.#options
     if (source === undefined) return 0
     const least = lane.run.watched && fixed === undefined ? WATCHED_MIN : 0
@@ -164,7 +168,7 @@ export class Speculation {
     return isFree || source.standing.affords(count * price) ? count : 0
   }
 
-  #propose({ lane, guesses, source, count, ids: known }: Offer, price: number): boolean {
+  #propose({ lane, guesses, source, count, price, ids: known }: Offer): boolean {
     if (source === undefined || count === 0 || lane.finish !== undefined) return false
     const ids = known?.slice(0, count) ?? this.#ask(source, guesses, count)
     if (ids.length === 0) return false
