@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import type { Begun } from '../../../src/engines/llama/core/begun.ts'
 import { Run } from '../../../src/engines/llama/core/generation.ts'
 import { Outbox } from '../../../src/engines/llama/core/outbox.ts'
 import { DraftModel } from '../../../src/engines/llama/core/speculation/draft-model.ts'
@@ -19,6 +20,25 @@ export interface Asked {
   sampling: Sampling
   watched?: boolean
   drafters?: readonly Drafter[]
+  begun?: ReadonlyMap<number, Begun>
+}
+
+/** The first so many tokens of each choice, as they are resumed. */
+export function begunOf({ chunks, choices }: Answer, count: number): Map<number, Begun> {
+  const table = new TokenTable(fakeModel, 'spm')
+  const begun = new Map<number, Begun>()
+  for (const [choice, { ids: all }] of choices.entries()) {
+    const ids = all.slice(0, count)
+    const texts = chunks.flatMap((it) =>
+      it.type === 'tokens' && it.choice === choice && it.index + it.ids.length <= count
+        ? [it.text]
+        : [],
+    )
+    const bytes = Buffer.concat(ids.map((id) => table.bytes(id)))
+    const whole = { ids: Uint32Array.from(ids), bytes, text: texts.join(''), ended: false }
+    if (ids.length > 0) begun.set(choice, whole)
+  }
+  return begun
 }
 
 /** What the reader of one run has at its end. */
@@ -80,12 +100,13 @@ export class FakeEngine {
     )
   }
 
-  start({ prompt, sampling, watched, drafters }: Asked): number {
+  start({ prompt, begun, ...asked }: Asked): number {
     const id = ++this.#id
     const { loop } = this
     const prompts = [Uint32Array.from(prompt)]
     const contextLength = this.#contextLength
-    loop.add(new Run({ id, scope: `s${id}`, watched, drafters, sampling, prompts, contextLength }))
+    const goesOn = begun && { begun }
+    loop.add(new Run({ id, scope: `s${id}`, ...asked, ...goesOn, prompts, contextLength }))
     return id
   }
 
@@ -130,12 +151,15 @@ function replayed(chunks: readonly Chunk[], choice: number): Answer['choices'][n
   const ids: number[] = []
   const logprobs: TokenLogprob[] = []
   let text = ''
+  /** Where it goes on. */
+  let first: number | undefined
   /** Of each place behind the tokens: what is guessed there. */
   let ghosts: number[] = []
   for (const chunk of chunks) {
     if (!('choice' in chunk) || chunk.choice !== choice) continue
     if (chunk.type === 'tokens') {
-      expect(chunk.index).toBe(ids.length)
+      first ??= chunk.index
+      expect(chunk.index).toBe(first + ids.length)
       ids.push(...chunk.ids)
       text += chunk.text
       logprobs.push(...(chunk.logprobs ?? []))
@@ -143,12 +167,13 @@ function replayed(chunks: readonly Chunk[], choice: number): Answer['choices'][n
       const shown = ghosts.splice(0, chunk.ids.length)
       expect(shown).toEqual(chunk.ids.slice(0, shown.length))
     } else if (chunk.type === 'provisional') {
-      const at = chunk.index - ids.length
+      first ??= chunk.index
+      const at = chunk.index - first - ids.length
       expect(at).toBeGreaterThanOrEqual(0)
       expect(at).toBeLessThanOrEqual(ghosts.length)
       ghosts = [...ghosts.slice(0, at), ...chunk.ids]
     } else if (chunk.type === 'rollback') {
-      const at = chunk.from - ids.length
+      const at = chunk.from - (first ?? 0) - ids.length
       expect(at).toBeGreaterThanOrEqual(0)
       expect(at).toBeLessThan(ghosts.length)
       ghosts.splice(at)

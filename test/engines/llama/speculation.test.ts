@@ -9,6 +9,7 @@ import { dying, elsewhere, garbage, guessing, knowing, late } from './guessers.t
 import {
   type Answer,
   type Asked,
+  begunOf,
   expectCounts,
   FakeEngine,
   fakeDraftModel,
@@ -126,6 +127,20 @@ describe('an answer with guesses', () => {
           expect(answer.chunks.some(({ type }) => type === 'provisional')).toBe(false)
           expect(answer.chunks.some(({ type }) => type === 'rollback')).toBe(false)
         }
+      }),
+    )
+  })
+
+  it('goes on where another one ended, as without', async () => {
+    await fc.assert(
+      fc.asyncProperty(asked, setUps, fc.nat({ max: 50 }), async (jobs, how, cut) => {
+        const plain = await new FakeEngine().run(jobs)
+        const texts = textsOf(jobs, plain)
+        const drafters = [drafterOf('most', () => texts, 0), drafterOf('model', () => [], 0)]
+        const rests = jobs.map((job, at) => ({ ...job, begun: begunOf(plain[at] as Answer, cut) }))
+        const without = await new FakeEngine().run(rests)
+        const drafted = await new FakeEngine({ ...setUpOf(how), drafters }).run(rests)
+        for (const [at, answer] of drafted.entries()) expectSame(answer, without[at] as Answer)
       }),
     )
   })

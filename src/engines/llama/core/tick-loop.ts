@@ -317,15 +317,15 @@ export class TickLoop {
   }
 
   /** Guesses stay in memory as far as they were right. */
-  #forget({ sequence, guessed }: Lane, drawn: readonly Drawn[]): void {
+  #forget(lane: Lane, drawn: readonly Drawn[]): void {
+    const { sequence, guessed } = lane
     if (sequence === undefined || guessed === 0) return
     const right = Math.max(drawn.length - 1, 0)
     sequence.length += right
     if (right === guessed) return
     const { context } = this.#components
     if (context.removeTokenCellsFromSequence(sequence.index, sequence.length, -1)) return
-    context.disposeSequence(sequence.index)
-    sequence.length = 0
+    this.#lose([lane], new Error('its memory cannot be cut'))
   }
 
   /** After a failed decode nobody knows what its sequences hold. */

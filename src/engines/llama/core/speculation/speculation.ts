@@ -165,7 +165,8 @@ export class Speculation {
     const least = lane.run.watched && fixed === undefined ? WATCHED_MIN : 0
     const count = Math.min(Math.max(window, least), prospect.most)
     const isFree = fixed !== undefined || stepwise || prospect.least > 0
-    return isFree || source.standing.affords(count * price) ? count : 0
+    const isBad = prospect.acceptance < WATCHABLE
+    return isFree || source.standing.affords(count * price, isBad) ? count : 0
   }
 
   #propose({ lane, guesses, source, count, price, ids: known }: Offer): boolean {

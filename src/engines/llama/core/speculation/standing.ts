@@ -8,6 +8,8 @@ const PRIOR = 0.5
 const LOSS_SHARE = 0.02
 /** And so much before it has gained any, and after it has gained much; in tokens of an answer. */
 const GRACE = 4
+/** Who has shown that it guesses badly gets less. */
+const GRACE_BAD = 1
 const CREDIT_MAX = 8
 /** What it lost beyond is soon forgotten, so that it is tried again some day. */
 const DEBT_MAX = 16
@@ -51,7 +53,7 @@ export class Standing {
   }
 
   /** Whether it may lose so much more. */
-  affords(tokens: number): boolean {
-    return this.#debt + tokens <= GRACE
+  affords(tokens: number, isBad = false): boolean {
+    return this.#debt + tokens <= (isBad ? GRACE_BAD : GRACE)
   }
 }
