@@ -44,7 +44,10 @@ export interface Drafts {
    * has to ask others does that ahead, and has fewer or none until then.
    */
   propose(count: number): readonly number[]
-  /** So many more tokens are written; the first `accepted` of them are as they were proposed. */
+  /**
+   * So many more tokens are written. The first `accepted` of them are as this one proposed; if there
+   * are more, the rest of what it proposed is void.
+   */
   committed(count: number, accepted: number): void
   end(): void
 }

@@ -29,9 +29,10 @@ export class Guesses {
   #proposed = 0
   /** Of the proposal at work. */
   #right = 0
-  /** Since its drafters last heard of any. */
+  /** Since its drafters last heard of any; the latter are of `#last`'s guesses. */
   #committed = 0
   #accepted = 0
+  #last: Source | undefined
   /** Right, and not yet a part of the answer: a stop string may cut them off. */
   readonly #unsettled: { position: number; counts: Drafted }[] = []
   readonly #counts: readonly Drafted[]
@@ -41,7 +42,7 @@ export class Guesses {
     this.#counts = sources.map(({ counts }) => counts)
   }
 
-  /** The best first. */
+  /** Those that have not failed. */
   get sources(): readonly Source[] {
     return this.#sources
   }
@@ -62,6 +63,7 @@ export class Guesses {
   propose(source: Source, ids: readonly number[], price: number): void {
     this.#open = ids
     this.#by = source
+    this.#last = source
     this.#price = price
     this.#proposed = ids.length
     this.#right = 0
@@ -100,7 +102,8 @@ export class Guesses {
   tell(): void {
     if (this.#committed === 0) return
     for (const source of this.#sources) {
-      const isHeard = quietly(() => source.drafts?.committed(this.#committed, this.#accepted))
+      const accepted = source === this.#last ? this.#accepted : 0
+      const isHeard = quietly(() => source.drafts?.committed(this.#committed, accepted))
       if (!isHeard) this.drop(source)
     }
     this.#committed = 0
