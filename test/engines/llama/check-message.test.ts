@@ -2,7 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { checkMessage } from '../../../src/engines/llama/check-message.ts'
 
 const chunks = (chunk: object) => ({ type: 'chunks', chunks: [[1, chunk]] })
-const provisional = { type: 'provisional', choice: 0, index: 4, ids: [7], text: 'a', drafter: 'far' }
+const provisional = {
+  type: 'provisional',
+  choice: 0,
+  index: 4,
+  ids: [7],
+  text: 'a',
+  drafter: 'far',
+}
 const rollback = { type: 'rollback', choice: 0, from: 4, reason: 'token_mismatch' }
 const usage = { inputTokens: 3, cachedTokens: 0, outputTokens: 9 }
 const done = (drafting: unknown) => ({ type: 'done', finish: ['stop'], usage, drafting })

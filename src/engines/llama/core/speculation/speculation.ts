@@ -152,7 +152,8 @@ export class Speculation {
     const guesses = lengths.reduce((sum, length) => sum + length - 1, 0)
     const alone = this.cost.ms(offers.length)
     if (alone === 0) return
-    const ms = guesses === 0 ? alone / offers.length : (batchMs(this.cost, lengths) - alone) / guesses
+    const ms =
+      guesses === 0 ? alone / offers.length : (batchMs(this.cost, lengths) - alone) / guesses
     for (const offer of offers) {
       const { stepwise } = this.#options
       offer.price = (((stepwise ? 0 : ms) + offer.prospect.msPerGuess) * offers.length) / alone
