@@ -83,6 +83,7 @@ export class ChatEngine {
     }: { outbox: Outbox; clock: Clock; drafters?: readonly Drafter[] | undefined },
   ): Promise<ChatEngine> {
     const plan = await planContext(open, options)
+    const draft = options.draftPath && (await loadDraft(open, options.draftPath, plan, clock))
     const context = await open.model
       .createContext({
         sequences: plan.sequences,
@@ -94,7 +95,6 @@ export class ChatEngine {
         throw loadFailure(basename(options.modelPath), error)
       })
     const model = nativeModel(open.model)
-    const draft = options.draftPath && (await loadDraft(open, options.draftPath, plan, clock))
     return new ChatEngine(open, plan, options, {
       context: nativeContext(context),
       owners: draft ? [context, draft.owner] : [context],

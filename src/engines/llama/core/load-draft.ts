@@ -25,6 +25,7 @@ export async function loadDraft(
   const { isRecurrent, isHybrid, swaSize } = model.fileInsights
   const isCut = !isRecurrent && !isHybrid && !swaSize
   if (kind !== 'chat' || !isCut || !sameVocabulary(model.fileInfo, open.model.fileInfo)) {
+    await model.dispose()
     throw new PeerError(
       'model_unsupported',
       `${name} can't draft for this model: it writes no text, has other tokens, or a memory that ` +
