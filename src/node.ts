@@ -130,7 +130,7 @@ export async function createPeer(
 }
 
 async function buildEngine(config: Config, base: Base, store: Store): Promise<Catalog> {
-  const { models, demo, aliases, slots, threads, reproducible } = config
+  const { models, drafts, demo, aliases, slots, threads, reproducible } = config
   return new Catalog(
     {
       ...base,
@@ -139,7 +139,7 @@ async function buildEngine(config: Config, base: Base, store: Store): Promise<Ca
       modelIds: store.table('model-ids', modelIdRows),
     },
     {
-      models: await findModels({ models, demo }),
+      models: await findModels({ models, drafts, demo }),
       aliases,
       reproducible,
       ...(slots === undefined ? {} : { slots }),

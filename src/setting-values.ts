@@ -25,6 +25,12 @@ export interface ModelSpec {
   path: string
 }
 
+/** A small model file that drafts for a served model; without a name, for the only one. */
+export interface DraftSpec {
+  model?: string
+  path: string
+}
+
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
@@ -189,6 +195,14 @@ export const parseModelSpec: ParseValue<ModelSpec> = (text, context) => {
     )
   }
   return { name, path }
+}
+
+/** `MODEL=PATH`, or a path where there is one model. */
+export const parseDraftSpec: ParseValue<DraftSpec> = (text, context) => {
+  const equals = text.indexOf('=')
+  const model = text.slice(0, Math.max(equals, 0))
+  if (!isModelName(model)) return { path: parsePath(text, context) }
+  return { model, path: parsePath(text.slice(equals + 1), context) }
 }
 
 /** `Phi-4-Q4_K_M` for `…/Phi-4-Q4_K_M-00001-of-00002.gguf`. */

@@ -67,7 +67,8 @@ export class ServedModel {
     this.fixed = `gpu:${load.gpu} slots:${load.slots} threads:${load.threads}`
     this.#file = file
     this.#created = Math.floor(components.clock.now() / 1000)
-    this.#load = { ...load, modelPath: file.path }
+    const { path: modelPath, draft: draftPath } = file
+    this.#load = { ...load, modelPath, ...(draftPath !== undefined && { draftPath }) }
     // What the user fixed is not ours to find out.
     this.#calibrationWanted = load.slots === undefined || load.threads === undefined
     this.#listener = listener
