@@ -64,13 +64,13 @@ export class ServedModel {
     const { queueMax, scopeMax, ...load } = options
     this.name = file.name
     this.path = file.path
-    this.fixed = `gpu:${load.gpu} slots:${load.slots} threads:${load.threads}`
+    this.fixed = `gpu:${load.gpu} slots:${load.slots} threads:${load.threads} batches`
     this.#file = file
     this.#created = Math.floor(components.clock.now() / 1000)
     const { path: modelPath, draft: draftPath } = file
     this.#load = { ...load, modelPath, ...(draftPath !== undefined && { draftPath }) }
-    // What the user fixed is not ours to find out.
-    this.#calibrationWanted = load.slots === undefined || load.threads === undefined
+    // There nothing is measured, so that nothing differs by it.
+    this.#calibrationWanted = load.reproducible !== true
     this.#listener = listener
     this.#supervisor = new Supervisor(components, this.#load)
     const { clock, findDrafting } = components
@@ -181,9 +181,12 @@ export class ServedModel {
       if (this.load.admitted === before) this.#calibrationWanted = false
       return undefined
     }
-    const calibration = { ...result, gpu: this.#supervisor.loaded?.hardware.gpu ?? [] }
+    // What the user fixed is not ours to find out.
+    const { slots = result.slots, threads = result.threads } = this.#load
+    const gpu = this.#supervisor.loaded?.hardware.gpu ?? []
+    const calibration = { ...result, slots, threads, gpu }
     this.useCalibration(calibration)
-    this.#scheduled.resize(result.slots)
+    this.#scheduled.resize(slots)
     this.#listener.onChange(this.status())
     return calibration
   }

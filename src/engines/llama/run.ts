@@ -8,6 +8,11 @@ import { finishesOf } from '../lanes.ts'
 const RATE_TOKENS_MIN = 16
 const RATE_MS_MIN = 50
 
+/** Guesses of some decodes. */
+const GHOST_LAG_MAX = 64
+
+const isGhost = ({ type }: Chunk): boolean => type === 'provisional' || type === 'rollback'
+
 /** One job on its way through the engine process. */
 export class Run {
   readonly number: number
@@ -51,7 +56,10 @@ export class Run {
     return work.kind === 'embedding' && chunk.first + chunk.vectors.length <= work.inputs.length
   }
 
-  /** False for what the reader has had already, before the process was restarted. */
+  /**
+   * False for what the reader has had already, before the process was restarted, and for guesses that
+   * it would see too late.
+   */
   count(chunk: Chunk, now: number): boolean {
     if (chunk.type === 'accepted') {
       const first = this.inputTokens === undefined
@@ -59,8 +67,8 @@ export class Run {
       return first
     }
     if (chunk.type === 'tokens') this.#countTokens(chunk.ids.length, now)
-    if (chunk.type !== 'progress') this.delivered = true
-    return true
+    if (chunk.type === 'tokens' || chunk.type === 'vectors') this.delivered = true
+    return !isGhost(chunk) || this.channel.size < GHOST_LAG_MAX
   }
 
   /** Decoding alone, as reading the prompt ends with the first token; undefined for short answers. */

@@ -30,6 +30,15 @@ describe('calibration', () => {
     expect(again.done.usage.cachedTokens).toBe(first.done.usage.inputTokens - 1)
   })
 
+  it('measures only what guesses cost where the rest is fixed', async () => {
+    const fixed = await Harness.load({ slots: 2, threads: 1 })
+    await fixed.core.handle({ type: 'calibrate' })
+    const { slots, threads, measured, batchTimes } = fixed.last('calibrated')?.result ?? {}
+    expect({ slots, threads, measured }).toEqual({ slots: 2, threads: 1, measured: [] })
+    expect(batchTimes?.length).toBe(8)
+    await fixed.core.dispose()
+  })
+
   it('gives way to a run at once', async () => {
     const calibrating = engine.core.handle({ type: 'calibrate' })
     const heard = await engine.run(ask('What is a peer?'))

@@ -14,6 +14,8 @@ export interface CalibrateComponents {
 export interface CalibrateOptions {
   /** In the order they are tried; at equal speed the first is taken. */
   threads: readonly number[]
+  /** With these it is run whatever is faster; only what guesses cost is to be found out. */
+  fixed?: { slots: number; threads: number } | undefined
   contextLength: number
   /** A sequence can be cut, so that what it holds stays. */
   trims: boolean
@@ -25,7 +27,7 @@ const BATCHES = [1, 2, 3, 4, 6, 8, 12, 17]
 /** One measurement: long enough to mean something, short enough for a dozen in a few seconds. */
 const MEASURE_MS = 300
 /** Decodes differ less than rates: nothing is drawn between them. */
-const BATCH_MEASURE_MS = 100
+const BATCH_MEASURE_MS = 50
 const STEPS_MIN = 3
 const STEPS_MAX = 64
 /** A slow model gets no further than this, and is judged by what was measured until then. */
@@ -45,8 +47,21 @@ export async function calibrate(
   options: CalibrateOptions,
   signal: AbortSignal,
 ): Promise<Calibration | undefined> {
+  const until = components.clock.elapsed() + LIMIT_MS
+  const found = options.fixed ?? (await fastest(components, options, until, signal))
+  const batchTimes = await batchCosts(components, { ...options, ...found }, until, signal)
+  return signal.aborted ? undefined : { measured: [], ...found, batchTimes }
+}
+
+type Found = Omit<Calibration, 'batchTimes'>
+
+async function fastest(
+  components: CalibrateComponents,
+  options: CalibrateOptions,
+  until: number,
+  signal: AbortSignal,
+): Promise<Found> {
   const { context, clock, sequences } = components
-  const until = clock.elapsed() + LIMIT_MS
   const measured: Measured[] = []
   const measure = async (threads: number, parallel: number) => {
     if (signal.aborted || (clock.elapsed() > until && measured.length > 0)) return
@@ -59,18 +74,26 @@ export async function calibrate(
   for (const parallel of PARALLEL.slice(1)) {
     if (parallel <= sequences.length) await measure(threads, parallel)
   }
-  context.setThreads(threads)
+  const atThreads = measured.filter((it) => it.threads === threads)
+  // Reversed: where more answers side by side cost nothing, more of them is better.
+  return { slots: best(atThreads.toReversed())?.parallel ?? 1, threads, measured }
+}
+
+async function batchCosts(
+  components: CalibrateComponents,
+  options: Omit<CalibrateOptions, 'threads'> & { threads: number },
+  until: number,
+  signal: AbortSignal,
+): Promise<BatchTime[]> {
+  const { context, clock } = components
+  context.setThreads(options.threads)
   const batchTimes: BatchTime[] = []
   for (const tokens of options.trims ? BATCHES : []) {
     if (clock.elapsed() > until) break
     const ms = await decodeMs(components, options, tokens, signal)
     if (ms > 0) batchTimes.push({ tokens, ms })
   }
-  if (signal.aborted) return undefined
-  const atThreads = measured.filter((it) => it.threads === threads)
-  // Reversed: where more answers side by side cost nothing, more of them is better.
-  const slots = best(atThreads.toReversed())?.parallel ?? 1
-  return { slots, threads, measured, batchTimes }
+  return batchTimes
 }
 
 /** The first that nothing beats by more than noise. */
@@ -129,7 +152,7 @@ async function decodeRate(
 /** How long a decode of so many tokens of one answer takes, behind what its sequence holds; 0: unknown. */
 async function decodeMs(
   { context, clock, sequences: [sequence] }: CalibrateComponents,
-  { contextLength }: CalibrateOptions,
+  { contextLength }: Pick<CalibrateOptions, 'contextLength'>,
   count: number,
   signal: AbortSignal,
 ): Promise<number> {

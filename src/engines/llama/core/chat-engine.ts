@@ -17,7 +17,7 @@ import { CHATML, ChatPrompt } from './chat-prompt.ts'
 import { Run } from './generation.ts'
 import { type JobInputComponents, promptsOf } from './job-input.ts'
 import { defaultThreads, loadFailure, type OpenModel } from './load.ts'
-import { loadDraft } from './load-draft.ts'
+import { openDraft, startDraft } from './load-draft.ts'
 import { BATCH_SIZE, type ContextPlan, planContext } from './memory.ts'
 import type { Outbox } from './outbox.ts'
 import type { Drafter } from './speculation/drafter.ts'
@@ -82,8 +82,9 @@ export class ChatEngine {
       drafters = [promptLookup],
     }: { outbox: Outbox; clock: Clock; drafters?: readonly Drafter[] | undefined },
   ): Promise<ChatEngine> {
-    const plan = await planContext(open, options)
-    const draft = options.draftPath && (await loadDraft(open, options.draftPath, plan, clock))
+    const small = options.draftPath ? await openDraft(open, options.draftPath) : undefined
+    const plan = await planContext(open, options, small)
+    const draft = small && (await startDraft(open, small, plan, clock))
     const context = await open.model
       .createContext({
         sequences: plan.sequences,
@@ -132,6 +133,7 @@ export class ChatEngine {
     const { slots, threads } = this.#fixed
     const options = {
       threads: threads === undefined ? threadCandidates(defaultThreads()) : [threads],
+      fixed: slots === undefined || threads === undefined ? undefined : { slots, threads },
       contextLength: this.plan.contextLength,
       trims: this.#trims,
     }
