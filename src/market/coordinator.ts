@@ -215,6 +215,8 @@ export class Coordinator implements Market, Service {
               isAccepted = true
               request.inputTokens = chunk.inputTokens
             }
+            // What comes before an answer is behind nothing.
+            if (isGhost(chunk) && !(job.watched && times.begun)) continue
             const begins = !times.begun && isAnswer(chunk)
             this.#note(effort, chunk)
             const { handover } = request
@@ -227,9 +229,11 @@ export class Coordinator implements Market, Service {
           }
           return
         } catch (error) {
+          const { begun } = effort.times
           effort.failed(error)
           effort = undefined
           open = undefined
+          if (begun && job.watched) yield* request.handover?.rollbacks ?? []
         } finally {
           effort?.left()
         }
@@ -377,6 +381,8 @@ const nobody: Directory = {
   byModelName: () => [],
   modelNames: () => new Map(),
 }
+
+const isGhost = ({ type }: Chunk): boolean => type === 'provisional' || type === 'rollback'
 
 /** The first of these says who answers. Who left does not hear it any more. */
 function isAnswer(chunk: Chunk): boolean {

@@ -17,6 +17,8 @@ export interface Job {
   queueShare?: number
   /** Who asked sees guesses too, as `provisional`. */
   watched?: boolean
+  /** Peer ids: who may see what is asked, to draft for it; the best first. */
+  drafters?: readonly string[]
   wishes?: Wishes
   origin?: Origin
 }

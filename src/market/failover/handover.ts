@@ -1,5 +1,5 @@
 import type { AnswerHash } from '../../receipts/answer-hash.ts'
-import type { Done, Tokens, Vectors } from '../../wire/chunk.ts'
+import type { Done, RolledBack, Tokens, Vectors } from '../../wire/chunk.ts'
 import type { Resume } from '../../wire/generate.ts'
 import { RESUME_BYTES_MAX } from '../../wire/generate-shape.ts'
 import { packResumes } from '../../wire/job-body.ts'
@@ -88,6 +88,13 @@ export class Handover {
 
   tokens(tokens: Tokens): void {
     this.#hash.tokens(tokens)
+  }
+
+  /** Of each choice that has begun: what was drafted behind it was the lost one's. */
+  get rollbacks(): RolledBack[] {
+    return (this.#hash.resumes() ?? []).map(({ choice, ids }) => {
+      return { type: 'rollback', choice, from: ids.length, reason: 'node_lost' }
+    })
   }
 
   /** Those of them that the client does not have. */

@@ -1,6 +1,7 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import type { Random } from '../../base/random.ts'
 import type { Identity } from '../../identity/identity.ts'
+import { DRAFTERS_MAX } from '../../wire/drafting.ts'
 import type { Signed, WireJob } from '../../wire/generate.ts'
 import { signJob } from '../../wire/generate-codec.ts'
 import { TIME_MS_MAX } from '../../wire/generate-shape.ts'
@@ -68,8 +69,8 @@ export class JobWriter {
       verification: 'none',
       jurisdiction: job.wishes?.jurisdiction ?? '',
       receiptPrivacy: job.wishes?.receiptPrivacy ?? 'plain',
-      provisional: false,
-      drafters: [],
+      provisional: job.watched === true,
+      drafters: [...(job.drafters ?? [])].slice(0, DRAFTERS_MAX),
     } satisfies Partial<WireJob>
     const sign = (terms: AttemptTerms): Signed => {
       const { provider, model, attempt, maxPrice, isPublic, resume = fromTheBeginning } = terms

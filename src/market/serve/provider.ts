@@ -237,7 +237,13 @@ function turnOf(
 }
 
 function jobOf(wire: WireJob, more: JobParts): Job {
-  return { id: wire.jobId, cacheScope: cacheScopeOf(wire), ...more }
+  const { jobId: id, provisional, drafters, jurisdiction } = wire
+  return {
+    ...{ id, cacheScope: cacheScopeOf(wire), ...more },
+    ...(provisional && { watched: true }),
+    // Where it is to stay, it stays for them too.
+    ...(drafters.length > 0 && { drafters, wishes: jurisdiction === '' ? {} : { jurisdiction } }),
+  }
 }
 
 /**

@@ -42,7 +42,6 @@ export function checkTerms(job: WireJob, { price, region, publish }: Terms): voi
 /** What a coordinator relies on must be done, or refused. */
 function notDoneHere(job: WireJob): string | undefined {
   if (job.verification !== 'none') return 'verify answers'
-  if (job.drafters.length > 0) return 'draft with others'
   if (job.sampler !== '') return 'draw in a way that is told'
   return undefined
 }
