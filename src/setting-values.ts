@@ -4,6 +4,7 @@ import { countryCode } from './base/country.ts'
 import { InvalidError } from './base/errors.ts'
 import { didYouMean } from './did-you-mean.ts'
 import type { Price } from './wire/job.ts'
+import { peerId } from './wire/rules.ts'
 
 /** What a relative path in a value is relative to. */
 export interface ValueContext {
@@ -195,6 +196,11 @@ export const parseModelSpec: ParseValue<ModelSpec> = (text, context) => {
     )
   }
   return { name, path }
+}
+
+export const parsePeerId: ParseValue<string> = (text) => {
+  if (peerId.pattern.test(text)) return text
+  throw expected('the id of a peer, such as 12D3KooW…', text)
 }
 
 /** `MODEL=PATH`, or a path where there is one model. */

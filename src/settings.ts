@@ -14,6 +14,7 @@ import {
   parseOneOf,
   parseOrigin,
   parsePath,
+  parsePeerId,
   parsePrice,
   parseRegion,
   parseSwitch,
@@ -200,6 +201,13 @@ export const settings = {
     placeholder: '[MODEL=]FILE',
     help: 'A small GGUF file of the same vocabulary that drafts for this model: same answers, sooner.',
     defaultText: 'the demo model has one; others draft from the prompt',
+  }),
+  drafters: many(parsePeerId, {
+    flag: 'drafter',
+    group: 'Models',
+    placeholder: 'PEER-ID',
+    help: "This peer may see the prompts of this peer's clients, to draft the answers.",
+    defaultText: 'none: prompts go to who answers, and to nobody else',
   }),
   demo: optionalToggle({
     flag: 'demo',

@@ -23,7 +23,7 @@ export interface ServedModelComponents {
   logger: Logger
   metrics: EngineMetrics
   /** Who drafts elsewhere for a job. */
-  findDrafting?: FindDrafting
+  findDrafting?: FindDrafting | undefined
 }
 
 export interface ServedModelOptions extends Omit<LoadOptions, 'modelPath'> {

@@ -1,7 +1,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { PeerError } from '../../base/errors.ts'
 import type { Chunk, Done, Generate } from '../../wire/chunk.ts'
-import type { FindDrafting } from '../../wire/drafter.ts'
+import type { FindDrafting, Guess } from '../../wire/drafter.ts'
 import type { Job } from '../../wire/job.ts'
 import type { ModelState } from '../engine.ts'
 import { cancelledDone } from '../lanes.ts'
@@ -99,11 +99,12 @@ export class LlamaEngine {
     const lagMax = logprobs ? this.#options.lagWithLogprobsMax : this.#options.lagMax
     const run = new Run(++this.#lastRun, job, lagMax)
     this.#runs.set(run.number, run)
-    run.drafting = this.#findDrafting?.(job, (choice, first, ids) => {
+    const guess: Guess = (choice, first, ids) => {
       if (run.sent && !run.ended) {
         this.#supervisor.send({ type: 'guessed', run: run.number, choice, first, ids })
       }
-    })
+    }
+    run.drafting = this.#findDrafting?.(job, guess, () => run.drafterLost())
     if (this.#supervisor.state === 'ready') this.#send(run)
     return run
   }

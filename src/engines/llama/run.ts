@@ -71,6 +71,16 @@ export class Run {
     return !isGhost(chunk) || this.channel.size < GHOST_LAG_MAX
   }
 
+  /** Who drafted is gone; what it had guessed is only compared, as it was before. */
+  drafterLost(): void {
+    this.drafting = undefined
+    if (this.job.watched !== true || !this.delivered || this.ended) return
+    if (this.channel.size >= GHOST_LAG_MAX) return
+    const [begun] = this.job.resume ?? []
+    const from = (begun?.ids.length ?? 0) + this.outputTokens
+    this.channel.push({ type: 'rollback', choice: 0, from, reason: 'node_lost' })
+  }
+
   /** Decoding alone, as reading the prompt ends with the first token; undefined for short answers. */
   tokensPerSecond(): number | undefined {
     const ms = this.#lastTokensAt - (this.#firstTokensAt ?? this.#lastTokensAt)

@@ -29,7 +29,7 @@ import { TickLoop } from './tick-loop.ts'
 type TextWork = ChatWork | CompletionWork
 /** What the user decided. */
 type Fixed = Pick<LoadOptions, 'slots' | 'threads' | 'reproducible' | 'batchTimes' | 'window'>
-type ChatJob = Pick<Job, 'cacheScope' | 'queueShare' | 'resume' | 'watched'>
+type ChatJob = Pick<Job, 'cacheScope' | 'queueShare' | 'resume' | 'watched' | 'guesses'>
 
 interface ChatEngineParts {
   context: NativeContext
@@ -108,9 +108,9 @@ export class ChatEngine {
 
   /** `drafter`: the name of who guesses for this job elsewhere. */
   add(id: number, job: ChatJob, work: TextWork, drafter?: string): void {
-    const { cacheScope: scope, queueShare: share, resume = [], watched } = job
+    const { cacheScope: scope, queueShare: share, resume = [], watched, guesses: textless } = job
     const { contextLength } = this.plan
-    const limits = { contextLength, vocabularySize: this.#vocabularySize }
+    const limits = { contextLength, vocabularySize: this.#vocabularySize, textless }
     const prompts = promptsOf(this.#input, limits, work)
     const begun = new Map<number, Begun>()
     for (const each of resume) begun.set(each.choice, begunOf(each, this.#input.tokens, limits))
