@@ -352,6 +352,7 @@ export class Coordinator implements Market, Service {
     }
     // Its reader may never ask for what comes after the last chunk.
     if (chunk.type === 'done') {
+      this.#activity.answered(chunk.drafting)
       if (chunk.finish.includes('cancelled')) effort.left()
       else effort.succeeded()
     }

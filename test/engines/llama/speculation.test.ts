@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Drafter } from '../../../src/engines/llama/core/speculation/drafter.ts'
 import { promptLookup } from '../../../src/engines/llama/core/speculation/prompt-lookup.ts'
 import type { Sampling } from '../../../src/wire/job.ts'
+import { rounds } from '../../campaign.ts'
 import { greedy } from './core-harness.ts'
 import { END, VOCABULARY } from './fake-llama.ts'
 import { dying, elsewhere, garbage, guessing, knowing, late } from './guessers.ts'
@@ -15,6 +16,8 @@ import {
   fakeDraftModel,
   type SetUp,
 } from './speculating.ts'
+
+const campaign = { numRuns: rounds(100, 1_000) }
 
 const token = fc.nat({ max: END - 1 })
 
@@ -128,6 +131,7 @@ describe('an answer with guesses', () => {
           expect(answer.chunks.some(({ type }) => type === 'rollback')).toBe(false)
         }
       }),
+      campaign,
     )
   })
 
@@ -142,6 +146,7 @@ describe('an answer with guesses', () => {
         const drafted = await new FakeEngine({ ...setUpOf(how), drafters }).run(rests)
         for (const [at, answer] of drafted.entries()) expectSame(answer, without[at] as Answer)
       }),
+      campaign,
     )
   })
 
@@ -173,6 +178,7 @@ describe('an answer with guesses', () => {
         const again = await engine.run(jobs)
         for (const [at, answer] of again.entries()) expectSame(answer, plain[at] as Answer)
       }),
+      campaign,
     )
   })
 })
@@ -204,6 +210,7 @@ describe('who guesses elsewhere', () => {
         const drafted = await engine.run(guessed)
         for (const [at, answer] of drafted.entries()) expectSame(answer, plain[at] as Answer)
       }),
+      campaign,
     )
   })
 
