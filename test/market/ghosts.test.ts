@@ -183,6 +183,18 @@ describe('a provider', () => {
     expect(faults()).toMatchObject([{ reason: expect.stringContaining('do not add up') }])
   })
 
+  it('that names a drafter who may not see the prompt breaks the protocol', async () => {
+    const { collect, faults, bad, good } = await two(honest)
+    bad.script = async (line) => {
+      const counts = { drafter: good.peerId, drafted: 1, accepted: 1, rolledBack: 0 }
+      const done = { ...frames.done(1), drafting: [counts] } as FromProvider
+      line.say(frames.accept(), frames.progress(), frames.tokens(0, ['Hello']), done)
+    }
+    good.script = goesOn
+    expect((await collect()).text).toBe('Hello world')
+    expect(faults()).toMatchObject([{ reason: expect.stringContaining('may not see') }])
+  })
+
   it('that is lost with guesses on the screen has them taken back, of each choice', async () => {
     const { collect, good } = await two(async (line) => {
       line.say(frames.accept(), frames.progress())

@@ -56,16 +56,13 @@ export class GhostCheck {
     text,
     drafter: named,
   }: FrameOf<'provisional'>): Provisional | undefined {
-    const { peerId, drafters = [] } = this.#expected
     const next = this.#next(choice, 'provisional')
     if (index < next) throw misbehaved('a draft of what is there already')
     if (index + ids.length > next + AHEAD_MAX) throw misbehaved('drafts too far ahead')
     if (ids.length === 0) throw misbehaved('a draft without tokens')
     if (text.length > AHEAD_MAX * TEXT_PER_TOKEN_MAX) throw misbehaved('more text than tokens hold')
-    const drafter = named === '' ? peerId : named
-    if (drafter !== peerId && !drafters.includes(drafter)) {
-      throw misbehaved('somebody drafts who may not see the prompt')
-    }
+    const drafter = named === '' ? this.#expected.peerId : named
+    this.#mayDraft(drafter)
     if (!this.#hasRoom(ids.length)) return undefined
     return { type: 'provisional', choice, index, ids, text, drafter }
   }
@@ -79,6 +76,17 @@ export class GhostCheck {
   commit({ choice }: FrameOf<'commit'>): undefined {
     this.#next(choice, 'commit')
     this.#hasRoom(1)
+  }
+
+  /** At the end, also of an answer that nobody watched. */
+  done({ drafting }: FrameOf<'done'>): void {
+    for (const { drafter } of drafting) this.#mayDraft(drafter)
+  }
+
+  #mayDraft(drafter: string): void {
+    const { peerId, drafters = [] } = this.#expected
+    if (drafter === peerId || drafters.includes(drafter)) return
+    throw misbehaved('somebody drafts who may not see the prompt')
   }
 
   #next(choice: number, type: string): number {

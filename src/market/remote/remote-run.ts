@@ -196,6 +196,7 @@ export class RemoteRun {
       case 'done':
         // As when its operator stops it.
         if (frame.finish.includes('cancelled')) throw lost('failed', 'It stopped in the middle.')
+        this.#ghosts.done(frame)
         return this.#check.done(frame)
       case 'failed':
         throw faultError(frame)
