@@ -4,10 +4,12 @@ import { keep, type Table } from './results.ts'
 import { bound, msBetween } from './speculate/bound.ts'
 import { type BatchTime, Engine, type Written } from './speculate/engine.ts'
 import { demoPair, type Pair, pinnedPair } from './speculate/pair.ts'
+import { type RemoteRow, raceRemote } from './speculate/remote.ts'
 import { median, quantile, rounded } from './statistics.ts'
 
 /** Those of the pinned pair: both agree nearly always, now and then, and next to never. */
-const SHARES = [0.05, 0.3, 1]
+const CLOSE = 0.05
+const SHARES = [CLOSE, 0.3, 1]
 const WINDOWS = [2, 4, 8, 16]
 const PROMPTS = [
   'The network is a set of peers, and each of them',
@@ -40,9 +42,10 @@ export async function run(args: readonly string[]): Promise<void> {
       rounds: { type: 'string', default: '5' },
       tokens: { type: 'string', default: '128' },
       pairs: { type: 'string', default: 'demo,pinned' },
+      delays: { type: 'string', default: '0,5,20' },
     },
   })
-  const { rounds, tokens, pairs } = values
+  const { rounds, tokens, pairs, delays } = values
   const machine = machineFacts()
   const all = pairs.split(',').flatMap((name) => {
     if (name === 'demo') return [demoPair]
@@ -56,16 +59,20 @@ export async function run(args: readonly string[]): Promise<void> {
     curves.push({ pair: pair.name, curve, draftMs })
     rows.push(...measured)
   }
+  const delaysMs = delays.split(',').filter(Boolean).map(Number)
+  const lengths = { rounds: Number(rounds), tokens: Number(tokens), delaysMs }
+  const far = delaysMs.length > 0 ? await raceRemote(pinnedPair(CLOSE), lengths) : []
   keep({
     name: 'speculate',
     about,
     machine,
-    settings: { rounds, tokens, threads: 1, slots: 1, prompts: PROMPTS.length },
+    settings: { rounds, tokens, delays, threads: 1, slots: 1, prompts: PROMPTS.length },
     tables: [
       costs(curves),
       ...curves.map(({ pair, curve, draftMs }) => speeds(pair, { curve, draftMs }, rows)),
+      ...(far.length > 0 ? [distances(far)] : []),
     ],
-    raw: { curves, rows },
+    raw: { curves, rows, far },
   })
 }
 
@@ -121,6 +128,23 @@ function figures({ ms, drafting, firstGhostMs }: Written) {
     accepted: sum('accepted'),
     gapsMs,
     firstGhostMs,
+  }
+}
+
+function distances(rows: readonly RemoteRow[]): Table {
+  const names = [...new Set(rows.map(({ contestant }) => contestant))]
+  const speedOf = (name: string) => {
+    const of = rows.filter(({ contestant }) => contestant === name)
+    return median(of.map(({ tokensPerSecond }) => tokensPerSecond))
+  }
+  return {
+    title: `Whole peers over HTTP, the pinned pair of share ${CLOSE}; the drafter is so far away, each way`,
+    columns: ['drafter', 'speed-up', 'of the local one', 'tokens/s'],
+    rows: ['none', 'local', ...names.filter((name) => name.startsWith('remote'))].map((name) => {
+      const speed = speedOf(name)
+      const ofLocal = (speed - speedOf('none')) / (speedOf('local') - speedOf('none'))
+      return [name, rounded(speed / speedOf('none')), rounded(ofLocal), rounded(speed)]
+    }),
   }
 }
 
