@@ -108,6 +108,7 @@ def _check_beyond_schema(event: dict[str, Any]) -> None:
             raise malformed("a final_cid that is not that of the receipt")
     else:
         _check_sizes(event)
+        _check_sizes(event.get("node", {}))
 
 
 def _check_sizes(members: dict[str, Any]) -> None:

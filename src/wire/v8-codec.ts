@@ -4,7 +4,7 @@ import { readArray, readInteger, readNumber, readObject, readString } from './js
 import { malformed } from './malformed.ts'
 import { anyText, country, jobId, peerId, shown, type TextRule, token } from './rules.ts'
 import { utf8Length } from './utf8-length.ts'
-import { type V8Event, type V8Receipt, type V8Usage, v8Limits } from './v8-event.ts'
+import { type V8Event, type V8Node, type V8Receipt, type V8Usage, v8Limits } from './v8-event.ts'
 
 type Members = Readonly<Record<string, Json | undefined>>
 type Name = V8Event['event']
@@ -68,9 +68,7 @@ const readers: { [N in Name]: (members: Members) => Extract<V8Event, { event: N 
     request_id: readText(members, 'request_id', requestId),
     job_id: readText(members, 'job_id', jobId),
     model: readText(members, 'model', name),
-    node: readText(members, 'node', peerId),
-    gpu: orNull(members, 'gpu', shown),
-    country: orNull(members, 'country', country),
+    node: readNode(readObject(members.node, 'node')),
     open_cid: orNull(members, 'open_cid', receiptCid),
   }),
 
@@ -123,6 +121,12 @@ const readers: { [N in Name]: (members: Members) => Extract<V8Event, { event: N 
   }),
 }
 
+const readNode = (members: Members): V8Node => ({
+  id: readText(members, 'id', peerId),
+  gpu: orNull(members, 'gpu', shown),
+  country: orNull(members, 'country', country),
+})
+
 function readBoolean(members: Members, key: string): boolean {
   const value = members[key]
   if (typeof value === 'boolean') return value
@@ -144,11 +148,13 @@ const readReceipt = (members: Members): V8Receipt => ({
   node_id: readText(members, 'node_id', peerId),
   prompt_nonce: readText(members, 'prompt_nonce', nonce),
   ...(members.resumed !== undefined && { resumed: readCount(members, 'resumed') }),
-  ...(members.nodes !== undefined && { nodes: readArray(members.nodes, 'nodes', nodes, readNode) }),
+  ...(members.nodes !== undefined && {
+    nodes: readArray(members.nodes, 'nodes', nodes, readPeerId),
+  }),
 })
 
 const nodes = { min: 0, max: NODES_MAX }
-const readNode = (value: Json, where: string): string => checkText(value, where, peerId)
+const readPeerId = (value: Json, where: string): string => checkText(value, where, peerId)
 
 const readUsage = (members: Members): V8Usage => ({
   prompt_tokens: readCount(members, 'prompt_tokens'),

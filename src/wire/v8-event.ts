@@ -12,12 +12,18 @@ export interface StreamOpen extends InAnswer {
   job_id: string
   /** As the client called it. */
   model: string
-  /** A peer id. */
-  node: string
-  gpu: string | null
-  country: string | null
+  node: V8Node
   /** Of the node's open receipt. */
   open_cid: string | null
+}
+
+/** A peer as it declares itself. */
+export interface V8Node {
+  /** A peer id. */
+  id: string
+  /** Null: it computes on its CPU. */
+  gpu: string | null
+  country: string | null
 }
 
 /** A token that somebody drafted: it may be taken back. */

@@ -50,6 +50,7 @@ describe('the vectors of v8-stream', () => {
     expect(allowed.sort()).toEqual([
       'a final cid that is not that of the receipt',
       'a final cid without a receipt',
+      'a gpu of 129 bytes',
       'a model of 257 bytes',
       'a receipt without a final cid',
     ])

@@ -15,6 +15,8 @@ const event = (name: string, data: string | object): V8Case => ({
 const without = (event: object, key: string): object =>
   Object.fromEntries(Object.entries(event).filter(([name]) => name !== key))
 
+const at = (node: object): object => ({ ...opened, node: { ...opened.node, ...node } })
+
 const each: V8Event[] = [
   ...[opened, draft(0, 'a'), commit(0, 'a'), rollback(0), bound(0, 0), finalize(0, 0)],
 ]
@@ -57,10 +59,16 @@ const values = [
   event('a model of 257 bytes', { ...opened, model: `${'a'.repeat(255)}é` }),
   event('a model with a line break', { ...opened, model: 'a\nb' }),
   event('a model that changes direction', { ...opened, model: 'a\u202eb' }),
-  event('a node that is no peer', { ...opened, node: 'node_1' }),
-  event('a gpu of 129 bytes', { ...opened, gpu: 'a'.repeat(129) }),
-  event('a gpu with an escape', { ...opened, gpu: '\u001b[31m' }),
-  event('a country of three letters', { ...opened, country: 'DEU' }),
+  event('a node by its id alone', { ...opened, node: opened.node.id }),
+  event('a node that is no peer', at({ id: 'node_1' })),
+  event('a node that does not say its gpu', { ...opened, node: without(opened.node, 'gpu') }),
+  event('a node that does not say its country', {
+    ...opened,
+    node: without(opened.node, 'country'),
+  }),
+  event('a gpu of 129 bytes', at({ gpu: `${'a'.repeat(127)}é` })),
+  event('a gpu with an escape', at({ gpu: '\u001b[31m' })),
+  event('a country of three letters', at({ country: 'DEU' })),
   event('an open cid of another kind', { ...opened, open_cid: receipt?.multiformats_cid }),
   event('an id below 0', draft(-1, 'a')),
   event('half an id', draft(0.5, 'a')),

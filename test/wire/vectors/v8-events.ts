@@ -16,9 +16,7 @@ export const opened: Of<'stream.open'> = {
   ...same,
   job_id: 'job_1.1',
   model: 'pinaivu-demo',
-  node: alice.peerId,
-  gpu: null,
-  country: null,
+  node: { id: alice.peerId, gpu: null, country: null },
   open_cid: receiptCid,
 }
 

@@ -34,7 +34,10 @@ const { receipt } = finalize(1, 0)
 
 const events = [
   event('open', json(opened)),
-  event('open, all said', json({ ...opened, gpu: 'RTX 4090', country: 'DE', open_cid: null })),
+  event(
+    'open, all said',
+    json({ ...opened, node: { ...opened.node, gpu: 'RTX 4090', country: 'DE' }, open_cid: null }),
+  ),
   event('provisional', json(draft(0, 'Hel'))),
   event('commit', json(commit(0, 'Hel'))),
   event('commit, not scored', json(commit(2 ** 53 - 1, '', { logprob: null }))),
