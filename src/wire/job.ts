@@ -15,6 +15,8 @@ export interface Job {
   queueScope?: string
   /** The part of all slots that jobs of its turn may hold at once; without it, all. */
   queueShare?: number
+  /** Who asked sees guesses too, as `provisional`. */
+  watched?: boolean
   wishes?: Wishes
   origin?: Origin
 }

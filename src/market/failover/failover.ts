@@ -43,6 +43,8 @@ export class Failover {
         return [chunk]
       case 'vectors':
         return handover.missing(chunk)
+      case 'segment':
+        return [handover.segment(chunk)]
       case 'done':
         return [await this.#ended(request, handover, chunk)]
       default:
