@@ -87,6 +87,7 @@ export interface Provisional {
   ids: number[]
   /** Whole characters. */
   text: string
+  /** As in `Drafted`; from a coordinator always a peer id. */
   drafter: string
 }
 

@@ -16,5 +16,5 @@ export interface Drafting {
   end(): void
 }
 
-/** Finds who drafts for a job; undefined: nobody. */
-export type FindDrafting = (job: Job, guess: Guess) => Drafting | undefined
+/** Finds who drafts for a job; undefined: nobody. `lost`: who does is gone. */
+export type FindDrafting = (job: Job, guess: Guess, lost: () => void) => Drafting | undefined

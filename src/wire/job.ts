@@ -17,6 +17,10 @@ export interface Job {
   queueShare?: number
   /** Who asked sees guesses too, as `provisional`. */
   watched?: boolean
+  /** Peer ids: who may see what is asked, to draft for it; the best first. */
+  drafters?: readonly string[]
+  /** What comes is compared with what another model says, by its ids alone: earlier ones need no text. */
+  guesses?: boolean
   wishes?: Wishes
   origin?: Origin
 }

@@ -162,7 +162,6 @@ describe('an engine that guesses', () => {
     })
     const gone = (from_id: number, reason: string) => ({ event: 'token.rollback', from_id, reason })
     expect(rest).toEqual([
-      // A word for who drafts on the machine that answers is that machine.
       ...[shown(0, 'Hel'), shown(1, '', OTHER_NODE), shown(2, 'lo you', OTHER_NODE)],
       ...[commit(0, '', -0.5), commit(1, 'Hello', -9999), gone(2, 'token_mismatch')],
       ...[commit(2, ' there'), shown(3, '!'), gone(3, 'redrafted'), shown(3, '?')],

@@ -3,6 +3,7 @@ import type { Chunk, RollbackReason, Segmented } from '../../src/wire/chunk.ts'
 import { segmentJobId, signReceipt } from '../../src/wire/receipt.ts'
 import type { V8Event } from '../../src/wire/v8-event.ts'
 import type { Script } from './scripted-engine.ts'
+import { NODE_ID } from './scripted-market.ts'
 
 // What engines say of an answer that is watched.
 
@@ -14,7 +15,7 @@ export const said = (...chunks: Chunk[]): Script =>
     yield* chunks
   }
 
-export const draft = (index: number, ids: number[], text: string, drafter = 'draft'): Chunk => ({
+export const draft = (index: number, ids: number[], text: string, drafter = NODE_ID): Chunk => ({
   ...{ type: 'provisional', choice: 0, index, ids, text, drafter },
 })
 

@@ -2,7 +2,6 @@ import type { Clock } from '../../base/clock.ts'
 import type { Chunk, Done, Provisional, Routed, Segmented } from '../../wire/chunk.ts'
 import { ryv1Cid } from '../../wire/cid.ts'
 import { receiptDigest } from '../../wire/receipt.ts'
-import { peerId } from '../../wire/rules.ts'
 import { v8Frame } from '../../wire/v8-codec.ts'
 import { V8Composer } from '../../wire/v8-composer.ts'
 import type { V8Event } from '../../wire/v8-event.ts'
@@ -45,8 +44,8 @@ export async function streamWatched(
 class WatchedAnswer {
   readonly #parts: WatchedParts
   readonly #composer: V8Composer
-  /** Undefined: nobody is at work yet, and what is drafted is not shown. */
-  #node: string | undefined
+  /** Before it is told who answers, drafts have no place. */
+  #isOpen = false
 
   constructor(parts: WatchedParts) {
     this.#parts = parts
@@ -58,11 +57,11 @@ class WatchedAnswer {
       case 'routed':
         return this.#opened(chunk)
       case 'provisional':
-        return this.#drafted(chunk)
+        return this.#isOpen ? this.#drafted(chunk) : []
       case 'tokens':
         return this.#composer.tokens(chunk)
       case 'rollback':
-        return this.#node === undefined ? [] : this.#composer.rollback(chunk)
+        return this.#isOpen ? this.#composer.rollback(chunk) : []
       case 'segment':
         return this.#signed(chunk)
       case 'done':
@@ -74,7 +73,7 @@ class WatchedAnswer {
 
   #opened({ node, openCid }: Routed): V8Event[] {
     const { jobId, model } = this.#parts
-    this.#node = node.id
+    this.#isOpen = true
     return this.#composer.open({
       job_id: jobId,
       model,
@@ -83,12 +82,9 @@ class WatchedAnswer {
     })
   }
 
-  #drafted({ drafter, ...drafts }: Provisional): V8Event[] {
-    if (this.#node === undefined) return []
+  #drafted(drafts: Provisional): V8Event[] {
     const { clock, cameAt } = this.#parts
-    // Other words are of whoever drafts on the machine that answers.
-    const by = peerId.pattern.test(drafter) ? drafter : this.#node
-    return this.#composer.drafts({ ...drafts, drafter: by }, Math.floor(clock.elapsed() - cameAt))
+    return this.#composer.drafts(drafts, Math.floor(clock.elapsed() - cameAt))
   }
 
   #signed({ start = 0, end, receipt }: Segmented): V8Event[] {

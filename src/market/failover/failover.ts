@@ -44,7 +44,7 @@ export class Failover {
       case 'vectors':
         return handover.missing(chunk)
       case 'segment':
-        return [handover.segment(chunk)]
+        return [{ ...chunk, start: handover.partStart }]
       case 'done':
         return [await this.#ended(request, handover, chunk)]
       default:

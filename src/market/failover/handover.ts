@@ -1,5 +1,5 @@
 import type { AnswerHash } from '../../receipts/answer-hash.ts'
-import type { Done, Segmented, Tokens, Vectors } from '../../wire/chunk.ts'
+import type { Done, Tokens, Vectors } from '../../wire/chunk.ts'
 import type { Resume } from '../../wire/generate.ts'
 import { RESUME_BYTES_MAX } from '../../wire/generate-shape.ts'
 import { packResumes } from '../../wire/job-body.ts'
@@ -42,11 +42,11 @@ export class Handover {
   begun: Begun | undefined
   /** An effort that is still at its end writes down what the others did, too. */
   isLeft = false
+  /** Where in the answer the tokens begin of who is at work: its receipts count those alone. */
+  partStart = 0
   /** Of all that the client has. */
   readonly #hash: AnswerHash
   #last: Lost
-  /** Tokens of those before who is at work. */
-  #partStart = 0
   #losses = 0
   #shares: Share[] = []
 
@@ -73,7 +73,7 @@ export class Handover {
   /** Another has gone on. */
   resumed({ report }: Request, { node, times }: Lost['effort']): void {
     this.nodes.push(node.id)
-    this.#partStart = this.outputTokens
+    this.partStart = this.outputTokens
     report.resumed(node.id, (times.firstAt ?? times.startedAt) - times.startedAt)
   }
 
@@ -91,11 +91,6 @@ export class Handover {
 
   tokens(tokens: Tokens): void {
     this.#hash.tokens(tokens)
-  }
-
-  /** A receipt of whoever is at work counts its own tokens alone. */
-  segment(segment: Segmented): Segmented {
-    return { ...segment, start: this.#partStart }
   }
 
   /** Those of them that the client does not have. */
