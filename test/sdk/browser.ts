@@ -44,10 +44,10 @@ export async function withPage<T>(url: string, done: Promise<T>): Promise<T> {
   return withBrowser([url], () => done)
 }
 
-/** A browser without a window, while `work` goes on. `complaints`: what it wrote so far. */
+/** A browser without a window, while `work` goes on. `profile`: the folder of its files. */
 export async function withBrowser<T>(
   args: readonly string[],
-  work: (complaints: () => string) => Promise<T>,
+  work: (profile: string) => Promise<T>,
 ): Promise<T> {
   if (chromium === undefined) throw new Error('There is no Chromium on this machine.')
   const profile = mkdtempSync(join(tmpdir(), 'pinaivu-browser-'))
@@ -70,7 +70,7 @@ export async function withBrowser<T>(
     ),
   ])
   try {
-    return await Promise.race([work(() => complaints), failed])
+    return await Promise.race([work(profile), failed])
   } finally {
     if (browser.pid !== undefined && browser.exitCode === null)
       process.kill(-browser.pid, 'SIGKILL')

@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { withBrowser } from './browser.ts'
 
@@ -48,12 +50,10 @@ export class Tab {
 
 /** Opens a page; one call at a time. */
 export async function withTab<T>(url: string, use: (tab: Tab) => Promise<T>): Promise<T> {
-  return withBrowser(['--remote-debugging-port=0', 'about:blank'], async (complaints) => {
-    let port: string | undefined
-    while (port === undefined) {
-      port = /listening on ws:\/\/127\.0\.0\.1:(\d+)/.exec(complaints())?.[1]
-      await sleep(20)
-    }
+  return withBrowser(['--remote-debugging-port=0', 'about:blank'], async (profile) => {
+    const told = join(profile, 'DevToolsActivePort')
+    while (!existsSync(told) || !readFileSync(told, 'utf8').includes('\n')) await sleep(20)
+    const [port] = readFileSync(told, 'utf8').split('\n')
     const made = await fetch(`http://127.0.0.1:${port}/json/new`, { method: 'PUT' })
     const { webSocketDebuggerUrl } = (await made.json()) as { webSocketDebuggerUrl: string }
     const socket = new WebSocket(webSocketDebuggerUrl)
