@@ -21,7 +21,8 @@ export class GhostText {
   readonly #paint: Paint
   /** Where the settled text ends. */
   #column = 0
-  #isShown = false
+  /** What stands dim behind it. */
+  #shown = ''
 
   constructor(output: Output, paint: Paint) {
     this.#output = output
@@ -33,11 +34,11 @@ export class GhostText {
     const settled = safeText(text)
     this.#advance(settled)
     const drafted = this.#fitting(safeText(ghost))
-    const back = this.#isShown ? takeBack : ''
-    this.#isShown = drafted !== ''
-    const front = this.#isShown ? saveCursor + this.#paint('dim', drafted) : ''
-    const all = back + settled + front
-    if (all !== '') this.#output.write(all)
+    if (settled === '' && drafted === this.#shown) return
+    const back = this.#shown === '' ? '' : takeBack
+    const front = drafted === '' ? '' : saveCursor + this.#paint('dim', drafted)
+    this.#shown = drafted
+    this.#output.write(back + settled + front)
   }
 
   /** Nothing drafted stays. */
