@@ -78,7 +78,7 @@ describe('the answer of an engine that guesses nothing', () => {
     expect(unwatched).not.toHaveProperty('work.sampling.logprobs')
   })
 
-  it('names its receipts in head, events and trailers, as other streams do', async () => {
+  it('names its receipts in head and events, as other streams do', async () => {
     const api = await start()
     api.market.routed = { openCid, node: { id: NODE_ID, gpu: 'RTX 4090', country: 'DE' } }
     api.market.receipt = receipt
