@@ -131,6 +131,8 @@ export interface Segmented {
   type: 'segment'
   /** Tokens that it covers. */
   end: number
+  /** From a coordinator: where in the answer the first of them is; without it, at 0. */
+  start?: number
   receipt: Receipt
 }
 

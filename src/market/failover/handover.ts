@@ -42,6 +42,8 @@ export class Handover {
   begun: Begun | undefined
   /** An effort that is still at its end writes down what the others did, too. */
   isLeft = false
+  /** Where in the answer the tokens begin of who is at work: its receipts count those alone. */
+  partStart = 0
   /** Of all that the client has. */
   readonly #hash: AnswerHash
   #last: Lost
@@ -71,6 +73,7 @@ export class Handover {
   /** Another has gone on. */
   resumed({ report }: Request, { node, times }: Lost['effort']): void {
     this.nodes.push(node.id)
+    this.partStart = this.outputTokens
     report.resumed(node.id, (times.firstAt ?? times.startedAt) - times.startedAt)
   }
 
