@@ -10,6 +10,7 @@ const benches: Record<string, () => Promise<Bench>> = {
   log: () => import('./log.ts'),
   network: () => import('./network.ts'),
   soak: () => import('./soak.ts'),
+  speculate: () => import('./speculate.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)

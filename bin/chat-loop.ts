@@ -1,9 +1,10 @@
 import { createInterface, type Interface } from 'node:readline'
 import { Writable } from 'node:stream'
 import type { AnswerEnd, Conversation } from './conversation.ts'
+import { GhostText, showsGhosts } from './ghost-text.ts'
 import { RefusedError } from './http-client.ts'
 import { CommandError, exitCodes, type Io, print } from './io.ts'
-import { type Paint, paintFor, safeJson, safeLine, safeText } from './text.ts'
+import { type Paint, paintFor, safeJson, safeLine } from './text.ts'
 
 export interface ChatLoopOptions {
   model: string
@@ -47,22 +48,30 @@ const hasFailed = ({ errored }: Io['stdout']): boolean => errored !== undefined 
 async function answer(
   conversation: Conversation,
   question: string,
-  { stdout }: Pick<Io, 'stdout'>,
+  { stdout, env }: Pick<Io, 'stdout' | 'env'>,
   { model, json }: ChatLoopOptions,
   signal: AbortSignal,
 ): Promise<AnswerEnd> {
-  const pieces = conversation.ask(question, signal)
+  const paint = paintFor(stdout, env)
+  const watched = !json && showsGhosts(stdout, paint)
+  const screen = new GhostText(stdout, paint)
+  const pieces = conversation.ask(question, { watched, signal })
   let text = ''
-  for (;;) {
-    const next = await pieces.next()
-    if (next.done) {
-      const { finish, usage, requestId } = next.value
-      const facts = { model, question, answer: text, finish_reason: finish, usage }
-      print(stdout, json ? safeJson({ ...facts, request_id: requestId }) : '')
-      return next.value
+  try {
+    for (;;) {
+      const next = await pieces.next()
+      if (next.done) {
+        screen.end()
+        const { finish, usage, requestId } = next.value
+        const facts = { model, question, answer: text, finish_reason: finish, usage }
+        print(stdout, json ? safeJson({ ...facts, request_id: requestId }) : '')
+        return next.value
+      }
+      text += next.value.text
+      if (!json) screen.show(next.value.text, next.value.ghost)
     }
-    text += next.value
-    if (!json) stdout.write(safeText(next.value))
+  } finally {
+    screen.end()
   }
 }
 
@@ -76,6 +85,8 @@ class Dialogue {
   #answering: AbortController | undefined
   /** Ctrl-C was pressed at an empty prompt: once more leaves. */
   #leaving = false
+  /** Nothing more is typed: Ctrl-D, maybe while an answer ran. */
+  #left = false
 
   constructor(conversation: Conversation, io: Io, options: ChatLoopOptions) {
     this.#conversation = conversation
@@ -97,6 +108,10 @@ class Dialogue {
       signal: io.signal,
     })
     this.#lines.on('SIGINT', () => this.#interrupted())
+    this.#lines.once('close', () => {
+      this.#left = true
+      this.#answering?.abort()
+    })
   }
 
   async run(): Promise<number> {
@@ -106,7 +121,7 @@ class Dialogue {
     for await (const line of this.#lines) {
       this.#leaving = false
       const stays = await this.#entered(line.trim())
-      if (!stays || this.#io.signal.aborted) break
+      if (!stays || this.#left || this.#io.signal.aborted) break
       this.#lines.prompt()
     }
     this.#lines.close()

@@ -33,6 +33,8 @@ export const chat: Command = {
   details: [
     'On a terminal, Ctrl-C stops an answer; at the prompt, Ctrl-D or Ctrl-C twice leaves. /help ' +
       'shows what else can be typed. From a pipe, each line is a question.',
+    'Where the terminal shows colours, words that are only drafted stand dim until the model ' +
+      'has settled them.',
   ],
   examples: [
     ['pinaivu-peer chat', "Talk to the peer's first chat model"],

@@ -66,11 +66,9 @@ export class HttpClient {
 
   /** The data of each server-sent event, parsed; ends at `[DONE]`. */
   async *events(path: string, options: AskOptions): AsyncGenerator<unknown> {
-    const answer = await this.#send('POST', path, options)
-    const status = answer.statusCode ?? 0
-    if (status !== 200) throw refusal(status, await textOf(answer, options.signal))
+    const answer = await this.#stream(path, options)
     let pending = ''
-    for await (const piece of piecesOf(answer, options.signal)) {
+    for await (const piece of piecesOf(answer.setEncoding('utf8'), options.signal)) {
       const lines = (pending + piece).split('\n')
       pending = lines.pop() ?? ''
       if (pending.length > eventCharsMax)
@@ -83,6 +81,18 @@ export class HttpClient {
       }
     }
     throw new CommandError('The connection to the peer ended in the middle of an answer.')
+  }
+
+  /** The bytes of an event stream, as they come. */
+  async bytes(path: string, options: AskOptions): Promise<AsyncIterable<Uint8Array>> {
+    return piecesOf(await this.#stream(path, options), options.signal)
+  }
+
+  async #stream(path: string, options: AskOptions): Promise<IncomingMessage> {
+    const answer = await this.#send('POST', path, options)
+    const status = answer.statusCode ?? 0
+    if (status !== 200) throw refusal(status, await textOf(answer, options.signal))
+    return answer
   }
 
   async #whole(method: string, path: string, { signal, ...ask }: AskOptions) {
@@ -149,9 +159,10 @@ function eventOf(data: string): unknown {
   }
 }
 
-async function* piecesOf(answer: IncomingMessage, signal: AbortSignal): AsyncGenerator<string> {
+/** Bytes, or text where the answer has an encoding. */
+async function* piecesOf<P>(answer: AsyncIterable<P>, signal: AbortSignal): AsyncGenerator<P> {
   try {
-    yield* answer.setEncoding('utf8') as AsyncIterable<string>
+    yield* answer
   } catch (cause) {
     if (signal.aborted) throw cause
     throw new CommandError(`The connection to the peer was lost: ${messageOf(cause)}`, { cause })
@@ -160,7 +171,7 @@ async function* piecesOf(answer: IncomingMessage, signal: AbortSignal): AsyncGen
 
 async function textOf(answer: IncomingMessage, signal: AbortSignal): Promise<string> {
   let text = ''
-  for await (const piece of piecesOf(answer, signal)) {
+  for await (const piece of piecesOf(answer.setEncoding('utf8'), signal)) {
     text += piece
     if (text.length > answerBytesMax) throw new CommandError('The answer is too long.')
   }

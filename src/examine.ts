@@ -119,7 +119,7 @@ class Examination {
   probe = () =>
     this.#once('probe', () => {
       const { env, signal } = this
-      return probeEngine({ env, models: this.files().map(({ path }) => path), signal })
+      return probeEngine({ env, models: filesOf(this.files()), signal })
     })
 
   knocked = () => this.#once('knocked', () => this.#knock())
@@ -232,6 +232,10 @@ async function graphicsCard(about: Examination): Promise<Found> {
   const probe = await about.probe()
   return gpu(said ?? usedIn(probe), there, probe)
 }
+
+/** Those of models, and of what drafts for them. */
+const filesOf = (models: readonly ModelFile[]): string[] =>
+  models.flatMap(({ path, draft }) => (draft === undefined ? [path] : [path, draft]))
 
 async function servedModels(about: Examination): Promise<Found[]> {
   const seen = await about.seen()

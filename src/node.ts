@@ -38,6 +38,7 @@ import {
   type VerifyLater,
 } from './identity/verify-native.ts'
 import { Coordinator } from './market/coordinator.ts'
+import { RemoteDrafters } from './market/draft/remote-drafters.ts'
 import { Provider } from './market/serve/provider.ts'
 import { ADVERT_RECORD, advertRecordCheck } from './network/discovery/advert-record.ts'
 import { Discovery } from './network/discovery/discovery.ts'
@@ -56,6 +57,7 @@ import { RequestIndex } from './receipts/requests.ts'
 import { Replication } from './receipts/sync/replication.ts'
 import { openStore, type Store } from './storage/store.ts'
 import { version } from './version.ts'
+import type { FindDrafting } from './wire/drafter.ts'
 import type { Verify } from './wire/signed.ts'
 import type { ModelLoad } from './wire/status.ts'
 
@@ -114,11 +116,13 @@ export async function createPeer(
       folder === undefined
         ? await freshOwnerKey({ keys, random })
         : await loadOwnerKey(folder, { keys, random })
-    const engine = components.engine ?? (await buildEngine(config, base, store))
+    const drafting = new DraftingLater()
+    const engine = components.engine ?? (await buildEngine(config, base, store, drafting))
     const network = components.network?.(identity) ?? buildNetwork(config, base, store, identity)
     const ground: Ground = { ...base, config, identity, store, keys, engine, network }
     const proof = buildProof(ground)
     const peers = buildPeers(ground, proof)
+    drafting.drafters = buildDrafters(ground, peers)
     const replication = buildReplication(ground, proof, peers)
     const http = await buildHttp({ ...ground, prom }, peers, { ...proof, replication })
     const parts = { ...ground, ...proof, ...peers, replication, ownerKey, http, folder }
@@ -129,17 +133,23 @@ export async function createPeer(
   }
 }
 
-async function buildEngine(config: Config, base: Base, store: Store): Promise<Catalog> {
-  const { models, demo, aliases, slots, threads, reproducible } = config
+async function buildEngine(
+  config: Config,
+  base: Base,
+  store: Store,
+  drafting: DraftingLater,
+): Promise<Catalog> {
+  const { models, drafts, demo, aliases, slots, threads, reproducible } = config
   return new Catalog(
     {
       ...base,
       launch: engineLauncher(base, { env: environment }),
       calibrations: store.table('calibrations', calibrationRows),
       modelIds: store.table('model-ids', modelIdRows),
+      findDrafting: drafting.find,
     },
     {
-      models: await findModels({ models, demo }),
+      models: await findModels({ models, drafts, demo }),
       aliases,
       reproducible,
       ...(slots === undefined ? {} : { slots }),
@@ -185,6 +195,12 @@ function buildProof(ground: Ground): Proof {
   return { feeds, log, live, held, requests, receipts }
 }
 
+/** Engines come first, and are told later who drafts for them. */
+class DraftingLater {
+  drafters: RemoteDrafters | undefined
+  readonly find: FindDrafting = (...asked) => this.drafters?.find(...asked)
+}
+
 /** What makes a single peer one of a network. */
 interface Peers {
   describe(): AdvertFacts
@@ -196,7 +212,7 @@ interface Peers {
 
 function buildPeers(ground: Ground, proof: Proof): Peers {
   const { config, identity, store, engine } = ground
-  const { network, region, price, roles, publish } = config
+  const { network, region, price, roles, publish, drafters } = config
   const serves = roles.includes('provider')
   const served = () => (serves ? engine.status() : [])
   const describe = (): AdvertFacts => ({
@@ -235,9 +251,16 @@ function buildPeers(ground: Ground, proof: Proof): Peers {
       discovery: asks ? discovery : undefined,
       secret: identity.secretFor('cache-scope'),
     },
-    { network, region, price, publish },
+    { network, region, price, publish, drafters },
   )
   return { describe, load, discovery, provider, coordinator }
+}
+
+function buildDrafters(ground: Ground, { discovery }: Peers): RemoteDrafters {
+  const { identity, config } = ground
+  const { directory } = discovery
+  const secret = identity.secretFor('cache-scope')
+  return new RemoteDrafters({ ...ground, directory, secret }, config)
 }
 
 /** How long jobs of other peers may go on once a stop has begun: as long as the own clients'. */

@@ -4,6 +4,7 @@ import { countryCode } from './base/country.ts'
 import { InvalidError } from './base/errors.ts'
 import { didYouMean } from './did-you-mean.ts'
 import type { Price } from './wire/job.ts'
+import { peerId } from './wire/rules.ts'
 
 /** What a relative path in a value is relative to. */
 export interface ValueContext {
@@ -22,6 +23,12 @@ export interface HostPort {
 /** A model file and the name it is served under. */
 export interface ModelSpec {
   name: string
+  path: string
+}
+
+/** A small model file that drafts for a served model; without a name, for the only one. */
+export interface DraftSpec {
+  model?: string
   path: string
 }
 
@@ -189,6 +196,19 @@ export const parseModelSpec: ParseValue<ModelSpec> = (text, context) => {
     )
   }
   return { name, path }
+}
+
+export const parsePeerId: ParseValue<string> = (text) => {
+  if (peerId.pattern.test(text)) return text
+  throw expected('the id of a peer, such as 12D3KooW…', text)
+}
+
+/** `MODEL=PATH`, or a path where there is one model. */
+export const parseDraftSpec: ParseValue<DraftSpec> = (text, context) => {
+  const equals = text.indexOf('=')
+  const model = text.slice(0, Math.max(equals, 0))
+  if (!isModelName(model)) return { path: parsePath(text, context) }
+  return { model, path: parsePath(text.slice(equals + 1), context) }
 }
 
 /** `Phi-4-Q4_K_M` for `…/Phi-4-Q4_K_M-00001-of-00002.gguf`. */

@@ -5,6 +5,7 @@ import {
   orOff,
   type ParseValue,
   parseBootstrapAddress,
+  parseDraftSpec,
   parseHostName,
   parseHostPort,
   parseListenAddress,
@@ -13,6 +14,7 @@ import {
   parseOneOf,
   parseOrigin,
   parsePath,
+  parsePeerId,
   parsePrice,
   parseRegion,
   parseSwitch,
@@ -193,6 +195,20 @@ export const settings = {
     help: 'Serve this GGUF file.',
     defaultText: 'the built-in demo models',
   }),
+  drafts: many(parseDraftSpec, {
+    flag: 'draft',
+    group: 'Models',
+    placeholder: '[MODEL=]FILE',
+    help: 'A small GGUF file of the same vocabulary that drafts for this model: same answers, sooner.',
+    defaultText: 'the demo model has one; others draft from the prompt',
+  }),
+  drafters: many(parsePeerId, {
+    flag: 'drafter',
+    group: 'Models',
+    placeholder: 'PEER-ID',
+    help: "This peer may see the prompts of this peer's clients, to draft the answers.",
+    defaultText: 'none: prompts go to who answers, and to nobody else',
+  }),
   demo: optionalToggle({
     flag: 'demo',
     group: 'Models',
@@ -276,7 +292,7 @@ export const envName = (flag: string): string =>
   `PINAIVU_${flag.toUpperCase().replaceAll('-', '_')}`
 
 /** Announced options that nothing stands behind yet: silence would look like agreement. */
-export const notYet: readonly string[] = ['draft', 'upstream', 'allow-private-webhooks']
+export const notYet: readonly string[] = ['upstream', 'allow-private-webhooks']
 
 /** Says what is wrong with a setting of that name, in the spelling of where it stood. */
 export function unknownSetting(flag: string, prefix = '', more: readonly string[] = []): string {

@@ -21,6 +21,8 @@ export interface ContestantOptions {
   slots: number
   /** Tokens for each slot. */
   context: number
+  /** Of our peer, beside those. */
+  flags?: readonly string[]
 }
 
 /** The JSON values of a server's event stream, up to its end. */

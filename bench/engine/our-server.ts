@@ -26,6 +26,7 @@ export async function peer(options: ContestantOptions): Promise<Contestant> {
     ...['--http', '127.0.0.1:0', '--listen', '/ip4/127.0.0.1/tcp/0'],
     ...['--model', `half=${options.model}`, '--slots', String(options.slots)],
     ...(options.threads === undefined ? [] : ['--threads', String(options.threads)]),
+    ...(options.flags ?? []),
   ])
   const { http, apiKey } = await untilReady(program.process.stdout)
   let promptTokens = 0

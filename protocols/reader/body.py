@@ -13,7 +13,7 @@ from refusal import Refused, malformed
 MAX_PROMPTS_TIMES_CHOICES = 128
 MAX_STOP_BYTES = 256
 
-KINDS = ("chat", "completion", "embedding")
+KINDS = ("chat", "completion", "draft", "embedding")
 # Whoever adds a field may lift what is asked of others, so an unknown one is told first.
 _VERDICT_ORDER = ("unsupported_field", "malformed", "unsupported_value")
 
@@ -26,6 +26,9 @@ class BodyReader:
     def read(self, kind: str, content: bytes) -> Any:
         if kind not in KINDS:
             raise Refused("unsupported_kind", f"no bodies of kind {kind}")
+        if kind == "draft":
+            # The body of the job that is drafted for: which kind that is, its first key says.
+            kind = "completion" if content.startswith(b'{"prompts":') else "chat"
         value = read_canonical_json(content)
         faults = self._checker.faults(self._schemas[kind], value, kind)
         faults.sort(key=lambda fault: _VERDICT_ORDER.index(fault.code))

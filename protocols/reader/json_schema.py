@@ -24,6 +24,8 @@ class SchemaChecker:
         if "type" in schema and not _has_type(schema["type"], value):
             faults.append(malformed(f"{path} is no {schema['type']}"))
             return  # the other keywords ask about a value of that type
+        if value is None:
+            return  # its type is all that can be wrong with it
         for keyword, wanted in schema.items():
             if keyword in _LIMITS:
                 if not _LIMITS[keyword](value, wanted):
@@ -67,8 +69,18 @@ _LIMITS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def _has_type(name: str, value: Any) -> bool:
+def _has_type(name: str | list[str], value: Any) -> bool:
+    if isinstance(name, list):
+        return any(_has_type(each, value) for each in name)
+    if name == "null":
+        return value is None
     if name == "integer":
         return isinstance(value, float) and value.is_integer()
-    types: dict[str, type] = {"object": dict, "array": list, "string": str, "number": float}
+    types: dict[str, type] = {
+        "object": dict,
+        "array": list,
+        "string": str,
+        "number": float,
+        "boolean": bool,
+    }
     return isinstance(value, types[name])

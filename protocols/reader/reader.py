@@ -25,6 +25,7 @@ from frames import join_frames, split_frames
 from records import SIGNED_FORMS, TABLES, Circumstances, Protocol
 from refusal import Refused, malformed
 from sync_bounds import SYNC, WHOLE_OF_SYNC
+from v8_stream import StreamReader
 
 
 class Vectors:
@@ -154,6 +155,12 @@ def main(folder: Path) -> int:
     for file, check in (
         (folder / "receipt" / "vectors" / "good.json", receipt_vectors.check_good),
         (folder / "receipt" / "vectors" / "bad.json", receipt_vectors.check_bad),
+    ):
+        wrong += check_all(file, cases_of(file), check)
+    streams, v8_stream = StreamReader(folder), folder / "v8-stream" / "vectors"
+    for file, check in (
+        (v8_stream / "good.json", streams.check_good),
+        (v8_stream / "bad.json", streams.check_bad),
     ):
         wrong += check_all(file, cases_of(file), check)
     sync = Protocol(folder / "sync", SYNC, WHOLE_OF_SYNC)

@@ -22,6 +22,7 @@ from reader import Vectors
 from records import TABLES, Protocol
 from refusal import Refused
 from sync_bounds import SYNC, WHOLE_OF_SYNC
+from v8_stream import StreamReader
 from verify import verify
 
 GOOD = "good"
@@ -30,6 +31,7 @@ GOOD = "good"
 class Judge:
     def __init__(self, folder: Path) -> None:
         bodies = BodyReader(folder / "generate" / "body.schema.json")
+        self._streams = StreamReader(folder)
         self._vectors: dict[str, Vectors] = {}
         for name, table in TABLES.items():
             protocol = Protocol(folder / name, table)
@@ -44,6 +46,8 @@ class Judge:
                 return f"{GOOD} {json.dumps(verify(case['file'].encode()).unsigned)}"
             if case["protocol"] == "receipt":
                 receipt_vectors.read(case)
+            elif case["protocol"] == "v8-stream":
+                self._streams.read(case)
             else:
                 self._vectors[case["protocol"]].read(case["message"], bytes_of_hex(case["hex"]))
         except Refused as refused:

@@ -89,7 +89,7 @@ async function summarise(components: NetworkComponents): Promise<SummaryJson> {
   const { describe, directory, market, feeds, clock } = components
   const receipts = await feeds.countReceipts(clock.now())
   const entries = directory.all()
-  const { windowS, tps, requests, countries, firstTokenMs } = market.activity()
+  const { windowS, tps, requests, countries, firstTokenMs, speculation } = market.activity()
   return {
     object: 'network.summary',
     generated_at: isoNow(clock),
@@ -114,7 +114,10 @@ async function summarise(components: NetworkComponents): Promise<SummaryJson> {
       ttft_p50: tenthOrNull(firstTokenMs?.p50),
       ttft_p95: tenthOrNull(firstTokenMs?.p95),
     },
-    speculative: { runs_of_last_32: 0, acceptance: null },
+    speculative: {
+      runs_of_last_32: speculation.runs,
+      acceptance: speculation.acceptance ?? null,
+    },
     receipts: { total: receipts.total, last_24h: receipts.lastDay },
   }
 }

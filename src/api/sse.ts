@@ -73,6 +73,11 @@ export class SseWriter {
     this.#write(`data: ${JSON.stringify(value)}\n\n`)
   }
 
+  /** An event that has more fields than its data, as its bytes are. */
+  frame(text: string): void {
+    this.#write(text)
+  }
+
   /** Resolves when the client has read on, or is gone; one that reads nothing is cut off. */
   drained(): Promise<void> {
     this.#flush()

@@ -22,7 +22,7 @@ export function models(
 ): Found[] {
   if (seen.type === 'answers') return ofRunning(seen.peer.models)
   if (files.length === 0) return [ok('No model is served here: --no-demo, and no --model.')]
-  const faults = files.flatMap((file) => {
+  const faults = files.flatMap(withDraft).flatMap((file) => {
     const found = probed.find(({ path }) => path === file.path)
     return found === undefined ? [] : faultOf(file, found, memory)
   })
@@ -41,6 +41,14 @@ export function models(
   }
   const what = counted(files.length, 'model')
   return [ok(`${what} of ${bytesText(sizeBytes)} can be loaded, as far as their heads tell.`)]
+}
+
+/** A model, and what drafts for it. */
+function withDraft(model: ModelFile): (ModelFile & { option: string })[] {
+  const { name, demo, draft } = model
+  const own = { ...model, option: '--model' }
+  if (draft === undefined) return [own]
+  return [own, { name: `the drafter of ${name}`, path: draft, demo, option: '--draft' }]
 }
 
 function ofRunning(all: readonly RunningModel[]): Found[] {
@@ -66,10 +74,14 @@ function ofRunning(all: readonly RunningModel[]): Found[] {
   return [ok(`${counted(all.length - loading.length, 'model')} of ${all.length} ready.`)]
 }
 
-function faultOf(file: ModelFile, { sizeBytes, error }: ProbedModel, memory: Memory): Found[] {
-  const { name, path, demo } = file
+function faultOf(
+  file: ModelFile & { option: string },
+  { sizeBytes, error }: ProbedModel,
+  memory: Memory,
+): Found[] {
+  const { name, path, demo, option } = file
   if (error !== undefined && error.code === 'model_file_missing') {
-    const next = demo ? 'Install pinaivu-peer again.' : 'Check the path given with --model.'
+    const next = demo ? 'Install pinaivu-peer again.' : `Check the path given with ${option}.`
     return [fail(error.code, `${name}: there is no file ${path}.`, next)]
   }
   if (error !== undefined) return [withNext(name, error.code, error.message)]

@@ -5,6 +5,7 @@ import type { Logger } from '../base/logger.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { HardwareFacts } from '../wire/advert.ts'
 import type { Chunk, Generate } from '../wire/chunk.ts'
+import type { FindDrafting } from '../wire/drafter.ts'
 import { aliasTable } from './aliases.ts'
 import { type CalibrationStore, Calibrator } from './calibrator.ts'
 import type { Engine, ModelStatus } from './engine.ts'
@@ -23,6 +24,8 @@ export interface CatalogComponents {
   clock: Clock
   logger: Logger
   metrics: Metrics
+  /** Who drafts elsewhere for a job. */
+  findDrafting?: FindDrafting | undefined
 }
 
 export interface CatalogOptions extends ServedModelOptions {
@@ -64,6 +67,7 @@ export class Catalog implements Engine, Service {
       clock: components.clock,
       logger: this.#logger,
       metrics: engineMetrics(components.metrics),
+      findDrafting: components.findDrafting,
     }
     this.#aliases = aliasTable(models, aliases)
     const listener: ServedModelListener = {

@@ -10,17 +10,21 @@ export interface ModelFile {
   path: string
   /** One of ours, that shows that a peer works. */
   demo: boolean
+  /** The file of a small model that drafts for it. */
+  draft?: string
 }
 
 export interface WantedModels {
   models: readonly { name: string; path: string }[]
+  /** Small models that draft for these; without a name, for the only one. */
+  drafts?: readonly { model?: string; path: string }[]
   /** Serve the built-in demo models too. */
   demo: boolean
 }
 
-const demoFiles = {
-  'pinaivu-demo': 'pinaivu-demo-q8_0.gguf',
-  'pinaivu-demo-embed': 'pinaivu-demo-embed-q8_0.gguf',
+const demoFiles: Readonly<Record<string, { file: string; draft?: string }>> = {
+  'pinaivu-demo': { file: 'pinaivu-demo-q8_0.gguf', draft: 'pinaivu-demo-draft-q8_0.gguf' },
+  'pinaivu-demo-embed': { file: 'pinaivu-demo-embed-q8_0.gguf' },
 }
 
 const MAGIC = Buffer.from('GGUF')
@@ -30,7 +34,10 @@ const IDENTITY_BYTES = 1024 * 1024
 /** The files behind the configured models; throws an InvalidError that names the first bad one. */
 export async function findModels(wanted: WantedModels): Promise<ModelFile[]> {
   const found = listModels(wanted)
-  for (const { path } of found) await assertModelFile(path)
+  for (const { path, draft } of found) {
+    await assertModelFile(path)
+    if (draft !== undefined) await assertModelFile(draft, 'draft')
+  }
   return found
 }
 
@@ -39,8 +46,9 @@ export function listModels(wanted: WantedModels): ModelFile[] {
   const found: ModelFile[] = wanted.models.map(({ name, path }) => ({ name, path, demo: false }))
   if (wanted.demo) {
     const folder = join(packageRoot(), 'models')
-    for (const [name, file] of Object.entries(demoFiles)) {
-      found.push({ name, path: join(folder, file), demo: true })
+    for (const [name, { file, draft }] of Object.entries(demoFiles)) {
+      const drafted = draft === undefined ? {} : { draft: join(folder, draft) }
+      found.push({ name, path: join(folder, file), demo: true, ...drafted })
     }
   }
   const names = new Set<string>()
@@ -50,7 +58,24 @@ export function listModels(wanted: WantedModels): ModelFile[] {
     }
     names.add(name)
   }
+  for (const each of wanted.drafts ?? []) draftedBy(found, each).draft = each.path
   return found
+}
+
+/** The model that this one drafts for; throws an InvalidError where there is none. */
+function draftedBy(
+  models: readonly ModelFile[],
+  { model: name, path }: { model?: string; path: string },
+): ModelFile {
+  const own = models.filter((model) => !model.demo)
+  const meant = name === undefined ? own : models.filter((model) => model.name === name)
+  const [model] = meant
+  if (meant.length === 1 && model !== undefined) return model
+  const which =
+    name === undefined
+      ? `It is not said which model ${path} drafts for.`
+      : `There is no model "${name}" to draft for.`
+  throw new InvalidError('draft', `draft: ${which} Use MODEL=FILE, with the name of a --model.`)
 }
 
 /**
@@ -66,17 +91,17 @@ export async function fileIdentity(path: string): Promise<string> {
   return `${size}-${Math.floor(mtimeMs)}-${hash.digest('hex')}`
 }
 
-async function assertModelFile(path: string): Promise<void> {
+async function assertModelFile(path: string, setting = 'model'): Promise<void> {
   const stats = await stat(path).catch((error: unknown) => {
-    throw new InvalidError('model', `Cannot read ${path}: ${messageOf(error)}.`)
+    throw new InvalidError(setting, `Cannot read ${path}: ${messageOf(error)}.`)
   })
   if (!stats.isFile()) {
-    throw new InvalidError('model', `${path} is not a file. Give the path of a .gguf file.`)
+    throw new InvalidError(setting, `${path} is not a file. Give the path of a .gguf file.`)
   }
   if (path.toLowerCase().endsWith('.gguf')) return
   await using file = await open(path)
   if (!MAGIC.equals(await readAt(file, 0, MAGIC.length))) {
-    throw new InvalidError('model', `${path} is not a GGUF file.`)
+    throw new InvalidError(setting, `${path} is not a GGUF file.`)
   }
 }
 

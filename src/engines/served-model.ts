@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import type { PeerError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Generate } from '../wire/chunk.ts'
+import type { FindDrafting } from '../wire/drafter.ts'
 import type { Hardware, ModelState, ModelStatus } from './engine.ts'
 import type { EngineMetrics } from './engine-metrics.ts'
 import type { LaunchEngine } from './llama/child-process.ts'
@@ -21,6 +22,8 @@ export interface ServedModelComponents {
   clock: Clock
   logger: Logger
   metrics: EngineMetrics
+  /** Who drafts elsewhere for a job. */
+  findDrafting?: FindDrafting | undefined
 }
 
 export interface ServedModelOptions extends Omit<LoadOptions, 'modelPath'> {
@@ -61,15 +64,17 @@ export class ServedModel {
     const { queueMax, scopeMax, ...load } = options
     this.name = file.name
     this.path = file.path
-    this.fixed = `gpu:${load.gpu} slots:${load.slots} threads:${load.threads}`
+    this.fixed = `gpu:${load.gpu} slots:${load.slots} threads:${load.threads} batches`
     this.#file = file
     this.#created = Math.floor(components.clock.now() / 1000)
-    this.#load = { ...load, modelPath: file.path }
-    // What the user fixed is not ours to find out.
-    this.#calibrationWanted = load.slots === undefined || load.threads === undefined
+    const { path: modelPath, draft: draftPath } = file
+    this.#load = { ...load, modelPath, ...(draftPath !== undefined && { draftPath }) }
+    // There nothing is measured, so that nothing differs by it.
+    this.#calibrationWanted = load.reproducible !== true
     this.#listener = listener
     this.#supervisor = new Supervisor(components, this.#load)
-    this.#engine = new LlamaEngine({ supervisor: this.#supervisor, clock: components.clock })
+    const { clock, findDrafting } = components
+    this.#engine = new LlamaEngine({ supervisor: this.#supervisor, clock, findDrafting })
     const onLoad = () => listener.onLoad(this)
     this.#scheduled = scheduled(
       this.#engine.generate,
@@ -162,8 +167,8 @@ export class ServedModel {
     if (!this.#calibrationWanted) return
     this.#calibrationWanted = false
     this.#calibration = calibration
-    const { slots, threads } = calibration
-    this.#supervisor.loadWith({ ...this.#load, slots, threads })
+    const { slots, threads, batchTimes = [] } = calibration
+    this.#supervisor.loadWith({ ...this.#load, slots, threads, batchTimes })
   }
 
   /** Undefined when work came in between, or it cannot be done. */
@@ -176,9 +181,12 @@ export class ServedModel {
       if (this.load.admitted === before) this.#calibrationWanted = false
       return undefined
     }
-    const calibration = { ...result, gpu: this.#supervisor.loaded?.hardware.gpu ?? [] }
+    // What the user fixed is not ours to find out.
+    const { slots = result.slots, threads = result.threads } = this.#load
+    const gpu = this.#supervisor.loaded?.hardware.gpu ?? []
+    const calibration = { ...result, slots, threads, gpu }
     this.useCalibration(calibration)
-    this.#scheduled.resize(result.slots)
+    this.#scheduled.resize(slots)
     this.#listener.onChange(this.status())
     return calibration
   }

@@ -1,4 +1,5 @@
 import type { Clock } from '../base/clock.ts'
+import type { Drafted } from '../wire/chunk.ts'
 
 /** Buckets of a second: what the figures look back on. */
 const WINDOW_S = 60
@@ -6,6 +7,8 @@ const WINDOW_S = 60
 const NOW_S = 5
 /** Times to the first token, of all requests of a second; beyond it, some of them stand for all. */
 const SAMPLES_MAX = 64
+/** Answers that say how well is guessed now. */
+const ANSWERS = 32
 /** There are about 250 countries; who serves says which. */
 const COUNTRIES_MAX = 256
 
@@ -19,6 +22,8 @@ export interface ActivityFigures {
   countries: { country: string | undefined; tps: number }[]
   /** Undefined before the first. */
   firstTokenMs: { p50: number; p95: number } | undefined
+  /** Of the last answers: in how many somebody guessed, and the part of those guesses that was right. */
+  speculation: { runs: number; acceptance: number | undefined }
 }
 
 /** One second. */
@@ -45,6 +50,8 @@ export class Activity {
   readonly #clock: Clock
   readonly #ring = Array.from({ length: WINDOW_S + 1 }, () => new Bucket())
   #inFlight = 0
+  /** Of each of the last answers. */
+  readonly #guesses: { drafted: number; accepted: number }[] = []
 
   constructor({ clock }: { clock: Clock }) {
     this.#clock = clock
@@ -62,6 +69,13 @@ export class Activity {
   firstToken(ms: number): void {
     const { firstTokens } = this.#bucket()
     if (firstTokens.length < SAMPLES_MAX) firstTokens.push(ms)
+  }
+
+  answered(drafting: readonly Drafted[] = []): void {
+    const sum = (of: 'drafted' | 'accepted') =>
+      drafting.reduce((total, each) => total + each[of], 0)
+    this.#guesses.push({ drafted: sum('drafted'), accepted: sum('accepted') })
+    if (this.#guesses.length > ANSWERS) this.#guesses.shift()
   }
 
   tokens(count: number, country: string | undefined): void {
@@ -93,7 +107,15 @@ export class Activity {
       },
       countries: countriesOf(lately),
       firstTokenMs: percentiles(window.flatMap(({ firstTokens }) => firstTokens)),
+      speculation: this.#speculation(),
     }
+  }
+
+  #speculation(): ActivityFigures['speculation'] {
+    const runs = this.#guesses.filter(({ drafted }) => drafted > 0)
+    const drafted = runs.reduce((sum, each) => sum + each.drafted, 0)
+    const accepted = runs.reduce((sum, each) => sum + each.accepted, 0)
+    return { runs: runs.length, acceptance: drafted > 0 ? accepted / drafted : undefined }
   }
 
   #bucket(): Bucket {

@@ -24,6 +24,7 @@ import { Activity, type ActivityFigures } from './activity.ts'
 import { Books } from './books.ts'
 import { unwanted } from './choose/choice.ts'
 import { Dispatcher } from './choose/dispatcher.ts'
+import { withDrafters } from './draft/allowed.ts'
 import { type Effort, nodeOf } from './effort.ts'
 import { Failover } from './failover/failover.ts'
 import type { Handover } from './failover/handover.ts'
@@ -64,6 +65,8 @@ export interface CoordinatorOptions {
   region: string | undefined
   price: Price
   publish: 'receipts' | 'none'
+  /** Peers that may see what is asked here, to draft for it. */
+  drafters: readonly string[]
   /** Model name → id that it means in the network. */
   pins: Readonly<Record<string, string>>
   /** From the request to the first token or vector. */
@@ -76,6 +79,7 @@ export const defaultCoordinator = {
   region: undefined,
   price: { input: 0, output: 0 },
   publish: 'receipts',
+  drafters: [],
   pins: {},
   firstByteMs: 120_000,
   totalMs: 3_600_000,
@@ -215,6 +219,8 @@ export class Coordinator implements Market, Service {
               isAccepted = true
               request.inputTokens = chunk.inputTokens
             }
+            // What comes before an answer is behind nothing.
+            if (isGhost(chunk) && !(job.watched && times.begun)) continue
             const begins = !times.begun && isAnswer(chunk)
             this.#note(effort, chunk)
             const { handover } = request
@@ -227,9 +233,11 @@ export class Coordinator implements Market, Service {
           }
           return
         } catch (error) {
+          const { begun } = effort.times
           effort.failed(error)
           effort = undefined
           open = undefined
+          if (begun && job.watched) yield* request.handover?.rollbacks ?? []
         } finally {
           effort?.left()
         }
@@ -272,7 +280,8 @@ export class Coordinator implements Market, Service {
     const model = this.resolve(job.model) ?? (await this.find(job.model, { signal }))
     const modelId = model.id ?? this.#models.idOf(job.model)
     const write = (each: Job) => this.#writer.write(each)
-    return new Request({ job, model, modelId, write }, times)
+    const allowed = withDrafters(job, this.#options.drafters)
+    return new Request({ job: allowed, model, modelId, write }, times)
   }
 
   /** Undefined where this machine does not serve the model, or must not. */
@@ -343,6 +352,7 @@ export class Coordinator implements Market, Service {
     }
     // Its reader may never ask for what comes after the last chunk.
     if (chunk.type === 'done') {
+      this.#activity.answered(chunk.drafting)
       if (chunk.finish.includes('cancelled')) effort.left()
       else effort.succeeded()
     }
@@ -377,6 +387,8 @@ const nobody: Directory = {
   byModelName: () => [],
   modelNames: () => new Map(),
 }
+
+const isGhost = ({ type }: Chunk): boolean => type === 'provisional' || type === 'rollback'
 
 /** The first of these says who answers. Who left does not hear it any more. */
 function isAnswer(chunk: Chunk): boolean {

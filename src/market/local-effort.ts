@@ -5,6 +5,7 @@ import type { Engine, ModelStatus } from '../engines/engine.ts'
 import { cancelledDone } from '../engines/lanes.ts'
 import { type IssueComponents, issued, WorkRecord } from '../receipts/issue.ts'
 import type { AnswerReceipt, Chunk, Done, Issued, Node } from '../wire/chunk.ts'
+import { drafterOf, draftingOf } from '../wire/drafting.ts'
 import { declaredModelId } from '../wire/model-id.ts'
 import type { Books } from './books.ts'
 import type { Effort } from './effort.ts'
@@ -98,7 +99,7 @@ export class LocalEffort implements Effort {
     try {
       for await (const chunk of chunks) {
         isEnded = chunk.type === 'done'
-        yield chunk.type === 'done' ? await this.#book(chunk) : chunk
+        yield chunk.type === 'done' ? await this.#book(chunk) : this.#named(chunk)
       }
     } catch (error) {
       // Another may go on with what was handed over: it is told of where the answer ends.
@@ -143,7 +144,13 @@ export class LocalEffort implements Effort {
   async #book({ issued, ...done }: Done): Promise<Done> {
     if (issued === undefined) return done
     const receipt = await this.#write(wholeAccount(this.#request, this.#endingOf(done, issued)))
-    return { ...done, receipt }
+    const drafting = done.drafting && { drafting: draftingOf(done.drafting, this.node.id) }
+    return { ...done, ...drafting, receipt }
+  }
+
+  #named(chunk: Exclude<Chunk, Done>): Chunk {
+    if (chunk.type !== 'provisional') return chunk
+    return { ...chunk, drafter: drafterOf(chunk, this.node.id) }
   }
 
   async #write(account: Account): Promise<AnswerReceipt> {

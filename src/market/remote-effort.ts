@@ -124,6 +124,8 @@ export class RemoteEffort implements Effort {
       resumes: begun?.resumes,
       maxPrice,
       work: job.work,
+      watched: job.watched,
+      drafters: job.drafters,
       commissioned,
       book: (ended) => {
         this.#hasLied ||= ended?.verdict.isLie === true

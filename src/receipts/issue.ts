@@ -1,10 +1,12 @@
 import type { Clock } from '../base/clock.ts'
 import { finishesOf } from '../engines/lanes.ts'
 import type { Identity } from '../identity/identity.ts'
-import type { Accepted, Chunk, Done, Issued, Tokens, Vectors } from '../wire/chunk.ts'
+import type { Accepted, Chunk, Done, Drafted, Issued, Tokens, Vectors } from '../wire/chunk.ts'
+import { addsUp, draftingOf } from '../wire/drafting.ts'
 import { executionEntry } from '../wire/entry.ts'
 import { type Execution, SEGMENTS_MAX } from '../wire/execution.ts'
 import type { Price, Work } from '../wire/job.ts'
+import { peerIdOf, publicKeyOf } from '../wire/peer-id.ts'
 import {
   type OpenReceipt,
   type OpenReceiptFields,
@@ -224,7 +226,7 @@ export class WorkRecord {
   }
 
   /** All but the signature. */
-  #end({ finish, usage }: Done, received?: readonly number[]) {
+  #end({ finish, usage, drafting = [] }: Done, received?: readonly number[]) {
     const open = this.#open
     const begun = this.#inputTokens > 0
     if (open === undefined || !begun) return undefined
@@ -241,7 +243,10 @@ export class WorkRecord {
     const segments = this.#segments.filter(({ end }) => end <= delivered)
     const issued = (receipt: Receipt): Issued => {
       this.#live.finished(receipt)
-      return { receipt, execution: this.#entry({ receipt, open, segments, finish, usage }) }
+      // Of a part of an answer nobody knows what of it was drafted.
+      const drafted = isCut ? [] : drafting
+      const ended = { finish, usage, drafting: drafted }
+      return { receipt, execution: this.#entry({ receipt, open, segments, ...ended }) }
     }
     return { fields: { jobId, nodePk, resultHash, meteringUnits }, issued }
   }
@@ -252,7 +257,9 @@ export class WorkRecord {
     segments,
     finish,
     usage,
+    drafting,
   }: Pick<Done, 'finish' | 'usage'> & {
+    drafting: readonly Drafted[]
     receipt: Receipt
     open: OpenReceipt
     segments: Segment[]
@@ -273,10 +280,17 @@ export class WorkRecord {
       times: this.#times,
       finish,
       privacy: nonce === undefined ? 'plain' : 'salted',
-      drafting: [],
+      drafting: this.#drafted(drafting, output),
       ...(work.kind === 'embedding' ? {} : { seed: work.sampling.seed }),
       ...(region === undefined ? {} : { region }),
     })
+  }
+
+  #drafted(drafting: readonly Drafted[], outputTokens: number): Execution['drafting'] {
+    if (!addsUp(drafting, outputTokens)) return []
+    return draftingOf(drafting, peerIdOf(this.#identity.publicKey)).map(
+      ({ drafter, ...counts }) => ({ drafter: publicKeyOf(drafter), ...counts }),
+    )
   }
 
   #segment(end: number): Segment {

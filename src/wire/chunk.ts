@@ -5,7 +5,16 @@ import type { OpenReceipt, Receipt } from './receipt.ts'
 /** A job goes down, chunks come up; aborting the signal stops both. After an abort one last `done` comes. */
 export type Generate = (job: Job, options: { signal: AbortSignal }) => AsyncIterable<Chunk>
 
-export type Chunk = Accepted | Progress | Routed | Tokens | Vectors | Segmented | Done
+export type Chunk =
+  | Accepted
+  | Progress
+  | Routed
+  | Tokens
+  | Provisional
+  | RolledBack
+  | Vectors
+  | Segmented
+  | Done
 
 /** The job was admitted: its prompt is counted and fits. Only `progress` may come before it. */
 export interface Accepted {
@@ -66,6 +75,41 @@ export interface Tokens {
   logprobs?: TokenLogprob[]
 }
 
+/**
+ * To who watches alone: what is guessed to come behind the tokens so far. It replaces what was guessed
+ * at its places and behind them, and `tokens` with these places settle it. No part of the answer.
+ */
+export interface Provisional {
+  type: 'provisional'
+  choice: number
+  /** Position of `ids[0]`; the first places may be of tokens that are drawn, and whose text is not settled. */
+  index: number
+  ids: number[]
+  /** Whole characters. */
+  text: string
+  /** As in `Drafted`; from a coordinator always a peer id. */
+  drafter: string
+}
+
+/** To who watches alone: what was guessed from this position on is void. */
+export interface RolledBack {
+  type: 'rollback'
+  choice: number
+  from: number
+  reason: RollbackReason
+}
+
+export type RollbackReason = 'token_mismatch' | 'stop_sequence' | 'cancelled' | 'node_lost'
+
+/** What became of one drafter's guesses: each is accepted, and in the answer, or rolled back. */
+export interface Drafted {
+  /** A peer id, or a word for what drafts on the machine of who answers. */
+  drafter: string
+  drafted: number
+  accepted: number
+  rolledBack: number
+}
+
 export interface TokenLogprob {
   token: string
   /** The token's bytes; a token may hold a part of a character. */
@@ -87,6 +131,8 @@ export interface Segmented {
   type: 'segment'
   /** Tokens that it covers. */
   end: number
+  /** From a coordinator: where in the answer the first of them is; without it, at 0. */
+  start?: number
   receipt: Receipt
 }
 
@@ -105,6 +151,8 @@ export interface Done {
   /** One for each choice; empty for embeddings. */
   finish: Finish[]
   usage: Usage
+  /** Of those that guessed anything. */
+  drafting?: Drafted[]
   /** From whoever did the work, if it signs what it does. */
   issued?: Issued
   /** From a coordinator: what it tells the one who asked. */

@@ -1,5 +1,5 @@
 import { canonicalJson } from './canonical-json.ts'
-import type { Resume, WireJob } from './generate.ts'
+import type { JobKind, Resume, WireJob } from './generate.ts'
 import { decodeResumes, encodeResumes } from './generate-codec.ts'
 import { hmacSha256 } from './hmac.ts'
 import type { Sampling, Work } from './job.ts'
@@ -30,9 +30,12 @@ type BodyFields = Pick<
 >
 
 /** The body, and the job's fields that follow from it. `nonce` has 32 random bytes. */
-export function packBody(work: Work, nonce: Uint8Array): { bytes: Uint8Array; fields: BodyFields } {
+export function packBody(
+  work: Work,
+  nonce: Uint8Array,
+  kind: JobKind = work.kind,
+): { bytes: Uint8Array; fields: BodyFields } {
   const bytes = encodeWork(work)
-  const { kind } = work
   const bodyBytes = bytes.length
   const root = promptRoot(nonce, bytes)
   return {

@@ -15,6 +15,12 @@ export interface Job {
   queueScope?: string
   /** The part of all slots that jobs of its turn may hold at once; without it, all. */
   queueShare?: number
+  /** Who asked sees guesses too, as `provisional`. */
+  watched?: boolean
+  /** Peer ids: who may see what is asked, to draft for it; the best first. */
+  drafters?: readonly string[]
+  /** What comes is compared with what another model says, by its ids alone: earlier ones need no text. */
+  guesses?: boolean
   wishes?: Wishes
   origin?: Origin
 }

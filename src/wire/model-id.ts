@@ -1,16 +1,8 @@
 import { base32 } from 'multiformats/bases/base32'
+import { modelIdPattern } from './model-id-pattern.ts'
 
 /** CIDv1, raw bytes, SHA-256 of 32 bytes. */
 const CID_HEADER = Uint8Array.of(0x01, 0x55, 0x12, 0x20)
-
-/** What `shown` allows, without spaces: it stands in URLs and on command lines. */
-const NAME = '[^\\u0000-\\u0020\\u007f-\\u00a0\\u2028-\\u202e\\u2066-\\u2069]+'
-const PEER_ID = '12D3Koo[1-9A-HJ-NP-Za-km-z]{45}'
-/** The only spelling of such a CID: base32, with zeros as the bits that are left over. */
-const CID = 'bafkrei[a-h][a-z2-7]{50}[aeimquy4]'
-
-export const modelNamePattern = new RegExp(`^${NAME}$`)
-export const modelIdPattern = new RegExp(`^(cid:${CID}|declared:${NAME}@${PEER_ID})$`)
 
 /** What runs: a GGUF file by its content, or what a peer says it has behind a name. */
 export type ModelId =

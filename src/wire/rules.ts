@@ -1,4 +1,4 @@
-import { modelIdPattern, modelNamePattern } from './model-id.ts'
+import { modelIdPattern, modelNamePattern } from './model-id-pattern.ts'
 
 /** What a string may be. `says` ends the sentence "Advert.region …" of a refusal. */
 export interface TextRule {

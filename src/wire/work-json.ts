@@ -22,6 +22,8 @@ const TOKEN_ID_MAX = 9_999_999
 
 /** The work that a body asks for, checked as strictly as the client's request was. */
 export function decodeWork(kind: JobKind, body: Uint8Array): Work {
+  // The body of the job that is drafted for: which kind that is, its first key says.
+  if (kind === 'draft') return decodeWork(isCompletion(body) ? 'completion' : 'chat', body)
   const read = readers[kind]
   if (read === undefined) {
     throw unsupported('unsupported_kind', 'Job.kind', 'is a kind of work that is not done here')
@@ -30,6 +32,11 @@ export function decodeWork(kind: JobKind, body: Uint8Array): Work {
   checkAllKeys(value, bodyKeys[kind] ?? [])
   return read(value)
 }
+
+const COMPLETION = new TextEncoder().encode('{"prompts":')
+
+const isCompletion = (body: Uint8Array): boolean =>
+  COMPLETION.every((byte, at) => body[at] === byte)
 
 const bodyKeys: Partial<Record<JobKind, readonly string[]>> = {
   chat: ['messages', 'sampling'],

@@ -14,6 +14,7 @@ const quiet: ActivityFigures = {
   requests: { inFlight: 0, last60s: 0, failed60s: 0 },
   countries: [],
   firstTokenMs: undefined,
+  speculation: { runs: 0, acceptance: undefined },
 }
 
 const advert = (peerId: string, more: Partial<Advert> = {}): Advert => ({
@@ -121,6 +122,7 @@ describe('the summary of the network', () => {
           { country: 'FR', tps: 10 },
         ],
         firstTokenMs: { p50: 280.04, p95: 900 },
+        speculation: { runs: 5, acceptance: 0.82 },
       },
       { total: 10_412, lastDay: 812 },
     )
@@ -135,6 +137,7 @@ describe('the summary of the network', () => {
         { country: null, nodes: 1, tps: 0, share: 0 },
       ],
       latency_ms: { ttft_p50: 280, ttft_p95: 900 },
+      speculative: { runs_of_last_32: 5, acceptance: 0.82 },
     })
   })
 })

@@ -78,8 +78,11 @@ describe('an answer that is sent as a whole', () => {
 })
 
 describe('a stream', () => {
-  it('names its open receipt in its head and the final one behind its end', async () => {
-    const { headers, trailers } = await askForTrailers(api)
+  it.each([
+    ['', {}],
+    [' with drafts', { stream_mode: 'v8' }],
+  ])('names its open receipt in its head and the final one behind its end%s', async (_, mode) => {
+    const { headers, trailers } = await askForTrailers(api, mode)
     expect(headers).toMatchObject({
       'x-pinaivu-receipt-cid': openCid,
       'x-ryvion-receipt-cid': openCid,
@@ -157,12 +160,12 @@ it('a job knows which request it is for, by whatever path that came', async () =
 })
 
 /** With all that Node's own client sees. */
-async function askForTrailers({ origin, apiKey }: TestApi) {
+async function askForTrailers({ origin, apiKey }: TestApi, more: object = {}) {
   const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' }
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
     httpRequest(`${origin}/v1/chat/completions`, { method: 'POST', headers }, resolve)
       .once('error', reject)
-      .end(JSON.stringify({ ...chat, stream: true }))
+      .end(JSON.stringify({ ...chat, stream: true, ...more }))
   })
   answer.resume()
   await new Promise((resolve) => answer.once('end', resolve))

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { chatRequest } from '../../src/api/openai/chat-schema.ts'
 import { completionRequest } from '../../src/api/openai/completion-schema.ts'
+import { isWatched, type ModeFields } from '../../src/api/openai/stream-mode.ts'
+import type { ChatWork } from '../../src/wire/job.ts'
 import { startTestApi, type TestApi } from './openai-server.ts'
 import { expectShape, openAiSchemas } from './openai-shapes.ts'
 import { NODE_ID } from './scripted-market.ts'
@@ -25,6 +27,8 @@ const good = {
 }
 
 type Case = [name: string, body: object, code: string, param: string | null]
+
+const unsupported = (param: string): [string, string] => ['unsupported_parameter', param]
 
 function refuses(path: keyof typeof good, cases: Case[]): void {
   it.each(cases)('%s', async (_name, change, code, param) => {
@@ -124,7 +128,8 @@ describe('chat refuses, and names the place', () => {
     ['no country', { jurisdiction: 'Mars' }, 'invalid_jurisdiction', 'jurisdiction'],
     ['a country that is none', { jurisdiction: 'ZZ' }, 'invalid_jurisdiction', 'jurisdiction'],
     ['countries', { jurisdiction: ['DE'] }, 'invalid_type', 'jurisdiction'],
-    ['ghost tokens', { stream_mode: 'v8' }, 'unsupported_parameter', 'stream_mode'],
+    ['drafts without a stream', { stream_mode: 'v8' }, 'invalid_value', 'stream_mode'],
+    ['another mode', { stream: true, stream_mode: 'v9' }, 'invalid_value', 'stream_mode'],
     ['a price below nothing', { max_price: -1 }, 'invalid_value', 'max_price'],
     ['a broken price', { max_price: 1.5 }, 'invalid_type', 'max_price'],
     ['half a price', { max_price: { input: 1 } }, 'missing_required_parameter', 'max_price.output'],
@@ -172,6 +177,53 @@ describe('completions refuse, and name the place', () => {
     ['six alternatives', { logprobs: 6 }, 'invalid_value', 'logprobs'],
     ['messages', { messages: [user] }, 'unknown_parameter', 'messages'],
   ])
+})
+
+const v8 = { stream: true, stream_mode: 'v8' }
+
+describe('chat refuses to show drafts, and names what is in the way', () => {
+  const json = { type: 'json_schema', json_schema: { name: 'a', schema: {} } }
+  const obfuscated = { stream_options: { include_obfuscation: true } }
+  refuses('/v1/chat/completions', [
+    ['of two answers', { ...v8, n: 2 }, 'unsupported_parameter', 'n'],
+    ['of tools', { ...v8, tools: [{ type: 'function' }] }, 'unsupported_parameter', 'tools'],
+    ['of functions', { ...v8, functions: [{ name: 'f' }] }, 'unsupported_parameter', 'functions'],
+    ['of JSON', { ...v8, response_format: json }, 'unsupported_parameter', 'response_format'],
+    ['with others', { ...v8, logprobs: true, top_logprobs: 1 }, ...unsupported('top_logprobs')],
+    ['padded', { ...v8, ...obfuscated }, ...unsupported('stream_options.include_obfuscation')],
+  ])
+})
+
+describe('completions refuse to show drafts, and name what is in the way', () => {
+  refuses('/v1/completions', [
+    ['of two answers', { ...v8, n: 2 }, 'unsupported_parameter', 'n'],
+    ['of two prompts', { ...v8, prompt: ['a', 'b'] }, 'unsupported_parameter', 'prompt'],
+    ['of two prompts as ids', { ...v8, prompt: [[1], [2]] }, 'unsupported_parameter', 'prompt'],
+    ['behind the prompt', { ...v8, echo: true }, 'unsupported_parameter', 'echo'],
+    ['with others', { ...v8, logprobs: 1 }, 'unsupported_parameter', 'logprobs'],
+    ['without a stream', { stream_mode: 'v8' }, 'invalid_value', 'stream_mode'],
+  ])
+})
+
+describe('what later versions take', () => {
+  const work = {
+    kind: 'chat',
+    messages: [],
+    sampling: {
+      ...{ temperature: 1, topP: 1, seed: 1, choices: 1, stop: [], logitBias: [] },
+      ...{ presencePenalty: 0, frequencyPenalty: 0 },
+    },
+  } satisfies ChatWork
+
+  it.each([
+    ['tools', { tools: [{}] }],
+    ['functions', { functions: [{}] }],
+    ['response_format', { response_format: { type: 'json_schema' } }],
+  ])('is refused with drafts all the same: %s', (param, more) => {
+    const fields: ModeFields = { stream: true, stream_mode: 'v8', ...more }
+    expect(() => isWatched(fields, work)).toThrow(expect.objectContaining({ param }))
+    expect(isWatched({ ...more, stream: true }, work)).toBe(false)
+  })
 })
 
 describe('embeddings refuse, and name the place', () => {

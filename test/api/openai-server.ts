@@ -6,6 +6,7 @@ import { embeddingRoutes } from '../../src/api/openai/embeddings.ts'
 import { defaultGeneration, type GenerationOptions } from '../../src/api/openai/generation.ts'
 import { modelRoutes } from '../../src/api/openai/models.ts'
 import { openApiRoutes } from '../../src/api/openapi.ts'
+import { pageRoutes } from '../../src/api/page.ts'
 import { mounted, type RouteModule } from '../../src/api/route.ts'
 import { HttpServer } from '../../src/api/server.ts'
 import { type Clock, systemClock } from '../../src/base/clock.ts'
@@ -62,7 +63,7 @@ export async function startTestApi(options: TestApiOptions = {}): Promise<TestAp
     {
       port: 0,
       tls,
-      routes: [mounted(routes, '/v1', ['/']), openApiRoutes({ version: '0.0.0' })],
+      routes: [mounted(routes, '/v1', ['/']), openApiRoutes({ version: '0.0.0' }), pageRoutes()],
     },
   )
   await server.start({ signal: AbortSignal.timeout(5000) })

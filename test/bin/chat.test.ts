@@ -1,5 +1,4 @@
 import { rmSync } from 'node:fs'
-import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { chat } from '../../bin/chat.ts'
@@ -7,42 +6,8 @@ import { withPeer } from '../../bin/chat-peer.ts'
 import { parseCommandLine } from '../../bin/command.ts'
 import type { HttpClient } from '../../bin/http-client.ts'
 import type { Config, Peer } from '../../src/index.ts'
-import {
-  type Answer,
-  type Asked,
-  fakePeer,
-  json,
-  offers,
-  peerState,
-  stage,
-  wholePeer,
-} from './stage.ts'
-
-const chatPath = 'POST /v1/chat/completions'
-
-function chunk(content: string, finish: string | null = null): string {
-  const choices = [{ index: 0, delta: { content }, finish_reason: finish }]
-  return `data: ${JSON.stringify({ request_id: 'req_1', choices })}\n\n`
-}
-
-const end = `data: ${JSON.stringify({ choices: [], usage: { total_tokens: 9 } })}\n\ndata: [DONE]\n\n`
-
-function head(response: ServerResponse): void {
-  response.writeHead(200, { 'content-type': 'text/event-stream' })
-  response.write(': ping\n\n')
-}
-
-/** Answers with the number of messages it was sent, in two pieces. */
-const counting: Answer = ({ body }, response) => {
-  head(response)
-  const { length } = (body as { messages: unknown[] }).messages
-  response.end(chunk('I was sent ') + chunk(`${length} messages.`, 'stop') + end)
-}
-
-const ready = { 'GET /readyz': json(peerState) }
-
-const messagesOf = (asked: Asked | undefined) =>
-  (asked?.body as { messages: unknown } | undefined)?.messages
+import { chatPath, chunk, counting, end, head, messagesOf, ready } from './chat-answers.ts'
+import { type Answer, fakePeer, json, offers, peerState, stage, wholePeer } from './stage.ts'
 
 describe('chat from a pipe', () => {
   it('takes each line as a question, and remembers', async () => {
@@ -90,9 +55,10 @@ describe('chat from a pipe', () => {
 
   it('asks once', async () => {
     const { dataDir, asked } = await fakePeer({ ...ready, [chatPath]: counting })
-    const io = stage({ tty: true })
+    const io = stage({ tty: true, env: { NO_COLOR: '1' } })
     expect(await io.run('chat', '--once', 'Hi', '--data-dir', dataDir)).toBe(0)
     expect(io.stdout.text).toBe('I was sent 1 messages.\n')
+    expect(asked.at(-1)?.body).not.toHaveProperty('stream_mode')
     expect(messagesOf(asked.at(-1))).toEqual([{ role: 'user', content: 'Hi' }])
   })
 

@@ -9,6 +9,7 @@ export class Screen implements Output {
   lines: string[] = []
   #row = 0
   #column = 0
+  #saved = { row: 0, column: 0 }
 
   constructor(columns: number, rows: number) {
     this.columns = columns
@@ -18,7 +19,7 @@ export class Screen implements Output {
   write(text: string): void {
     this.written += text
     const esc = '\u001b'
-    const pieces = new RegExp(`${esc}\\[(\\d*)([A-Za-z])|\\r|\\n|[^${esc}\\r\\n]+`, 'g')
+    const pieces = new RegExp(`${esc}\\[(\\d*)([A-Za-z])|${esc}[78]|\\r|\\n|[^${esc}\\r\\n]+`, 'g')
     for (const [piece, count, command] of text.matchAll(pieces)) {
       const line = this.lines[this.#row] ?? ''
       if (piece === '\r') this.#column = 0
@@ -28,12 +29,20 @@ export class Screen implements Output {
         this.#column = 0
       } else if (command === 'A') this.#row -= Number(count)
       else if (command === 'K') this.lines[this.#row] = line.slice(0, this.#column)
-      else if (command === 'J') this.lines.length = Math.min(this.lines.length, this.#row)
+      else if (command === 'J') this.#clearBelow()
+      else if (piece === `${esc}7`) this.#saved = { row: this.#row, column: this.#column }
+      else if (piece === `${esc}8`) ({ row: this.#row, column: this.#column } = this.#saved)
       else if (command === undefined) {
         const end = this.#column + piece.length
         this.lines[this.#row] = line.slice(0, this.#column) + piece + line.slice(end)
         this.#column = end
       } else if (command !== 'm') throw new Error(`no screen obeys ${JSON.stringify(piece)}`)
     }
+  }
+
+  #clearBelow(): void {
+    const line = (this.lines[this.#row] ?? '').slice(0, this.#column)
+    this.lines.length = Math.min(this.lines.length, this.#row)
+    if (line !== '') this.lines.push(line)
   }
 }

@@ -248,10 +248,21 @@ describe('calibration', () => {
   })
 
   it('does not touch what the user fixed', async () => {
-    await using it = open({ models: [modelFile('a')], idleMs: 1, slots: 3, threads: 1 })
+    const calibrations = new MemoryRows<RememberedCalibration>()
+    const models = [modelFile('a')]
+    await using it = open({ models, idleMs: 1, slots: 3, threads: 5 }, calibrations)
+    await it.catalog.start({ signal: never })
+    await it.until(({ threads }) => threads === 5)
+    expect(it.catalog.resolve('a')).toMatchObject({ slots: 3, threads: 5 })
+    await vi.waitFor(() => {
+      expect([...calibrations.kept.values()]).toMatchObject([{ slots: 3, threads: 5 }])
+    })
+  })
+
+  it('is not done where nothing is to differ by what was measured', async () => {
+    await using it = open({ models: [modelFile('a')], idleMs: 1, reproducible: true })
     await it.catalog.start({ signal: never })
     await collect(it.catalog.generate, chatJob('answer', { model: 'a' }))
     expect(it.clock.sleeps).toBe(0)
-    expect(it.catalog.resolve('a')?.slots).toBe(3)
   })
 })

@@ -14,9 +14,12 @@ const file = (name: string, content: string) => {
 describe('findModels', () => {
   it('finds the demo models that come with the package', async () => {
     const found = await findModels({ models: [], demo: true })
-    expect(found.map(({ name, path, demo }) => [name, basename(path), demo])).toEqual([
-      ['pinaivu-demo', 'pinaivu-demo-q8_0.gguf', true],
-      ['pinaivu-demo-embed', 'pinaivu-demo-embed-q8_0.gguf', true],
+    const files = found.map(({ name, path, draft = '', demo }) => [
+      ...[name, basename(path), basename(draft), demo],
+    ])
+    expect(files).toEqual([
+      ['pinaivu-demo', 'pinaivu-demo-q8_0.gguf', 'pinaivu-demo-draft-q8_0.gguf', true],
+      ['pinaivu-demo-embed', 'pinaivu-demo-embed-q8_0.gguf', '', true],
     ])
   })
 
@@ -38,6 +41,19 @@ describe('findModels', () => {
     const finding = findModels({ models: [{ name: 'm', path }], demo: false })
     await expect(finding).rejects.toThrow(message)
     await expect(finding).rejects.toMatchObject({ code: 'invalid_value', param: 'model' })
+  })
+
+  it('gives each model its drafter; without a name, the only one that is no demo', async () => {
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => ({ name, path: file(`${name}.gguf`, '') }))
+    if (a === undefined || b === undefined || c === undefined) throw new Error('never')
+    const drafts = async (models: (typeof a)[], ...wanted: { model?: string; path: string }[]) =>
+      (await findModels({ models, drafts: wanted, demo: false })).map(({ draft }) => draft)
+    expect(await drafts([a], { path: c.path })).toEqual([c.path])
+    expect(await drafts([a, b], { model: 'b', path: c.path })).toEqual([undefined, c.path])
+    await expect(drafts([a, b], { path: c.path })).rejects.toMatchObject({ param: 'draft' })
+    await expect(drafts([a, b], { model: 'd', path: c.path })).rejects.toThrow('no model "d"')
+    const gone = { path: join(folder, 'gone.gguf') }
+    await expect(drafts([a], gone)).rejects.toMatchObject({ param: 'draft' })
   })
 
   it('refuses two models of one name, a demo model being one', async () => {

@@ -62,6 +62,8 @@ export interface ModelChanges {
   without?: readonly string[]
   /** Keys to add or to replace. */
   metadata?: Metadata
+  /** Layers from this one on add so much less to what the others say. */
+  faint?: { from: number; share: number }
 }
 
 /** Deviations with which logits differ enough to sample from. */
@@ -80,7 +82,7 @@ export function writeHalf(path: string): void {
 
 export function writeModel(path: string, shape: LlamaShape, changes: ModelChanges = {}): void {
   mkdirSync(dirname(path), { recursive: true })
-  writeGguf(path, modelMetadata(shape, changes), modelTensors(shape, changes.seed))
+  writeGguf(path, modelMetadata(shape, changes), modelTensors(shape, changes))
 }
 
 export function modelMetadata(shape: LlamaShape, changes: ModelChanges = {}): Metadata {
@@ -112,11 +114,16 @@ export function modelMetadata(shape: LlamaShape, changes: ModelChanges = {}): Me
 }
 
 /** The output layer is the embedding, as in small models of this kind. */
-export function modelTensors(shape: LlamaShape, seed = 1): Tensor[] {
+export function modelTensors(
+  shape: LlamaShape,
+  { seed = 1, faint }: Pick<ModelChanges, 'seed' | 'faint'> = {},
+): Tensor[] {
   const random = shape.type === 'Q8_0' ? randomQ8 : randomF32
   const matrix = (name: string, row: number, rows: number, deviation = WEIGHT_DEVIATION) =>
     random(`${name}.weight`, [row, rows], { seed, deviation })
   const { embedding, feedForward } = shape
+  const added = (layer: number) =>
+    WEIGHT_DEVIATION * (faint !== undefined && layer >= faint.from ? faint.share : 1)
   const kv = (embedding / shape.heads) * shape.kvHeads
   return [
     matrix('token_embd', embedding, shape.vocabulary, EMBEDDING_DEVIATION),
@@ -126,11 +133,11 @@ export function modelTensors(shape: LlamaShape, seed = 1): Tensor[] {
       matrix(`blk.${layer}.attn_q`, embedding, embedding),
       matrix(`blk.${layer}.attn_k`, embedding, kv),
       matrix(`blk.${layer}.attn_v`, embedding, kv),
-      matrix(`blk.${layer}.attn_output`, embedding, embedding),
+      matrix(`blk.${layer}.attn_output`, embedding, embedding, added(layer)),
       ones(`blk.${layer}.ffn_norm.weight`, embedding),
       matrix(`blk.${layer}.ffn_gate`, embedding, feedForward),
       matrix(`blk.${layer}.ffn_up`, embedding, feedForward),
-      matrix(`blk.${layer}.ffn_down`, feedForward, embedding),
+      matrix(`blk.${layer}.ffn_down`, feedForward, embedding, added(layer)),
     ]).flat(),
   ]
 }

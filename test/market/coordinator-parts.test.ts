@@ -336,6 +336,18 @@ describe('a quote', () => {
 })
 
 describe('activity', () => {
+  it('knows how well was guessed in the last answers', () => {
+    const activity = new Activity({ clock: new FakeClock() })
+    const counts = (drafted: number, accepted: number) => [
+      { drafter: 'model', drafted, accepted, rolledBack: drafted - accepted },
+    ]
+    for (let n = 0; n < 40; n++) activity.answered(counts(4, 0))
+    for (let n = 0; n < 20; n++) activity.answered()
+    for (let n = 0; n < 10; n++) activity.answered(counts(10, 8))
+    const acceptance = 80 / 108
+    expect(activity.figures().speculation).toEqual({ runs: 12, acceptance })
+  })
+
   it('looks back on a minute', async () => {
     const clock = new FakeClock()
     const activity = new Activity({ clock })
@@ -345,6 +357,7 @@ describe('activity', () => {
       requests: { inFlight: 0, last60s: 0, failed60s: 0 },
       countries: [],
       firstTokenMs: undefined,
+      speculation: { runs: 0, acceptance: undefined },
     })
     for (let second = 0; second < 10; second++) {
       activity.began()
@@ -364,6 +377,7 @@ describe('activity', () => {
         { country: undefined, tps: 5 },
       ],
       firstTokenMs: { p50: 500, p95: 1000 },
+      speculation: { runs: 0, acceptance: undefined },
     })
     await clock.advance(54_000)
     expect(activity.figures()).toMatchObject({

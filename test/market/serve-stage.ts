@@ -95,6 +95,7 @@ export async function stage({ slots, generate, skewMs = 0, ...options }: StageOp
   return {
     clock,
     hub,
+    network,
     engine,
     provider,
     proof,

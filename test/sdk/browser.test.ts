@@ -3,10 +3,12 @@ import { receiptJson } from '../../src/api/receipts/receipt-json.ts'
 import type { ReceiptJson } from '../../src/api/receipts/receipt-schema.ts'
 import { PeerError } from '../../src/base/errors.ts'
 import { createVerifyNative } from '../../src/identity/verify-native.ts'
-import { verifyReceipt } from '../../src/sdk/index.ts'
+import { ghost, verifyReceipt } from '../../src/sdk/index.ts'
 import type { ProofJson } from '../../src/wire/proof.ts'
 import { finalView, openView, segmentView } from '../api/receipt-views.ts'
 import { network } from '../wire/log-examples.ts'
+import { bytesOf } from '../wire/v8-examples.ts'
+import { commit, draft, finalize, opened } from '../wire/vectors/v8-events.ts'
 import { chromium, withPage } from './browser.ts'
 import { type PageCase, type PageResult, servePage } from './page-server.ts'
 
@@ -19,6 +21,18 @@ function judge({ receipt, options }: PageCase): PageResult {
   } catch (error) {
     return { refused: error instanceof PeerError ? error.code : String(error) }
   }
+}
+
+const streamed = bytesOf([
+  ...[opened, draft(0, 'Grü'), draft(1, 'ne'), commit(0, 'Grü'), commit(1, 'ße 😀')],
+  finalize(2, 0),
+])
+
+async function here(bytes: Uint8Array<ArrayBuffer>): Promise<object[]> {
+  const answer = new Response(bytes, { headers: { 'content-type': 'text/event-stream' } })
+  const views: object[] = []
+  for await (const view of ghost(answer)) views.push(view)
+  return views
 }
 
 const isGood = (result: PageResult) =>
@@ -51,11 +65,14 @@ describe.skipIf(!chromium)(chromium ? title : `${title}: not run without Chromiu
     bad = tampered(final, open)
   })
 
-  it('takes what is good, refuses what was tampered with, and says of it what Node says', async () => {
+  it('says what Node says of receipts good and bad, and of a stream with drafts', async () => {
     const cases = [...good, ...bad]
-    const page = await servePage(cases)
+    const pieces = Array.from(streamed, (_, at) => streamed.subarray(at, at + 1))
+    const page = await servePage(cases, pieces)
     try {
-      const results = await withPage(page.url, page.results)
+      const { results, views } = await withPage(page.url, page.said)
+      expect(views).toEqual(JSON.parse(JSON.stringify(await here(streamed))))
+      expect(views.at(-1)).toMatchObject({ committed: 'Grüße 😀', isDone: true })
       expect(results).toEqual(cases.map(judge))
       expect(results.map(isGood)).toEqual(cases.map((each) => good.includes(each)))
     } finally {

@@ -41,9 +41,17 @@ const WAIT_MS = 50_000
 
 /** Opens a page in a browser without a window, until `done`. */
 export async function withPage<T>(url: string, done: Promise<T>): Promise<T> {
+  return withBrowser([url], () => done)
+}
+
+/** A browser without a window, while `work` goes on. `profile`: the folder of its files. */
+export async function withBrowser<T>(
+  args: readonly string[],
+  work: (profile: string) => Promise<T>,
+): Promise<T> {
   if (chromium === undefined) throw new Error('There is no Chromium on this machine.')
   const profile = mkdtempSync(join(tmpdir(), 'pinaivu-browser-'))
-  const browser = spawn(chromium, [...flags, `--user-data-dir=${profile}`, url], {
+  const browser = spawn(chromium, [...flags, `--user-data-dir=${profile}`, ...args], {
     // A group of its own, as it starts other processes.
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -62,7 +70,7 @@ export async function withPage<T>(url: string, done: Promise<T>): Promise<T> {
     ),
   ])
   try {
-    return await Promise.race([done, failed])
+    return await Promise.race([work(profile), failed])
   } finally {
     if (browser.pid !== undefined && browser.exitCode === null)
       process.kill(-browser.pid, 'SIGKILL')

@@ -20,12 +20,12 @@ export type PageResult = { report: object } | { refused: string }
 
 /** As a page on the web has it: modules as they are packed, found by an import map, no bundler. */
 const page = (imports: Record<string, string>) => `<!doctype html>
-<title>verifyReceipt</title>
+<title>The SDK</title>
 <script type="importmap">${JSON.stringify({ imports })}</script>
 <script type="module">
 const tell = (said) => fetch('/said', { method: 'POST', body: JSON.stringify(said) })
 try {
-  const { verifyReceipt } = await import('/${entry}')
+  const { ghost, verifyReceipt } = await import('/${entry}')
   const judge = ({ receipt, options }) => {
     try {
       return { report: verifyReceipt(receipt, options) }
@@ -34,32 +34,50 @@ try {
     }
   }
   const cases = await (await fetch('/cases')).json()
-  await tell({ results: cases.map(judge) })
+  const views = []
+  for await (const view of ghost(await fetch('/stream'))) views.push(view)
+  await tell({ results: cases.map(judge), views })
 } catch (error) {
   await tell({ broke: String(error) })
 }
 </script>
 `
 
+/** What a page had of all that it was given. */
+export interface PageSaid {
+  results: PageResult[]
+  /** Of the stream. */
+  views: object[]
+}
+
 export interface ServedPage {
   url: string
   /** Once the page is done. */
-  results: Promise<PageResult[]>
+  said: Promise<PageSaid>
   stop(): Promise<void>
 }
 
-/** A page on loopback in which these cases are judged. */
-export async function servePage(cases: readonly PageCase[]): Promise<ServedPage> {
+/** A page on loopback in which these cases are judged, and this stream is watched. */
+export async function servePage(
+  cases: readonly PageCase[],
+  stream: readonly Uint8Array[],
+): Promise<ServedPage> {
   const files = modules()
   const html = page(files.imports)
-  const said = Promise.withResolvers<PageResult[]>()
+  const said = Promise.withResolvers<PageSaid>()
   const hear = async (request: IncomingMessage) => {
-    const { broke, results } = JSON.parse(await text(request))
-    if (broke === undefined) said.resolve(results)
+    const { broke, ...had } = JSON.parse(await text(request))
+    if (broke === undefined) said.resolve(had)
     else said.reject(new Error(`In the page: ${broke}`))
   }
   const answer = (request: IncomingMessage, response: ServerResponse) => {
     const path = request.url ?? ''
+    if (path === '/stream') {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      for (const piece of stream) response.write(piece)
+      response.end()
+      return
+    }
     const body = path === '/' ? html : path === '/cases' ? JSON.stringify(cases) : files.read(path)
     const type = path === '/' ? 'text/html' : 'text/javascript'
     response.writeHead(body === undefined ? 404 : 200, { 'content-type': `${type}; charset=utf-8` })
@@ -73,7 +91,7 @@ export async function servePage(cases: readonly PageCase[]): Promise<ServedPage>
   const { port } = server.address() as AddressInfo
   return {
     url: `http://127.0.0.1:${port}/`,
-    results: said.promise,
+    said: said.promise,
     async stop() {
       server.closeAllConnections()
       await once(server.close(), 'close')

@@ -83,12 +83,23 @@ describe('the body of a job', () => {
   })
 
   it('of a kind that this version does not do is refused by that name', () => {
-    for (const kind of ['unknown', 'image', 'draft', 'score'] as const) {
+    for (const kind of ['unknown', 'image', 'score'] as const) {
       expect(refusalOf(() => decodeWork(kind, encodeWork(simple)))).toMatchObject({
         code: 'unsupported_kind',
         action: 'ignore',
       })
     }
+  })
+
+  it('of a draft is that of the job that is drafted for', () => {
+    const prompts: Work = { kind: 'completion', prompts: ['a'], sampling }
+    for (const work of [simple, prompts]) {
+      const { bytes, fields } = packBody(work, new Uint8Array(32), 'draft')
+      expect(fields.kind).toBe('draft')
+      expect(decodeWork('draft', bytes)).toEqual(work)
+    }
+    const vectors = encodeWork({ kind: 'embedding', inputs: ['a'] })
+    expect(refusalOf(() => decodeWork('draft', vectors))?.code).toBe('unsupported_field')
   })
 
   it('is bounded as a client’s request is', () => {

@@ -14,6 +14,7 @@ import { rounds } from '../campaign.ts'
 import { ExampleLog, execution, filled, network, oneJob } from './log-examples.ts'
 import { changedBytes, changedTree } from './mutations.ts'
 import { type DoubtfulCase, hasPython, SecondReader } from './second-reader.ts'
+import { anyStream, bytesOf } from './v8-examples.ts'
 import { alice, bob, signature } from './vectors/cases.ts'
 import { packHex, unpackHex } from './vectors/packed-hex.ts'
 import { codeOf } from './vectors/readers.ts'
@@ -122,6 +123,17 @@ const files: fc.Arbitrary<Doubt> = fc
     ),
   )
 
+const streams: fc.Arbitrary<Doubt> = anyStream
+  .chain(({ events }) =>
+    fc.oneof(
+      changedBytes(bytesOf(events)),
+      changedTree(events, anyJson).map((other) =>
+        bytesOf(Array.isArray(other) ? other : events.slice(1)),
+      ),
+    ),
+  )
+  .map((bytes) => doubtful('Bytes', bytes, 'v8-stream'))
+
 const title = 'both readers come to the same verdict'
 
 describe.skipIf(!hasPython)(hasPython ? title : `${title}: not run without python3`, () => {
@@ -137,6 +149,7 @@ describe.skipIf(!hasPython)(hasPython ? title : `${title}: not run without pytho
     ['heads of other values, signed again', heads, 100],
     ['entries of other values, in logs that their authors signed', logs, 60],
     ['files of other values', files, 200],
+    ['streams of other bytes and values', streams, 300],
   ])('on %s', async (_, doubts, few) => {
     const verdicts = new Set<string>()
     await fc.assert(

@@ -13,7 +13,7 @@ import type {
   Tokens,
   Usage,
 } from '../../wire/chunk.ts'
-import { answerTo, openAiError } from '../error-answer.ts'
+import { answerTo, type ErrorAnswer, openAiError } from '../error-answer.ts'
 import type { SseWriter } from '../sse.ts'
 import {
   type AnswerReceiptJson,
@@ -47,9 +47,10 @@ export interface StreamParts {
 /** The answer as events. An error before the first event is thrown; after it, it is the last event. */
 export async function streamAnswer(
   chunks: AsyncIterable<Chunk>,
-  { writer, logger, requestId, onRouted }: StreamParts,
+  parts: StreamParts,
   dialect: StreamDialect,
 ): Promise<void> {
+  const { writer, requestId, onRouted } = parts
   let node: Node | undefined
   const send = (events: object[]) => {
     for (const event of events) {
@@ -73,13 +74,18 @@ export async function streamAnswer(
       if (writer.full) await writer.drained()
     }
   } catch (error) {
-    if (!writer.opened) throw error
-    const answer = answerTo(error)
-    const level = answer.expected ? 'info' : 'error'
-    logger[level]('a stream was cut', { requestId, code: answer.code, cause: messageOf(error) })
-    writer.send(openAiError(answer, requestId))
+    writer.send(openAiError(cutAnswer(error, parts), requestId))
     writer.close()
   }
+}
+
+/** What is told of an error that ends a stream; throws it where a status can tell it still. */
+export function cutAnswer(error: unknown, { writer, logger, requestId }: StreamParts): ErrorAnswer {
+  if (!writer.opened) throw error
+  const answer = answerTo(error)
+  const level = answer.expected ? 'info' : 'error'
+  logger[level]('a stream was cut', { requestId, code: answer.code, cause: messageOf(error) })
+  return answer
 }
 
 /** With the receipt in the last: clients that hide trailers show this one. */
@@ -128,7 +134,7 @@ export async function collectAnswer(chunks: AsyncIterable<Chunk>): Promise<Answe
   return { choices, usage: done.usage, routed, receipt: done.receipt, resumed: done.resumed }
 }
 
-function toReason(finish: Finish): Reason {
+export function toReason(finish: Finish): Reason {
   if (finish === 'cancelled') throw cutShort()
   return finish
 }

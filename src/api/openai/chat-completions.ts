@@ -21,6 +21,7 @@ import { toChatLogprobs } from './logprobs.ts'
 import { obfuscation } from './obfuscation.ts'
 import { responder, type Wording } from './respond.ts'
 import type { StreamWishes } from './sampling.ts'
+import { v8Event } from './v8-schema.ts'
 
 /** `POST /chat/completions` */
 export function chatRoutes(
@@ -37,7 +38,7 @@ export function chatRoutes(
           summary: 'Answer a conversation, as a whole or as a stream of chunks',
           tags: ['OpenAI'],
           body: chatRequest,
-          response: { 200: eitherWay(chatResponse, chatChunk) },
+          response: { 200: eitherWay(chatResponse, chatChunk, v8Event) },
         },
         config: { access: 'inference' },
       },

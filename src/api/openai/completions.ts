@@ -20,6 +20,7 @@ import { characters, toLegacyLogprobs } from './logprobs.ts'
 import { obfuscation } from './obfuscation.ts'
 import { responder, type Wording } from './respond.ts'
 import type { StreamWishes } from './sampling.ts'
+import { v8Event } from './v8-schema.ts'
 
 /** `POST /completions`, the older endpoint: text in, more text out. */
 export function completionRoutes(
@@ -36,7 +37,7 @@ export function completionRoutes(
           summary: 'Go on from a text, as a whole or as a stream of chunks',
           tags: ['OpenAI'],
           body: completionRequest,
-          response: { 200: eitherWay(completionResponse, completionResponse) },
+          response: { 200: eitherWay(completionResponse, completionResponse, v8Event) },
         },
         config: { access: 'inference' },
       },

@@ -47,7 +47,6 @@ export const informing = {
 export const networkFields = {
   ...wishFields,
   knowledge_base: unavailable('Answer with the help of this knowledge base.'),
-  stream_mode: unavailable('"v8": ghost tokens, roll-backs and receipts in the stream.'),
   verification: unavailable('"cross-node": have a second provider check the work.'),
 }
 
@@ -83,6 +82,11 @@ export const samplingFields = {
 
 export const streamFields = {
   stream: optionalOrNull(boolean(), { default: false }),
+  stream_mode: optionalOrNull(oneOf(['v8']), {
+    description:
+      'Only together with stream. v8: events that show drafts of tokens too, and what becomes of ' +
+      'them. For one answer of plain text.',
+  }),
   stream_options: optionalOrNull(
     closed({
       include_usage: optionalOrNull(boolean(), {
@@ -137,10 +141,15 @@ export const receiptField = optional(
   }),
 )
 
-/** In the first event of a stream: who does the work, as that peer declares itself. */
-export const nodeField = optional(
-  object({ id: string(), gpu: nullable(string()), country: nullable(string()) }),
-)
+/** Who does the work, as that peer declares itself. */
+export const nodeSchema = object({
+  id: string(),
+  gpu: nullable(string()),
+  country: nullable(string()),
+})
+
+/** In the first event of a stream. */
+export const nodeField = optional(nodeSchema)
 
 export const usageSchema = object({
   prompt_tokens: integer(),
@@ -151,10 +160,12 @@ export const usageSchema = object({
 })
 
 /** For the documentation: the answer as one JSON value, or as an event stream of these. */
-export const eitherWay = (whole: Schema, event: Schema) => ({
-  description: 'The answer; with `"stream": true` as events, the last of them `[DONE]`.',
+export const eitherWay = (whole: Schema, ...events: Schema[]) => ({
+  description:
+    'The answer; with `"stream": true` as events, the last of them `[DONE]`. Those with a name ' +
+    'are of `"stream_mode": "v8"`.',
   content: {
     'application/json': { schema: whole },
-    'text/event-stream': { schema: event },
+    'text/event-stream': { schema: anyOf(events) },
   },
 })

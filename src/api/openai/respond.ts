@@ -20,7 +20,9 @@ import {
 } from './generation.ts'
 import { chooseModel } from './model-choice.ts'
 import { patient } from './patience.ts'
-import { type StreamFields, type StreamWishes, toStreamWishes } from './sampling.ts'
+import { type StreamWishes, toStreamWishes } from './sampling.ts'
+import { isWatched, type ModeFields, scored } from './stream-mode.ts'
+import { streamWatched } from './v8-answer.ts'
 import type { WishFields } from './wishes.ts'
 
 /** How an endpoint writes its answer down. */
@@ -31,7 +33,7 @@ export interface Wording {
 }
 
 type TextRequest = FastifyRequest<{
-  Body: StreamFields & WishFields & { model: string; service_tier?: string | null }
+  Body: ModeFields & WishFields & { model: string; service_tier?: string | null }
 }>
 
 /** Has a model do the work of a request, and sends what it says: as a whole or as a stream. */
@@ -44,10 +46,13 @@ export function responder(components: GenerationComponents, options: GenerationO
     work: ChatWork | CompletionWork,
     wording: Wording,
   ): Promise<object> => {
+    const cameAt = clock.elapsed()
     const wishes = toStreamWishes(request.body)
+    const isShown = isWatched(request.body, work)
     const signal = clientSignal(reply)
     const model = await chooseModel(market, request.body.model, 'chat', signal)
-    const job = toJob(request, model, work, components)
+    const job = toJob(request, model, isShown ? scored(work) : work, components)
+    if (isShown) job.watched = true
     const chunks = generate(job, { signal })
     const envelope = (routed?: Routed) =>
       toEnvelope(wording.idPrefix, request, components, model, routed)
@@ -57,17 +62,23 @@ export function responder(components: GenerationComponents, options: GenerationO
     }
     const writer = new SseWriter({ clock, reply }, options, trailerNames)
     let routed: Routed | undefined
+    const onRouted = (chunk: Routed) => {
+      routed = chunk
+      reply.headers(workHeaders(chunk))
+    }
+    const parts = { writer, logger, requestId: request.id, onRouted }
+    if (isShown) {
+      const { model: name } = request.body
+      await streamWatched(chunks, { ...parts, clock, cameAt, jobId: job.id, model: name })
+      return reply
+    }
     let made: Envelope | undefined
     // Asked for when the first token is there: by then the model is loaded and has a fingerprint.
     const dialect = wording.stream(wishes, () => {
       made ??= envelope(routed)
       return made
     })
-    const onRouted = (chunk: Routed) => {
-      routed = chunk
-      reply.headers(workHeaders(chunk))
-    }
-    await streamAnswer(chunks, { writer, logger, requestId: request.id, onRouted }, dialect)
+    await streamAnswer(chunks, parts, dialect)
     return reply
   }
 }

@@ -42,6 +42,13 @@ function isMessage(value: unknown): value is FromEngine {
         isMessageText(value.message) &&
         (value.param === undefined || isName(value.param))
       )
+    case 'committed':
+      return (
+        isCount(value.run) &&
+        isCount(value.choice) &&
+        isCount(value.first) &&
+        isListOf(value.ids, isCount)
+      )
     case 'calibrated':
       return isCalibration(value.result)
     case 'calibration-stopped':
@@ -67,6 +74,16 @@ function isChunk(value: unknown): value is Chunk {
         (value.logprobs === undefined ||
           (isListOf(value.logprobs, isTokenLogprob) && value.logprobs.length === value.ids.length))
       )
+    case 'provisional':
+      return (
+        isCount(value.choice) &&
+        isCount(value.index) &&
+        isListOf(value.ids, isCount) &&
+        typeof value.text === 'string' &&
+        isName(value.drafter)
+      )
+    case 'rollback':
+      return isCount(value.choice) && isCount(value.from) && isRollbackReason(value.reason)
     case 'progress':
       return isCount(value.queued) && isCount(value.prefilled) && isCount(value.total)
     case 'accepted':
@@ -74,7 +91,11 @@ function isChunk(value: unknown): value is Chunk {
     case 'vectors':
       return isCount(value.first) && isListOf(value.vectors, (it) => it instanceof Float32Array)
     case 'done':
-      return isListOf(value.finish, isFinish) && isUsage(value.usage)
+      return (
+        isListOf(value.finish, isFinish) &&
+        isUsage(value.usage) &&
+        (value.drafting === undefined || isListOf(value.drafting, isDrafted))
+      )
     default:
       return false
   }
@@ -82,6 +103,21 @@ function isChunk(value: unknown): value is Chunk {
 
 function isFinish(value: unknown): boolean {
   return value === 'stop' || value === 'length' || value === 'cancelled'
+}
+
+function isRollbackReason(value: unknown): boolean {
+  return value === 'token_mismatch' || value === 'stop_sequence' || value === 'cancelled'
+}
+
+function isDrafted(value: unknown): boolean {
+  return (
+    isObject(value) &&
+    isName(value.drafter) &&
+    isCount(value.drafted) &&
+    isCount(value.accepted) &&
+    isCount(value.rolledBack) &&
+    value.accepted + value.rolledBack === value.drafted
+  )
 }
 
 function isUsage(value: unknown): boolean {
@@ -140,7 +176,12 @@ function isCalibration(value: unknown): value is Calibration {
       value.measured,
       (it) =>
         isObject(it) && isCount(it.threads) && isCount(it.parallel) && isNumber(it.tokensPerSecond),
-    )
+    ) &&
+    (value.batchTimes === undefined ||
+      isListOf(
+        value.batchTimes,
+        (it) => isObject(it) && isCount(it.tokens) && isNumber(it.ms) && it.ms > 0,
+      ))
   )
 }
 

@@ -5,7 +5,9 @@ import type { Hardware, ModelFacts } from '../engine.ts'
 /** Messages between the peer and its engine process, one process for each model. */
 export type ToEngine =
   | { type: 'load'; options: LoadOptions }
-  | { type: 'run'; run: number; job: Job }
+  /** With a drafter elsewhere, if there is one: it hears of what is committed. */
+  | { type: 'run'; run: number; job: Job; drafter?: string }
+  | { type: 'guessed'; run: number; choice: number; first: number; ids: readonly number[] }
   | { type: 'cancel'; run: number }
   /** Measure which threads and parallelism suit this machine; ends at once when a run comes in. */
   | { type: 'calibrate' }
@@ -16,6 +18,8 @@ export type FromEngine =
   | { type: 'load-failed'; code: string; message: string }
   /** All chunks of one tick together: one message costs as much as twenty chunks. */
   | { type: 'chunks'; chunks: [run: number, chunk: Chunk][] }
+  /** For the run's drafter: these are the tokens of the choice's answer from this position on. */
+  | { type: 'committed'; run: number; choice: number; first: number; ids: readonly number[] }
   | { type: 'run-failed'; run: number; code: string; message: string; param?: string }
   | { type: 'calibrated'; result: Calibration }
   | { type: 'calibration-stopped' }
@@ -34,6 +38,18 @@ export interface LoadOptions {
    * wherever it is computed: rounding can't make two answers to one request differ.
    */
   reproducible?: boolean
+  /** A small model of the same vocabulary, to guess what this one says. */
+  draftPath?: string
+  /** As calibration found them. */
+  batchTimes?: BatchTime[]
+  /** Always guess as many tokens ahead; 0: none. Undefined: as many as pay. For measuring. */
+  window?: number
+}
+
+/** How long a decode of so many tokens of one answer takes. */
+export interface BatchTime {
+  tokens: number
+  ms: number
 }
 
 export interface Calibration {
@@ -41,4 +57,6 @@ export interface Calibration {
   threads: number
   /** What was measured, for the curious and for the next version. */
   measured: { threads: number; parallel: number; tokensPerSecond: number }[]
+  /** With the threads that were found: what guesses cost. */
+  batchTimes?: BatchTime[]
 }

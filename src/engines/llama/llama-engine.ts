@@ -1,6 +1,7 @@
 import type { Clock } from '../../base/clock.ts'
 import { PeerError } from '../../base/errors.ts'
 import type { Chunk, Done, Generate } from '../../wire/chunk.ts'
+import type { FindDrafting, Guess } from '../../wire/drafter.ts'
 import type { Job } from '../../wire/job.ts'
 import type { ModelState } from '../engine.ts'
 import { cancelledDone } from '../lanes.ts'
@@ -30,6 +31,7 @@ const RATE_SMOOTHING = 0.2
 export class LlamaEngine {
   readonly #supervisor: Supervisor
   readonly #clock: Clock
+  readonly #findDrafting: FindDrafting | undefined
   readonly #options: LlamaEngineOptions
   readonly #runs = new Map<number, Run>()
   #lastRun = 0
@@ -38,11 +40,12 @@ export class LlamaEngine {
   #stopped = false
 
   constructor(
-    components: { supervisor: Supervisor; clock: Clock },
+    components: { supervisor: Supervisor; clock: Clock; findDrafting?: FindDrafting | undefined },
     options: Partial<LlamaEngineOptions> = {},
   ) {
     this.#supervisor = components.supervisor
     this.#clock = components.clock
+    this.#findDrafting = components.findDrafting
     this.#options = { ...defaultLlamaEngine, ...options }
     this.#supervisor.listen({
       onState: (state) => this.#onState(state),
@@ -96,13 +99,20 @@ export class LlamaEngine {
     const lagMax = logprobs ? this.#options.lagWithLogprobsMax : this.#options.lagMax
     const run = new Run(++this.#lastRun, job, lagMax)
     this.#runs.set(run.number, run)
+    const guess: Guess = (choice, first, ids) => {
+      if (run.sent && !run.ended) {
+        this.#supervisor.send({ type: 'guessed', run: run.number, choice, first, ids })
+      }
+    }
+    run.drafting = this.#findDrafting?.(job, guess, () => run.drafterLost())
     if (this.#supervisor.state === 'ready') this.#send(run)
     return run
   }
 
   #send(run: Run): void {
     run.sent = true
-    this.#supervisor.send({ type: 'run', run: run.number, job: run.job })
+    const drafter = run.drafting && { drafter: run.drafting.name }
+    this.#supervisor.send({ type: 'run', run: run.number, job: run.job, ...drafter })
   }
 
   #cancel(run: Run): void {
@@ -121,6 +131,7 @@ export class LlamaEngine {
     run.ended = true
     run.cancelTimer?.()
     this.#runs.delete(run.number)
+    run.drafting?.end()
     if (how instanceof PeerError) {
       run.channel.close(how)
     } else {
@@ -156,6 +167,9 @@ export class LlamaEngine {
     switch (message.type) {
       case 'chunks':
         for (const [number, chunk] of message.chunks) this.#onChunk(number, chunk)
+        return
+      case 'committed':
+        this.#runs.get(message.run)?.drafting?.committed(message.choice, message.first, message.ids)
         return
       case 'run-failed':
         this.#onRunFailed(message)

@@ -1,11 +1,17 @@
 import { Channel } from '../../base/channel.ts'
 import type { Chunk, Done } from '../../wire/chunk.ts'
+import type { Drafting } from '../../wire/drafter.ts'
 import type { Job } from '../../wire/job.ts'
 import { finishesOf } from '../lanes.ts'
 
 /** Fewer tokens, in less time, arrive in one go: that is how fast they were carried, not decoded. */
 const RATE_TOKENS_MIN = 16
 const RATE_MS_MIN = 50
+
+/** Guesses of some decodes. */
+const GHOST_LAG_MAX = 64
+
+const isGhost = ({ type }: Chunk): boolean => type === 'provisional' || type === 'rollback'
 
 /** One job on its way through the engine process. */
 export class Run {
@@ -21,6 +27,8 @@ export class Run {
   retried = false
   ended = false
   done: Done | undefined
+  /** Who guesses elsewhere what it says. */
+  drafting: Drafting | undefined
   cancelTimer: (() => void) | undefined
   inputTokens: number | undefined
   outputTokens = 0
@@ -40,12 +48,18 @@ export class Run {
   expects(chunk: Chunk): boolean {
     const { work } = this.job
     if (chunk.type === 'tokens') return chunk.choice < this.#lanes
+    if (chunk.type === 'provisional' || chunk.type === 'rollback') {
+      return this.job.watched === true && chunk.choice < this.#lanes
+    }
     if (chunk.type === 'done') return chunk.finish.length === this.#lanes
     if (chunk.type !== 'vectors') return true
     return work.kind === 'embedding' && chunk.first + chunk.vectors.length <= work.inputs.length
   }
 
-  /** False for what the reader has had already, before the process was restarted. */
+  /**
+   * False for what the reader has had already, before the process was restarted, and for guesses that
+   * it would see too late.
+   */
   count(chunk: Chunk, now: number): boolean {
     if (chunk.type === 'accepted') {
       const first = this.inputTokens === undefined
@@ -53,8 +67,18 @@ export class Run {
       return first
     }
     if (chunk.type === 'tokens') this.#countTokens(chunk.ids.length, now)
-    if (chunk.type !== 'progress') this.delivered = true
-    return true
+    if (chunk.type === 'tokens' || chunk.type === 'vectors') this.delivered = true
+    return !isGhost(chunk) || this.channel.size < GHOST_LAG_MAX
+  }
+
+  /** Who drafted is gone; what it had guessed is only compared, as it was before. */
+  drafterLost(): void {
+    this.drafting = undefined
+    if (this.job.watched !== true || !this.delivered || this.ended) return
+    if (this.channel.size >= GHOST_LAG_MAX) return
+    const [begun] = this.job.resume ?? []
+    const from = (begun?.ids.length ?? 0) + this.outputTokens
+    this.channel.push({ type: 'rollback', choice: 0, from, reason: 'node_lost' })
   }
 
   /** Decoding alone, as reading the prompt ends with the first token; undefined for short answers. */

@@ -43,6 +43,8 @@ export class Failover {
         return [chunk]
       case 'vectors':
         return handover.missing(chunk)
+      case 'segment':
+        return [{ ...chunk, start: handover.partStart }]
       case 'done':
         return [await this.#ended(request, handover, chunk)]
       default:

@@ -1,5 +1,5 @@
 import type { AnswerHash } from '../../receipts/answer-hash.ts'
-import type { Done, Tokens, Vectors } from '../../wire/chunk.ts'
+import type { Done, RolledBack, Tokens, Vectors } from '../../wire/chunk.ts'
 import type { Resume } from '../../wire/generate.ts'
 import { RESUME_BYTES_MAX } from '../../wire/generate-shape.ts'
 import { packResumes } from '../../wire/job-body.ts'
@@ -42,6 +42,8 @@ export class Handover {
   begun: Begun | undefined
   /** An effort that is still at its end writes down what the others did, too. */
   isLeft = false
+  /** Where in the answer the tokens begin of who is at work: its receipts count those alone. */
+  partStart = 0
   /** Of all that the client has. */
   readonly #hash: AnswerHash
   #last: Lost
@@ -71,6 +73,7 @@ export class Handover {
   /** Another has gone on. */
   resumed({ report }: Request, { node, times }: Lost['effort']): void {
     this.nodes.push(node.id)
+    this.partStart = this.outputTokens
     report.resumed(node.id, (times.firstAt ?? times.startedAt) - times.startedAt)
   }
 
@@ -88,6 +91,13 @@ export class Handover {
 
   tokens(tokens: Tokens): void {
     this.#hash.tokens(tokens)
+  }
+
+  /** Of each choice that has begun: what was drafted behind it was the lost one's. */
+  get rollbacks(): RolledBack[] {
+    return (this.#hash.resumes() ?? []).map(({ choice, ids }) => {
+      return { type: 'rollback', choice, from: ids.length, reason: 'node_lost' }
+    })
   }
 
   /** Those of them that the client does not have. */

@@ -1,12 +1,13 @@
 import { PeerError } from '../../base/errors.ts'
 import { finishesOf } from '../../engines/lanes.ts'
 import type { Done, Finish, TokenLogprob, Tokens, Usage, Vectors } from '../../wire/chunk.ts'
+import { addsUp } from '../../wire/drafting.ts'
 import type { FromProvider, Resume } from '../../wire/generate.ts'
 import type { Work } from '../../wire/job.ts'
 import { inputTokensMax, outputTokensMax } from '../quote.ts'
 
 /** UTF-16 units; the longest tokens of known vocabularies are lines of some hundred equal characters. */
-const TEXT_PER_TOKEN_MAX = 1_024
+export const TEXT_PER_TOKEN_MAX = 1_024
 /** A log-probability that was rounded may come out a little above 0. */
 const LOGPROB_MAX = 0.01
 /** What a provider had held back when it was lost, in UTF-16 units: the next one says it. */
@@ -83,6 +84,12 @@ export class AnswerCheck {
     return this.#texts.reduce((sum, { tokens }) => sum + tokens, 0)
   }
 
+  /** Position of the next token of a choice; undefined where there is no such choice. */
+  next(choice: number): number | undefined {
+    const known = this.#texts[choice]
+    return known && known.from + known.tokens
+  }
+
   /** Where it says that it goes on. */
   resumed(at: readonly number[]): void {
     for (const [choice, { from }] of this.#texts.entries()) {
@@ -140,7 +147,7 @@ export class AnswerCheck {
     return { type: 'vectors', first, vectors }
   }
 
-  done({ finish, usage }: FrameOf<'done'>): Done {
+  done({ finish, usage, drafting }: FrameOf<'done'>): Done {
     if (finish.length !== this.#texts.length) throw misbehaved('not one end for each choice')
     if (!finish.every(isFinish)) throw misbehaved('an end that nobody asked for')
     if (this.#vectors.includes(false)) throw misbehaved('vectors are missing')
@@ -148,7 +155,10 @@ export class AnswerCheck {
     if (this.#inputTokens === 0) throw misbehaved('it did not count the prompt')
     if (usage.outputTokens !== this.outputTokens)
       throw misbehaved('it counts tokens it did not send')
-    return { type: 'done', finish, usage }
+    if (!addsUp(drafting, this.outputTokens)) {
+      throw misbehaved('it counts drafts that do not add up')
+    }
+    return { type: 'done', finish, usage, ...(drafting.length > 0 && { drafting }) }
   }
 }
 

@@ -6,6 +6,7 @@ import type { Signed } from '../../wire/generate.ts'
 import type { Price } from '../../wire/job.ts'
 import type { Expected } from './answer-check.ts'
 import type { Ended, ProofComponents } from './answer-proof.ts'
+import type { GhostsExpected } from './ghost-check.ts'
 import type { Commissioned } from './verdict.ts'
 
 export interface RemoteComponents extends ProofComponents {
@@ -17,8 +18,7 @@ export interface RemoteComponents extends ProofComponents {
 export type Booked = Ended & { price: Price }
 
 /** One attempt: this job, at this provider. */
-export interface Attempt extends Expected {
-  peerId: string
+export interface Attempt extends Expected, GhostsExpected {
   addresses: readonly string[]
   /** The connection that there is may hang: it is made anew. */
   isAfresh: boolean

@@ -1,6 +1,7 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import type { Random } from '../../base/random.ts'
 import type { Identity } from '../../identity/identity.ts'
+import { DRAFTERS_MAX } from '../../wire/drafting.ts'
 import type { Signed, WireJob } from '../../wire/generate.ts'
 import { signJob } from '../../wire/generate-codec.ts'
 import { TIME_MS_MAX } from '../../wire/generate-shape.ts'
@@ -58,9 +59,24 @@ export class JobWriter {
   }
 
   write(job: Job): WrittenJob {
-    const { identity, random } = this.#components
+    const written = packBody(job.work, this.#components.random.bytes(32))
+    return this.#write(job, written, attemptId)
+  }
+
+  /** The job of drafting for it: nobody else drafts for that, or looks at it. */
+  writeDraft(job: Job): WrittenJob {
+    const { watched: _watched, drafters: _drafters, ...alone } = job
+    const written = packBody(job.work, this.#components.random.bytes(32), 'draft')
+    return this.#write(alone, written, draftId)
+  }
+
+  #write(
+    job: Job,
+    { bytes: body, fields }: ReturnType<typeof packBody>,
+    idOf: typeof attemptId,
+  ): WrittenJob {
+    const { identity } = this.#components
     const { network } = this.#options
-    const { bytes: body, fields } = packBody(job.work, random.bytes(32))
     const common = {
       ...fields,
       coordinator: identity.peerId,
@@ -68,8 +84,8 @@ export class JobWriter {
       verification: 'none',
       jurisdiction: job.wishes?.jurisdiction ?? '',
       receiptPrivacy: job.wishes?.receiptPrivacy ?? 'plain',
-      provisional: false,
-      drafters: [],
+      provisional: job.watched === true,
+      drafters: [...(job.drafters ?? [])].slice(0, DRAFTERS_MAX),
     } satisfies Partial<WireJob>
     const sign = (terms: AttemptTerms): Signed => {
       const { provider, model, attempt, maxPrice, isPublic, resume = fromTheBeginning } = terms
@@ -78,7 +94,7 @@ export class JobWriter {
         ...common,
         ...resume,
         cacheScope: createHmac('sha256', this.#secret).update(job.cacheScope).digest(),
-        jobId: attemptId(job, attempt),
+        jobId: idOf(job, attempt),
         provider,
         model,
         attempt,
@@ -97,5 +113,11 @@ export class JobWriter {
 
 /** Each attempt has receipts of its own. */
 export const attemptId = ({ id }: Pick<Job, 'id'>, attempt: number): string => `${id}.${attempt}`
+
+/** `<job>.d<attempt>`, of an attempt's job as of a whole one. */
+const draftId: typeof attemptId = ({ id }, attempt) => {
+  const [, job = id, of = attempt] = /^(.+)\.(\d+)$/.exec(id) ?? []
+  return `${job}.d${of}`
+}
 
 const inRange = (ms: number): number => Math.min(TIME_MS_MAX, Math.max(1, Math.round(ms)))

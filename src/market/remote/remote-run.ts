@@ -10,6 +10,7 @@ import type { OpenReceipt } from '../../wire/receipt.ts'
 import { AnswerCheck, misbehaved } from './answer-check.ts'
 import { AnswerProof, type Ended } from './answer-proof.ts'
 import type { Attempt, Booked, RemoteComponents } from './attempt.ts'
+import { GhostCheck } from './ghost-check.ts'
 import { faultError, lost, ProviderError } from './provider-error.ts'
 
 /** A provider says at once whether it takes a job. */
@@ -33,6 +34,7 @@ export class RemoteRun {
   readonly #attempt: Attempt
   readonly #stream: FrameStream
   readonly #check: AnswerCheck
+  readonly #ghosts: GhostCheck
   readonly #proof: AnswerProof
   readonly #watch: Watch
   readonly #end = new AbortController()
@@ -60,6 +62,7 @@ export class RemoteRun {
     this.#attempt = attempt
     this.#stream = stream
     this.#check = new AnswerCheck(attempt)
+    this.#ghosts = new GhostCheck(attempt, this.#check)
     this.#proof = new AnswerProof(components, attempt)
     this.#watch = new Watch(clock)
     this.#vectorMs = attempt.firstTokenBy - clock.elapsed()
@@ -182,11 +185,18 @@ export class RemoteRun {
         const { queued, prefilled, total, inputTokens } = frame
         return this.#counted(inputTokens) ?? { type: 'progress', queued, prefilled, total }
       }
+      case 'provisional':
+        return this.#ghosts.provisional(frame)
+      case 'rollback':
+        return this.#ghosts.rollback(frame)
+      case 'commit':
+        return this.#ghosts.commit(frame)
       case 'segment':
         return this.#proof.segment(frame, this.#check.inputTokens)
       case 'done':
         // As when its operator stops it.
         if (frame.finish.includes('cancelled')) throw lost('failed', 'It stopped in the middle.')
+        this.#ghosts.done(frame)
         return this.#check.done(frame)
       case 'failed':
         throw faultError(frame)

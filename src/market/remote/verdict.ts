@@ -3,6 +3,7 @@ import { decodeEntry, readBody, type SealedEntry } from '../../wire/entry.ts'
 import { type Execution, openReceiptOf } from '../../wire/execution.ts'
 import type { FromProvider } from '../../wire/generate.ts'
 import { sameBytes } from '../../wire/octets.ts'
+import { peerIdOf } from '../../wire/peer-id.ts'
 import { openReceiptHolds, type Receipt, receiptHolds } from '../../wire/receipt.ts'
 import type { Verify } from '../../wire/signed.ts'
 
@@ -71,7 +72,7 @@ export function judge(
 
 /** Undefined for one that says something else than the receipt, or is about another job. */
 function entryOf(
-  { entry, usage }: DoneFrame,
+  { entry, usage, drafting }: DoneFrame,
   { receipt, commissioned }: Pick<Issued, 'receipt'> & { commissioned: Commissioned },
   verify: Verify,
 ): SealedEntry | undefined {
@@ -90,6 +91,7 @@ function entryOf(
     input === usage.inputTokens &&
     cached === usage.cachedTokens &&
     output === usage.outputTokens &&
+    isSameDrafting(body.drafting, drafting) &&
     openReceiptHolds(openReceiptOf(body), verify)
   return fits ? sealed : undefined
 }
@@ -100,6 +102,18 @@ const isSame = (a: Execution['receipt'], b: Receipt): boolean =>
   sameBytes(a.nodePk, b.nodePk) &&
   sameBytes(a.resultHash, b.resultHash) &&
   sameBytes(a.signature, b.signature)
+
+const isSameDrafting = (said: Execution['drafting'], told: DoneFrame['drafting']): boolean =>
+  said.length === told.length &&
+  said.every(({ drafter, drafted, accepted, rolledBack }, at) => {
+    const other = told[at]
+    return (
+      peerIdOf(drafter) === other?.drafter &&
+      drafted === other.drafted &&
+      accepted === other.accepted &&
+      rolledBack === other.rolledBack
+    )
+  })
 
 function attempt<T>(read: () => T): T | undefined {
   try {

@@ -1,15 +1,28 @@
 import type { Clock } from '../../base/clock.ts'
 import type { FrameStream, Wait } from '../../network/network.ts'
 import type { WorkRecord } from '../../receipts/issue.ts'
-import type { Done, Issued, Progress, Tokens, Vectors } from '../../wire/chunk.ts'
+import type {
+  Done,
+  Issued,
+  Progress,
+  Provisional,
+  RolledBack,
+  Tokens,
+  Vectors,
+} from '../../wire/chunk.ts'
+import { addsUp, drafterOf, draftingOf } from '../../wire/drafting.ts'
 import type { Fault, FromProvider } from '../../wire/generate.ts'
 import { encodeFromProvider } from '../../wire/generate-codec.ts'
+import { TOKENS_MAX } from '../../wire/generate-shape.ts'
 import type { Price } from '../../wire/job.ts'
 import { Coalescer, HOLD_MS } from './coalescer.ts'
 import { vectorFrames } from './vector-frames.ts'
 
 /** The protocol says 500; a busy machine's timers are late. */
 const PROGRESS_MS = 400
+
+/** Of the text of guesses, at up to 3 bytes each. */
+const GHOST_CHARS_MAX = 8 * 1024
 
 /** Writes one answer as frames, and a sign of life whenever there is nothing else to write. */
 export class AnswerWriter {
@@ -19,6 +32,8 @@ export class AnswerWriter {
   readonly #record: WorkRecord | undefined
   /** Of each choice: its tokens that others wrote. Empty where there are none. */
   readonly #resumedAt: number[]
+  /** Peer id of whoever answers. */
+  readonly #self: string
   readonly #coalescer = new Coalescer((tokens) => this.#sendTokens(tokens))
   readonly #sent: number[] = []
   #accepted = false
@@ -34,12 +49,17 @@ export class AnswerWriter {
   constructor(
     stream: FrameStream,
     clock: Clock,
-    { record, resumedAt = [] }: { record?: WorkRecord; resumedAt?: number[] } = {},
+    {
+      record,
+      resumedAt = [],
+      self = '',
+    }: { record?: WorkRecord; resumedAt?: number[]; self?: string } = {},
   ) {
     this.#stream = stream
     this.#clock = clock
     this.#record = record
     this.#resumedAt = resumedAt
+    this.#self = self
   }
 
   get accepted(): boolean {
@@ -86,6 +106,21 @@ export class AnswerWriter {
     if (this.#coalescer.holds) this.#cancelFlush ??= this.#clock.after(HOLD_MS, () => this.flush())
   }
 
+  /** Behind the tokens that it is behind. What does not fit into a frame is seen by nobody. */
+  provisional(guesses: Provisional): void {
+    const { choice, index: first, ids, text } = guesses
+    if (ids.length > TOKENS_MAX || text.length > GHOST_CHARS_MAX) return
+    this.flush()
+    const drafter = drafterOf(guesses, this.#self)
+    const named = drafter === this.#self ? '' : drafter
+    this.#send({ type: 'provisional', choice, first, ids, text, drafter: named })
+  }
+
+  rollback({ choice, from, reason }: RolledBack): void {
+    this.flush()
+    this.#send({ type: 'rollback', choice, from, reason })
+  }
+
   vectors(vectors: Vectors): void {
     this.#record?.vectors(vectors)
     for (const frame of vectorFrames(vectors)) this.#send(frame)
@@ -99,11 +134,14 @@ export class AnswerWriter {
   }
 
   /** Only once what was issued is in the log. */
-  done({ finish, usage }: Done, issued: Issued | undefined): void {
+  done({ finish, usage, drafting: all = [] }: Done, issued: Issued | undefined): void {
     this.stop()
     const entry = issued?.execution.bytes ?? new Uint8Array()
     const signed = issued && { receipt: issued.receipt }
-    this.#send({ type: 'done', finish, usage, ...signed, entry, drafting: [] })
+    // As the entry has it: of a part of an answer nobody knows what of it was drafted.
+    const isKnown = !finish.includes('cancelled') && addsUp(all, usage.outputTokens)
+    const drafting = isKnown ? draftingOf(all, this.#self) : []
+    this.#send({ type: 'done', finish, usage, ...signed, entry, drafting })
   }
 
   /** The end without an answer, or without the rest of it. */

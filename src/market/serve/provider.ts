@@ -23,6 +23,7 @@ import type { Verify } from '../../wire/signed.ts'
 import { Admission, type AdmissionLimits } from './admission.ts'
 import { ALLOWANCE_MAX, type Settlement } from './allowance.ts'
 import { AnswerWriter } from './answer-writer.ts'
+import { DraftServing } from './draft-serving.ts'
 import { Incoming } from './incoming.ts'
 import { contentBytes, openContent } from './job-content.ts'
 import { draining, faultOf } from './refusal.ts'
@@ -146,6 +147,10 @@ export class Provider implements Service {
       const content = await incoming.body(contentBytes(wire), hold, wait)
       const { allowance } = admitted
       const job = jobOf(wire, { model, ...turnOf(wire, allowance), ...openContent(wire, content) })
+      if (wire.kind === 'draft') {
+        const parts = { generate: engine.generate, clock, stopped: this.#stopped.signal }
+        return await new DraftServing(parts, { stream, incoming, wire, job, allowance }).run()
+      }
       const record = this.#record(wire, job)
       const given = { stream, incoming, wire, job, record, arrivedAt, price, allowance }
       const publish = this.#mayPublish(wire)
@@ -237,7 +242,13 @@ function turnOf(
 }
 
 function jobOf(wire: WireJob, more: JobParts): Job {
-  return { id: wire.jobId, cacheScope: cacheScopeOf(wire), ...more }
+  const { jobId: id, provisional, drafters, jurisdiction } = wire
+  return {
+    ...{ id, cacheScope: cacheScopeOf(wire), ...more },
+    ...(provisional && { watched: true }),
+    // Where it is to stay, it stays for them too.
+    ...(drafters.length > 0 && { drafters, wishes: jurisdiction === '' ? {} : { jurisdiction } }),
+  }
 }
 
 /**

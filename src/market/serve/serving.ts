@@ -91,8 +91,8 @@ export class Serving {
   constructor(components: ServingComponents, given: AdmittedJob) {
     this.#components = components
     this.#given = given
-    const { stream, record, job } = given
-    const answer = { record, resumedAt: resumedAt(job) }
+    const { stream, record, job, wire } = given
+    const answer = { record, resumedAt: resumedAt(job), self: wire.provider }
     this.#writer = new AnswerWriter(stream, components.clock, answer)
   }
 
@@ -191,6 +191,13 @@ export class Serving {
       case 'vectors':
         this.#clear('first token')
         this.#writer.vectors(chunk)
+        return
+      // To who asked for them alone: anybody else takes them for a fault.
+      case 'provisional':
+        if (this.#given.job.watched) this.#writer.provisional(chunk)
+        return
+      case 'rollback':
+        if (this.#given.job.watched) this.#writer.rollback(chunk)
     }
   }
 

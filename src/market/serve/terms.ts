@@ -14,7 +14,7 @@ export interface Terms {
   publish?: 'receipts' | 'none'
 }
 
-const kindsServed: ReadonlySet<string> = new Set(['chat', 'completion', 'embedding'])
+const kindsServed: ReadonlySet<string> = new Set(['chat', 'completion', 'draft', 'embedding'])
 
 /** Throws why this peer will not do the job, as far as the job alone tells. */
 export function checkTerms(job: WireJob, { price, region, publish }: Terms): void {
@@ -27,6 +27,10 @@ export function checkTerms(job: WireJob, { price, region, publish }: Terms): voi
   }
   if (job.jurisdiction !== '' && !liesWithin(region, job.jurisdiction)) {
     throw new Refusal('wrong_region', `This peer does not say that it is in ${job.jurisdiction}.`)
+  }
+  // Nobody would pay for it: it is the answer that is paid for.
+  if (job.kind === 'draft' && (price.input > 0 || price.output > 0)) {
+    throw new Refusal('unsupported', 'This peer works for money, and does not draft.')
   }
   // The coordinator would publish its part, and can't know that it must not.
   if (publish === 'none' && job.publish === 'receipts') {
@@ -42,7 +46,6 @@ export function checkTerms(job: WireJob, { price, region, publish }: Terms): voi
 /** What a coordinator relies on must be done, or refused. */
 function notDoneHere(job: WireJob): string | undefined {
   if (job.verification !== 'none') return 'verify answers'
-  if (job.drafters.length > 0) return 'draft with others'
   if (job.sampler !== '') return 'draw in a way that is told'
   return undefined
 }

@@ -17,15 +17,26 @@ describe('calibration', () => {
     const started = performance.now()
     await engine.core.handle({ type: 'calibrate' })
     expect(performance.now() - started).toBeLessThan(4000)
-    const { slots, threads, measured } = engine.last('calibrated')?.result ?? {}
+    const { slots, threads, measured, batchTimes = [] } = engine.last('calibrated')?.result ?? {}
     expect(threads).toBe(1)
     expect(measured?.map(({ parallel }) => parallel)).toEqual([1, 2, 4, 8])
     for (const { tokensPerSecond } of measured ?? []) expect(tokensPerSecond).toBeGreaterThan(0)
+    expect(batchTimes.map(({ tokens }) => tokens)).toEqual([1, 2, 3, 4, 6, 8, 12, 17])
+    for (const { ms } of batchTimes) expect(ms).toBeGreaterThan(0)
     const most = measured?.toSorted((a, b) => b.tokensPerSecond - a.tokensPerSecond)[0]
     expect(slots).toBeGreaterThanOrEqual(most?.parallel ?? 99)
     const again = await engine.run(question)
     expect(again.text()).toBe(first.text())
     expect(again.done.usage.cachedTokens).toBe(first.done.usage.inputTokens - 1)
+  })
+
+  it('measures only what guesses cost where the rest is fixed', async () => {
+    const fixed = await Harness.load({ slots: 2, threads: 1 })
+    await fixed.core.handle({ type: 'calibrate' })
+    const { slots, threads, measured, batchTimes } = fixed.last('calibrated')?.result ?? {}
+    expect({ slots, threads, measured }).toEqual({ slots: 2, threads: 1, measured: [] })
+    expect(batchTimes?.length).toBe(8)
+    await fixed.core.dispose()
   })
 
   it('gives way to a run at once', async () => {

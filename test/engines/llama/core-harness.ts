@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { systemClock } from '../../../src/base/clock.ts'
 import { EngineCore } from '../../../src/engines/llama/core/engine-core.ts'
+import type { Drafter } from '../../../src/engines/llama/core/speculation/drafter.ts'
 import type { FromEngine, LoadOptions } from '../../../src/engines/llama/ipc.ts'
 import type { Chunk, Done, Tokens } from '../../../src/wire/chunk.ts'
 import type { Resume } from '../../../src/wire/generate.ts'
@@ -84,12 +85,16 @@ export class Harness {
   readonly #runs = new Map<number, Heard>()
   #last = 0
 
-  constructor() {
-    this.core = new EngineCore({ send: (message) => this.#hear(message), clock: systemClock })
+  constructor(drafters?: readonly Drafter[]) {
+    const send = (message: FromEngine) => this.#hear(message)
+    this.core = new EngineCore({ send, clock: systemClock, drafters })
   }
 
-  static async load(options: Partial<LoadOptions> = {}): Promise<Harness> {
-    const harness = new Harness()
+  static async load(
+    options: Partial<LoadOptions> = {},
+    drafters?: readonly Drafter[],
+  ): Promise<Harness> {
+    const harness = new Harness(drafters)
     await harness.load(options)
     if (harness.last('ready') === undefined) throw new Error(JSON.stringify(harness.messages))
     return harness
@@ -111,12 +116,13 @@ export class Harness {
     cacheScope = 'somebody',
     resume?: readonly Resume[],
     queueShare = 1,
+    watched = false,
   ): { run: number; heard: Heard } {
     const run = ++this.#last
     const heard = new Heard()
     this.#runs.set(run, heard)
     const goesOn = resume === undefined ? {} : { resume }
-    const whose = { cacheScope, queueShare }
+    const whose = { cacheScope, queueShare, watched }
     const job: Job = { id: `job_${run}`, model: 'pinaivu-demo', work, ...whose, ...goesOn }
     void this.core.handle({ type: 'run', run, job })
     return { run, heard }
@@ -124,6 +130,13 @@ export class Harness {
 
   async run(work: Work, cacheScope?: string, resume?: readonly Resume[]): Promise<Heard> {
     const { heard } = this.start(work, cacheScope, resume)
+    await heard.ended.promise
+    return heard
+  }
+
+  /** Its reader sees guesses too. */
+  async watch(work: Work): Promise<Heard> {
+    const { heard } = this.start(work, 'somebody', undefined, 1, true)
     await heard.ended.promise
     return heard
   }

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { defaultLauncher } from '../../../src/engines/llama/child-process.ts'
+import type { Chunk } from '../../../src/wire/chunk.ts'
+import type { FindDrafting } from '../../../src/wire/drafter.ts'
 import { type Malformation, writeMalformed } from '../../gguf/malformed.ts'
 import { chatModel } from './core-harness.ts'
 import { chatJob, collect, supervised, textOf } from './supervised.ts'
@@ -47,6 +49,34 @@ describe('the real engine process', () => {
     const pid = Number(it.supervisor.pid)
     await it.supervisor.stop()
     expect(() => process.kill(pid, 0)).toThrow('ESRCH')
+  })
+})
+
+describe('who drafts elsewhere', () => {
+  it('hears of tokens, and its guesses come true', async () => {
+    let known: number[] = []
+    let ended = 0
+    const heard: number[] = []
+    const findDrafting: FindDrafting = (_, guess) => ({
+      name: 'far',
+      committed(choice, first, ids) {
+        heard.splice(first, heard.length, ...ids)
+        guess(choice, heard.length, known.slice(heard.length, heard.length + 8))
+      },
+      end: () => ended++,
+    })
+    await using it = supervised(chatModel, { entry, findDrafting })
+    it.supervisor.start()
+    const ids = (chunks: Chunk[]) => chunks.flatMap((it) => (it.type === 'tokens' ? it.ids : []))
+    const job = chatJob('What is a receipt?', { watched: true })
+    known = ids(await collect(it.engine.generate, job))
+    expect(heard.slice(0, 8)).toEqual(known.slice(0, 8))
+    const chunks = await collect(it.engine.generate, job)
+    expect(ids(chunks)).toEqual(known)
+    const last = chunks.at(-1)
+    const far = last?.type === 'done' && last.drafting?.find(({ drafter }) => drafter === 'far')
+    expect(far).toMatchObject({ accepted: expect.any(Number) })
+    expect(ended).toBe(2)
   })
 })
 

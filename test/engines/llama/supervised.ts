@@ -5,6 +5,7 @@ import { engineLauncher } from '../../../src/engines/llama/child-process.ts'
 import { LlamaEngine, type LlamaEngineOptions } from '../../../src/engines/llama/llama-engine.ts'
 import { Supervisor, type SupervisorOptions } from '../../../src/engines/llama/supervisor.ts'
 import type { Chunk, Generate } from '../../../src/wire/chunk.ts'
+import type { FindDrafting } from '../../../src/wire/drafter.ts'
 import type { Job } from '../../../src/wire/job.ts'
 
 export const scriptedChild = join(import.meta.dirname, 'scripted-child.ts')
@@ -33,7 +34,10 @@ export const chatJob = (content: string, extra: Partial<Job> = {}): Job => ({
 /** A supervised engine over an engine process, the scripted one unless another is named. */
 export function supervised(
   modelPath: string,
-  options: Partial<SupervisorOptions & LlamaEngineOptions> & { entry?: string } = {},
+  options: Partial<SupervisorOptions & LlamaEngineOptions> & {
+    entry?: string
+    findDrafting?: FindDrafting
+  } = {},
 ) {
   const clock = systemClock
   const logger = silentLogger
@@ -43,7 +47,7 @@ export function supervised(
   )
   const load = { modelPath, threads: 1, gpu: false } as const
   const supervisor = new Supervisor({ launch, clock, logger }, load, { backoffMs: 10, ...options })
-  const engine = new LlamaEngine({ supervisor, clock }, options)
+  const engine = new LlamaEngine({ supervisor, clock, findDrafting: options.findDrafting }, options)
   return {
     supervisor,
     engine,

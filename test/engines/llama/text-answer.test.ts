@@ -210,3 +210,42 @@ describe('AnswerText', () => {
     expect(Math.max(...held)).toBeLessThanOrEqual(64)
   }, 5_000)
 })
+
+describe('a preview', () => {
+  const stops = ['aba', 'é!']
+  const table = new StopStrings(stops)
+  const bytes = fc
+    .array(fc.constantFrom(...Buffer.from('ab€é!'), 0xff), { maxLength: 30 })
+    .map((list) => Uint8Array.from(list))
+
+  it('is what would come, in whole characters, and changes nothing', () => {
+    fc.assert(
+      fc.property(bytes, fc.array(fc.nat(), { maxLength: 12 }), fc.nat(), (text, cuts, at) => {
+        const parts = split(text, cuts)
+        const now = at % (parts.length + 1)
+        const answer = new AnswerText(table)
+        let said = ''
+        for (const [id, part] of parts.slice(0, now).entries()) {
+          if (!answer.stopped) said += answer.push(id, part)?.text ?? ''
+        }
+        if (answer.stopped) return
+        const all = [...parts.keys()]
+        const ids = all.slice(now)
+        const shown = answer.preview(ids, (id) => parts[id] ?? new Uint8Array())
+        const guessed = said + shown.map((it) => it.text).join('')
+        const whole = write(parts, stops)
+        // All of it, but for a character that is open and a stop string that is not whole.
+        expect(new TextDecoder().decode(text).startsWith(guessed)).toBe(true)
+        for (const stop of stops) expect(guessed).not.toContain(stop)
+        const places = shown.flatMap((it) => it.ids)
+        const from = places[0] ?? 0
+        expect(places).toEqual(all.slice(from, from + places.length))
+        const rest = parts.slice(now).map((part, ahead) => {
+          return answer.stopped ? '' : (answer.push(now + ahead, part)?.text ?? '')
+        })
+        const last = answer.stopped ? '' : (answer.flush()?.text ?? '')
+        expect(said + rest.join('') + last).toBe(whole.text)
+      }),
+    )
+  })
+})

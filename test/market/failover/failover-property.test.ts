@@ -27,6 +27,8 @@ interface Case {
   held: number
   prices: { input: number; output: number }[]
   inputTokens: number
+  /** The client sees guesses too, of which there are so many at a time. */
+  guesses: number
   /** The client leaves after so many chunks of text. */
   leavesAfter: number | undefined
 }
@@ -76,6 +78,7 @@ const cases: fc.Arbitrary<Case> = fc.record({
     maxLength: PROVIDERS,
   }),
   inputTokens: fc.integer({ min: 1, max: 400 }),
+  guesses: fc.constantFrom(0, 2, 5),
   leavesAfter: fc.option(fc.nat({ max: 60 }), { nil: undefined, freq: 4 }),
 })
 
@@ -85,10 +88,12 @@ async function perform(line: Line, given: Case, at: number): Promise<void> {
     line.say(frames.refuse(attempt.code))
     return
   }
-  const { story, step, held, inputTokens } = given
+  const { story, step, held, inputTokens, guesses } = given
   const holdsLast = attempt.how === 'lost'
   const { maxPrice: price = { input: 0, output: 0 } } = line.job
-  const writer = new Writer(line, { story, step, held, inputTokens, price, holdsLast })
+  const writer = new Writer(line, {
+    ...{ story, step, held, inputTokens, guesses, price, holdsLast },
+  })
   writer.accept()
   const beats = attempt.how === 'lost' ? attempt.frames : Number.POSITIVE_INFINITY
   const hearing = hears(line)
@@ -120,11 +125,12 @@ async function run(given: Case) {
     await all.provider({ script, model: { price, contextLength: 4_096 } })
   }
   const work = chat({ choices: given.story.length, maxTokens: 500 })
+  const watched = given.guesses > 0
   const leaving = new AbortController()
   const chunks: Chunk[] = []
   const reading = (async () => {
     let texts = 0
-    for await (const chunk of all.coordinator.generate(jobOf({ work }), leaving)) {
+    for await (const chunk of all.coordinator.generate(jobOf({ work, watched }), leaving)) {
       chunks.push(chunk)
       if (chunk.type === 'tokens' && texts++ === given.leavesAfter) leaving.abort()
     }
@@ -150,6 +156,13 @@ function textsOf(chunks: readonly Chunk[], story: readonly (readonly string[])[]
   const texts = story.map(() => '')
   const counts = story.map(() => 0)
   for (const chunk of chunks) {
+    // Guesses are behind what is there, and what comes behind them is as if there were none.
+    if (chunk.type === 'provisional') {
+      expect(chunk.index).toBeGreaterThanOrEqual(counts[chunk.choice] ?? Number.NaN)
+    }
+    if (chunk.type === 'rollback') {
+      expect(chunk.from).toBeGreaterThanOrEqual(counts[chunk.choice] ?? Number.NaN)
+    }
     if (chunk.type !== 'tokens') continue
     const { choice, index, ids, text } = chunk
     expect(index).toBe(counts[choice])
@@ -202,6 +215,15 @@ function checkEntry(
   expect(amount).toBe(Number((exact + 999n) / 1_000n))
 }
 
+/** They are told to who watches, and taken back when their provider is lost. */
+function checkGhosts(chunks: readonly Chunk[], { guesses }: Case): void {
+  const ghosts = chunks.filter(({ type }) => type === 'provisional' || type === 'rollback')
+  if (guesses === 0) expect(ghosts).toEqual([])
+  const { resumed } = chunks.at(-1) as Done
+  const losses = ghosts.filter((each) => each.type === 'rollback' && each.reason === 'node_lost')
+  if (guesses > 0) expect(losses.length).toBeGreaterThanOrEqual(resumed?.times ?? 0)
+}
+
 it('one answer comes of whatever happens to those who write it', { timeout: 120_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(cases, async (given) => {
@@ -215,6 +237,7 @@ it('one answer comes of whatever happens to those who write it', { timeout: 120_
         0,
       )
       expect(done.usage.outputTokens).toBe(counted)
+      checkGhosts(chunks, given)
       for (const type of ['routed', 'accepted', 'done'] as const) {
         expect(chunks.filter((each) => each.type === type).length).toBeLessThanOrEqual(1)
       }

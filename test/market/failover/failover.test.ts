@@ -20,13 +20,17 @@ const work = chat({ maxTokens: 500 })
 /** The first segment of its first attempt has no head start. */
 const ON_TIME = 'job_7'
 
-const whole: Script = async (line) => {
-  const writer = new Writer(line, writing)
-  writer.accept()
-  while (writer.next());
-  writer.done()
-  while ((await line.hear()) !== undefined);
-}
+const telling =
+  (story: readonly string[]): Script =>
+  async (line) => {
+    const writer = new Writer(line, { ...writing, story: [story] })
+    writer.accept()
+    while (writer.next());
+    writer.done()
+    while ((await line.hear()) !== undefined);
+  }
+
+const whole = telling(texts)
 
 /** So many frames, and then no more. */
 const lostAfter =
@@ -111,5 +115,18 @@ describe('a provider that is lost in the middle', () => {
     expect(view).toMatchObject({ status: 'final', verified: true })
     await settled()
     expect(line?.heard.at(-1)).toMatchObject({ type: 'ack', dispute: '' })
+  })
+
+  it('leaves receipts of which the client knows what part each is of', async () => {
+    const longer = [...texts, ...texts]
+    const { collect } = await resumed(lostAfter(CUT, 'reset'), telling(longer))
+    const { chunks } = await collect({ id: ON_TIME, work })
+    const segments = chunks.filter((chunk) => chunk.type === 'segment')
+    const starts = segments.map(({ start = 0 }) => start)
+    expect(starts[0]).toBe(0)
+    expect(starts.slice(1)).toEqual([CUT, CUT])
+    for (const { start = 0, end, receipt } of segments) {
+      expect(receipt.resultHash).toEqual(sha256(longer.slice(start, start + end).join('')))
+    }
   })
 })

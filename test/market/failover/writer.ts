@@ -13,6 +13,8 @@ export interface Writing {
   held: number
   /** Behind the last token as well: nobody hears that unless another goes on. */
   holdsLast?: boolean
+  /** Tokens that are guessed ahead, where the reader watches; some of them right. */
+  guesses?: number
   inputTokens?: number
   allowance?: number
   price?: { input: number; output: number }
@@ -69,7 +71,22 @@ export class Writer {
     if (frame.type === 'tokens') this.#line.sayTokens({ ...frame, ids, text })
     this.#at[choice] = until
     this.#said[choice] = end
+    if (this.#line.job.provisional) this.#guess(choice, until)
     return true
+  }
+
+  /** Every third guess is wrong; not all that are get taken back before they are refuted. */
+  #guess(choice: number, first: number): void {
+    const { guesses = 0 } = this.#writing
+    const isWrong = (place: number) => place % 3 === 0
+    for (let place = first; place < first + guesses; place++) {
+      const id = idOf(choice, place) + (isWrong(place) ? 1 : 0)
+      const ghost = { choice, first: place, ids: [id], text: `ghost ${place}`, drafter: '' }
+      this.#line.say({ type: 'provisional', ...ghost })
+    }
+    if (guesses > 0 && first % 2 === 0) {
+      this.#line.say({ type: 'rollback', choice, from: first, reason: 'token_mismatch' })
+    }
   }
 
   /** Tokens that it has said. */

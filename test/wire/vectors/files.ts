@@ -14,6 +14,8 @@ import { receiptBad, receiptGood } from './receipt.ts'
 import { statusBad, statusGood } from './status.ts'
 import { digestHead, digestPlaces, syncBad, syncGood } from './sync.ts'
 import { tree, treeCases } from './tree.ts'
+import { v8Bad } from './v8-bad.ts'
+import { v8Good } from './v8-good.ts'
 
 const identity = ({ peerId }: typeof alice, seed: string) => ({ seed, peerId })
 
@@ -88,6 +90,8 @@ export function vectorFiles(): [path: string, text: string][] {
     ...file('log', logGood, logBad),
     ['protocols/log/vectors/tree.json', print(treeCases, { ...headOf('log'), ...tree })],
     ...file('sync', syncGood, syncBad),
+    ['protocols/v8-stream/vectors/good.json', print(v8Good, headOf('v8-stream'))],
+    ['protocols/v8-stream/vectors/bad.json', print(v8Bad, headOf('v8-stream'))],
     [
       'protocols/sync/vectors/digest.json',
       print(digestPlaces, { ...headOf('sync'), ...digestHead }),

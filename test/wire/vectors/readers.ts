@@ -38,6 +38,7 @@ import { alice, bob, both, network } from './cases.ts'
 import { logReaders } from './log-readers.ts'
 import { packHex } from './packed-hex.ts'
 import { oneofJson, plainJson, reader, type VectorReader } from './reader.ts'
+import { dataOf, endOf } from './v8-stream.ts'
 
 const signing = { network, sign: (message: Uint8Array) => alice.sign(message) }
 
@@ -118,6 +119,8 @@ export const readers: Record<string, VectorReader> = {
   frames: reader(readFrames, joinFrames, (bytes) => readFrames(bytes).map(packHex)),
   ModelId: reader(toText, (text) => Buffer.from(text), modelIdJson),
   LookupKey: reader(toText, (text) => Buffer.from(text), lookupJson),
+  /** Of a v8 stream, which nobody writes again. */
+  Bytes: { value: (bytes) => endOf(dataOf(bytes)), again: () => new Uint8Array() },
 }
 
 /** The code of the refusal; undefined when there is none. */

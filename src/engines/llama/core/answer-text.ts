@@ -8,6 +8,12 @@ export interface Settled {
   logprobs: TokenLogprob[]
 }
 
+/** Tokens that may come next, and the text they would have with those that are held. */
+export interface Preview {
+  ids: number[]
+  text: string
+}
+
 interface Held {
   id: number
   /** Where its bytes end among the held bytes. */
@@ -80,6 +86,31 @@ export class AnswerText {
    */
   flush(): Settled | undefined {
     return this.#take(this.#held.length, this.#length)
+  }
+
+  /** What these tokens would say, in parts that end with a character, until a stop string is whole. */
+  preview(ids: readonly number[], bytesOf: (id: number) => Uint8Array): Preview[] {
+    const parts: Preview[] = []
+    const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+    let part = this.#held.map(({ id }) => id)
+    let text = decoder.decode(this.#bytes.subarray(0, this.#length), { stream: true })
+    let node = this.#node
+    let missing = this.#missing
+    for (const id of ids) {
+      const bytes = bytesOf(id)
+      for (const byte of bytes) {
+        missing = missingAfter(missing, byte)
+        node = this.#stops?.step(node, byte) ?? node
+        if ((this.#stops?.matched(node) ?? 0) > 0) return parts
+      }
+      part.push(id)
+      text += decoder.decode(bytes, { stream: true })
+      if (missing > 0) continue
+      parts.push({ ids: part, text })
+      part = []
+      text = ''
+    }
+    return parts
   }
 
   /** Length of the stop string that this byte completes, or 0. */

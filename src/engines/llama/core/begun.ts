@@ -19,13 +19,15 @@ const HELD_BYTES_MAX = 4 * 1024
 export interface BegunOptions {
   contextLength: number
   vocabularySize: number
+  /** Its text is nobody's: the ids say all. */
+  textless?: boolean | undefined
 }
 
 /** The choice's tokens as this model reads them; throws where they can't be tokens of an answer. */
 export function begunOf(
   { choice, ids, text }: Resume,
   tokens: TokenTable,
-  { contextLength, vocabularySize }: BegunOptions,
+  { contextLength, vocabularySize, textless = false }: BegunOptions,
 ): Begun {
   if (ids.length >= contextLength) throw invalidResume(choice, 'does not fit into the context')
   if (ids.some((id) => id >= vocabularySize)) {
@@ -36,17 +38,21 @@ export function begunOf(
   }
   const pieces = ids.map((id) => tokens.bytes(id))
   const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
-  if (length > Buffer.byteLength(text) + HELD_BYTES_MAX) {
+  const bytes = Buffer.concat(pieces, length)
+  if (!textless && length > Buffer.byteLength(text) + HELD_BYTES_MAX) {
     throw invalidResume(choice, 'has far less text than its ids say')
   }
   const last = ids.at(-1)
   return {
     ids: Uint32Array.from(ids),
-    bytes: Buffer.concat(pieces, length),
-    text,
+    bytes,
+    text: textless ? wholeCharacters(bytes) : text,
     ended: last !== undefined && tokens.isEnd(last),
   }
 }
+
+const wholeCharacters = (bytes: Uint8Array): string =>
+  new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes, { stream: true })
 
 /** Whoever began it may have erred or lied; neither the client nor who asks is at fault. */
 export function invalidResume(choice: number, what: string): PeerError {

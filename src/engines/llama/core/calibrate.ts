@@ -1,5 +1,5 @@
 import type { Clock } from '../../../base/clock.ts'
-import type { Calibration } from '../ipc.ts'
+import type { BatchTime, Calibration } from '../ipc.ts'
 import type { NativeContext, NativeSampler } from './binding.ts'
 import type { Sequence } from './sequence-pool.ts'
 
@@ -14,14 +14,20 @@ export interface CalibrateComponents {
 export interface CalibrateOptions {
   /** In the order they are tried; at equal speed the first is taken. */
   threads: readonly number[]
+  /** With these it is run whatever is faster; only what guesses cost is to be found out. */
+  fixed?: { slots: number; threads: number } | undefined
   contextLength: number
   /** A sequence can be cut, so that what it holds stays. */
   trims: boolean
 }
 
 const PARALLEL = [1, 2, 4, 8]
+/** Tokens of one answer in a decode: its next, and guesses behind that. */
+const BATCHES = [1, 2, 3, 4, 6, 8, 12, 17]
 /** One measurement: long enough to mean something, short enough for a dozen in a few seconds. */
 const MEASURE_MS = 300
+/** Decodes differ less than rates: nothing is drawn between them. */
+const BATCH_MEASURE_MS = 50
 const STEPS_MIN = 3
 const STEPS_MAX = 64
 /** A slow model gets no further than this, and is judged by what was measured until then. */
@@ -41,8 +47,21 @@ export async function calibrate(
   options: CalibrateOptions,
   signal: AbortSignal,
 ): Promise<Calibration | undefined> {
+  const until = components.clock.elapsed() + LIMIT_MS
+  const found = options.fixed ?? (await fastest(components, options, until, signal))
+  const batchTimes = await batchCosts(components, { ...options, ...found }, until, signal)
+  return signal.aborted ? undefined : { measured: [], ...found, batchTimes }
+}
+
+type Found = Omit<Calibration, 'batchTimes'>
+
+async function fastest(
+  components: CalibrateComponents,
+  options: CalibrateOptions,
+  until: number,
+  signal: AbortSignal,
+): Promise<Found> {
   const { context, clock, sequences } = components
-  const until = clock.elapsed() + LIMIT_MS
   const measured: Measured[] = []
   const measure = async (threads: number, parallel: number) => {
     if (signal.aborted || (clock.elapsed() > until && measured.length > 0)) return
@@ -55,10 +74,26 @@ export async function calibrate(
   for (const parallel of PARALLEL.slice(1)) {
     if (parallel <= sequences.length) await measure(threads, parallel)
   }
-  if (signal.aborted) return undefined
   const atThreads = measured.filter((it) => it.threads === threads)
   // Reversed: where more answers side by side cost nothing, more of them is better.
   return { slots: best(atThreads.toReversed())?.parallel ?? 1, threads, measured }
+}
+
+async function batchCosts(
+  components: CalibrateComponents,
+  options: Omit<CalibrateOptions, 'threads'> & { threads: number },
+  until: number,
+  signal: AbortSignal,
+): Promise<BatchTime[]> {
+  const { context, clock } = components
+  context.setThreads(options.threads)
+  const batchTimes: BatchTime[] = []
+  for (const tokens of options.trims ? BATCHES : []) {
+    if (clock.elapsed() > until) break
+    const ms = await decodeMs(components, options, tokens, signal)
+    if (ms > 0) batchTimes.push({ tokens, ms })
+  }
+  return batchTimes
 }
 
 /** The first that nothing beats by more than noise. */
@@ -112,4 +147,40 @@ async function decodeRate(
     for (const sampler of samplers) sampler.dispose()
   }
   return ms > 0 ? (steps * parallel * 1000) / ms : 0
+}
+
+/** How long a decode of so many tokens of one answer takes, behind what its sequence holds; 0: unknown. */
+async function decodeMs(
+  { context, clock, sequences: [sequence] }: CalibrateComponents,
+  { contextLength }: Pick<CalibrateOptions, 'contextLength'>,
+  count: number,
+  signal: AbortSignal,
+): Promise<number> {
+  if (sequence === undefined || count >= contextLength) return 0
+  const { index } = sequence
+  if (sequence.length + count >= contextLength) {
+    context.disposeSequence(index)
+    sequence.length = 0
+  }
+  const tokens = new Uint32Array(count)
+  const all = Uint32Array.from({ length: count }, (_, at) => at)
+  const taken: number[] = []
+  let ms = 0
+  while (!signal.aborted && (taken.length <= STEPS_MIN || ms < BATCH_MEASURE_MS)) {
+    context.initBatch(count)
+    context.addToBatch(index, sequence.length, tokens, all)
+    const started = clock.elapsed()
+    try {
+      await context.decodeBatch()
+    } finally {
+      if (sequence.length === 0) context.disposeSequence(index)
+      else context.removeTokenCellsFromSequence(index, sequence.length, -1)
+    }
+    taken.push(clock.elapsed() - started)
+    ms += taken.at(-1) ?? 0
+    if (taken.length >= STEPS_MAX) break
+  }
+  // The first warms up; of the others the middle one: what came in between made some of them longer.
+  const counted = taken.slice(1).toSorted((a, b) => a - b)
+  return counted[counted.length >> 1] ?? 0
 }

@@ -8,6 +8,7 @@ import { ChatEngine } from './chat-engine.ts'
 import { Embedder } from './embedder.ts'
 import { factsOf, hardwareOf, loadFailure, type OpenModel, openModel } from './load.ts'
 import { Outbox, type Send } from './outbox.ts'
+import type { Drafter } from './speculation/drafter.ts'
 
 /** Longer inputs would need gigabytes of work memory: an embedding is computed in one decode. */
 const EMBEDDING_CONTEXT_MAX = 8192
@@ -15,18 +16,22 @@ const EMBEDDING_CONTEXT_MAX = 8192
 export interface EngineCoreComponents {
   send: Send
   clock: Clock
+  /** Undefined: prompt look-up. */
+  drafters?: readonly Drafter[] | undefined
 }
 
 /** What the engine process does, without the process: messages in, messages out. */
 export class EngineCore {
   readonly #clock: Clock
   readonly #outbox: Outbox
+  readonly #drafters: readonly Drafter[] | undefined
   #open: OpenModel | undefined
   #chat: ChatEngine | undefined
   #embedder: Embedder | undefined
 
-  constructor({ send, clock }: EngineCoreComponents) {
+  constructor({ send, clock, drafters }: EngineCoreComponents) {
     this.#clock = clock
+    this.#drafters = drafters
     this.#outbox = new Outbox(send)
   }
 
@@ -36,7 +41,10 @@ export class EngineCore {
         await this.#load(message.options)
         return
       case 'run':
-        this.#run(message.run, message.job)
+        this.#run(message.run, message.job, message.drafter)
+        return
+      case 'guessed':
+        this.#chat?.guessed(message.run, message.choice, message.first, message.ids)
         return
       case 'cancel':
         this.#chat?.loop.cancel(message.run)
@@ -77,7 +85,7 @@ export class EngineCore {
   }
 
   async #startChat(open: OpenModel, options: LoadOptions): Promise<number> {
-    const components = { outbox: this.#outbox, clock: this.#clock }
+    const components = { outbox: this.#outbox, clock: this.#clock, drafters: this.#drafters }
     this.#chat = await ChatEngine.create(open, options, components)
     return this.#chat.plan.contextLength
   }
@@ -116,7 +124,7 @@ export class EngineCore {
     )
   }
 
-  #run(id: number, job: Job): void {
+  #run(id: number, job: Job, drafter: string | undefined): void {
     const { work } = job
     try {
       if (work.kind === 'embedding') {
@@ -125,7 +133,7 @@ export class EngineCore {
         this.#embedder.add(id, work)
       } else {
         if (this.#chat === undefined) throw wrongOperation(this.#open, 'an embedding', 'embeddings')
-        this.#chat.add(id, job, work)
+        this.#chat.add(id, job, work, drafter)
       }
       // Its acceptance does not wait for the decode at work.
       this.#outbox.flush()

@@ -1,13 +1,17 @@
-import type { Chunk, Finish, Usage } from '../../../wire/chunk.ts'
+import type { Chunk, Drafted, Finish, Usage } from '../../../wire/chunk.ts'
 import type { Sampling } from '../../../wire/job.ts'
 import { AnswerText, type Settled } from './answer-text.ts'
 import { type Begun, invalidResume } from './begun.ts'
 import type { Sampler } from './sampler.ts'
 import type { Sequence } from './sequence-pool.ts'
+import type { Drafter } from './speculation/drafter.ts'
+import type { Guesses } from './speculation/guesses.ts'
 import { StopStrings } from './stop-strings.ts'
 
 /** Short enough that a cancelled run ends soon on a slow machine too. */
 const EVEN_STEP = 16
+
+const noLogits = new Uint32Array(0)
 
 export interface Prompt {
   tokens: Uint32Array
@@ -24,6 +28,10 @@ export interface RunInput {
   scope: string
   /** The part of all slots that it may hold at once; without it, all. */
   share?: number | undefined
+  /** Its reader sees guesses too. */
+  watched?: boolean | undefined
+  /** Who guesses for this run alone, before those who guess for all. */
+  drafters?: readonly Drafter[] | undefined
   sampling: Sampling
   prompts: Uint32Array[]
   contextLength: number
@@ -36,16 +44,21 @@ export class Run {
   readonly id: number
   readonly scope: string
   readonly share: number
+  readonly watched: boolean
+  readonly drafters: readonly Drafter[]
   readonly sampling: Sampling
   readonly prompts: readonly Prompt[]
   readonly lanes: readonly Lane[]
   /** When its reader last heard something. */
   reportedAt = 0
 
-  constructor({ id, scope, share = 1, sampling, prompts, contextLength, begun }: RunInput) {
+  constructor(input: RunInput) {
+    const { id, scope, share = 1, watched = false, sampling, prompts, contextLength, begun } = input
     this.id = id
     this.scope = scope
     this.share = share
+    this.watched = watched
+    this.drafters = input.drafters ?? []
     this.sampling = sampling
     this.prompts = prompts.map((tokens) => ({
       tokens,
@@ -83,7 +96,23 @@ export class Run {
 
   get done(): Chunk {
     const finish = this.lanes.map((lane): Finish => lane.finish ?? 'cancelled')
-    return { type: 'done', finish, usage: this.usage }
+    const drafting = this.drafting
+    return { type: 'done', finish, usage: this.usage, ...(drafting.length > 0 && { drafting }) }
+  }
+
+  /** By drafter, of all choices. */
+  get drafting(): Drafted[] {
+    const sums = new Map<string, Drafted>()
+    for (const counts of this.lanes.flatMap(({ guesses }) => guesses?.counts ?? [])) {
+      const sum = sums.get(counts.drafter)
+      if (sum === undefined) sums.set(counts.drafter, { ...counts })
+      else {
+        sum.drafted += counts.drafted
+        sum.accepted += counts.accepted
+        sum.rolledBack += counts.rolledBack
+      }
+    }
+    return [...sums.values()]
   }
 
   progress(queued: number): Chunk {
@@ -124,9 +153,15 @@ export class Lane {
   /** Those that were handed on. */
   delivered: number
   finish: Finish | undefined
-  /** Its part of the batch that is being decoded. */
+  /** Its part of the batch that is being decoded, without guesses. */
   taken = 0
-  logitIndex: number | undefined
+  guesses: Guesses | undefined
+  /** Those that are in the batch behind that. */
+  guessed = 0
+  /** Where in the answer ends what a reader was shown of it. */
+  shown = 0
+  /** Of its last token in the batch, and of each guess; none while there is more to read. */
+  logits: Uint32Array = noLogits
 
   constructor(run: Run, { prompt, choice, draw, room }: Place, text: AnswerText, begun?: Begun) {
     this.run = run

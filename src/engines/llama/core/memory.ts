@@ -1,4 +1,4 @@
-import type { Llama } from 'node-llama-cpp'
+import type { Llama, LlamaModel } from 'node-llama-cpp'
 import { PeerError } from '../../../base/errors.ts'
 import type { LoadOptions } from '../ipc.ts'
 import type { OpenModel } from './load.ts'
@@ -24,21 +24,27 @@ export interface ContextPlan {
   contextLength: number
 }
 
-/** How many sequences of which length fit, asked of the library's own estimate. */
-export async function planContext(open: OpenModel, options: LoadOptions): Promise<ContextPlan> {
+/**
+ * How many sequences of which length fit, asked of the library's own estimate. `draft`: a small model
+ * that has as many of its own.
+ */
+export async function planContext(
+  open: OpenModel,
+  options: LoadOptions,
+  draft?: LlamaModel,
+): Promise<ContextPlan> {
   const { llama, model } = open
   const slots = options.slots ?? slotsFor(options, llama.gpu)
   const wanted = options.contextLength ?? model.trainContextSize
   const many = options.reproducible ? slots : Math.max(slots, SEQUENCES_MAX)
   const ram = process.availableMemory() * MEMORY_SHARE
   const vram = llama.gpu === false ? 0 : (await llama.getVramState()).free * VRAM_SHARE
-  const needs = async (contextLength: number, sequences: number) =>
-    await model.fileInsights.estimateContextResourceRequirementsV2({
-      contextSize: contextLength,
-      sequences,
-      modelGpuLayers: model.gpuLayers,
-      batchSize: BATCH_SIZE,
-    })
+  const needs = async (contextLength: number, sequences: number) => {
+    const own = await contextNeeds(model, contextLength, sequences)
+    if (draft === undefined) return own
+    const its = await contextNeeds(draft, draftLength(draft, contextLength), sequences)
+    return { cpuRam: own.cpuRam + its.cpuRam, gpuVram: own.gpuVram + its.gpuVram }
+  }
   const fits = async (contextLength: number, sequences: number) => {
     if (contextLength * sequences > CELLS_MAX) return false
     const { cpuRam, gpuVram } = await needs(contextLength, sequences)
@@ -61,6 +67,17 @@ export async function planContext(open: OpenModel, options: LoadOptions): Promis
     contextLength = Math.floor(contextLength / 2)
   }
   return { slots, sequences: slots, contextLength }
+}
+
+/** Beyond it a small model drafts nothing. */
+export function draftLength(draft: LlamaModel, contextLength: number): number {
+  return Math.min(contextLength, draft.trainContextSize)
+}
+
+async function contextNeeds(model: LlamaModel, contextSize: number, sequences: number) {
+  const { gpuLayers: modelGpuLayers } = model
+  const context = { contextSize, sequences, modelGpuLayers, batchSize: BATCH_SIZE }
+  return await model.fileInsights.estimateContextResourceRequirementsV2(context)
 }
 
 function slotsFor({ reproducible }: LoadOptions, gpu: Llama['gpu']): number {

@@ -1,5 +1,5 @@
 /** A cancelled run frees its slot within 200 ms: a decode takes less, with something to spare. */
-const DECODE_MS_MAX = 190
+export const DECODE_MS_MAX = 190
 /** A decode that took less of that than this leaves room to try a larger one. */
 const ROOM_BELOW = 0.65
 /** llama.cpp multiplies the tokens of a batch in groups of four; one left over costs as much as four. */

@@ -1,14 +1,13 @@
 import type { Clock } from '../../../base/clock.ts'
-import { messageOf, PeerError } from '../../../base/errors.ts'
-import type { Finish } from '../../../wire/chunk.ts'
 import { slotsOf } from '../../lanes.ts'
-import type { Settled } from './answer-text.ts'
 import type { NativeContext, NativeSampler } from './binding.ts'
+import { Delivery } from './delivery.ts'
 import type { Lane, Run } from './generation.ts'
 import type { Outbox } from './outbox.ts'
 import { PrefillPace } from './prefill-pace.ts'
 import { type Drawn, Sampler } from './sampler.ts'
 import { type Pick, type Sequence, SequencePool, SHARE_TOKENS_MIN } from './sequence-pool.ts'
+import type { Speculation } from './speculation/speculation.ts'
 import type { TokenTable } from './token-table.ts'
 
 export interface TickLoopComponents {
@@ -17,6 +16,8 @@ export interface TickLoopComponents {
   tokens: TokenTable
   outbox: Outbox
   clock: Clock
+  /** Only where the memory of a sequence can be cut. */
+  speculation?: Speculation | undefined
 }
 
 export interface TickLoopOptions {
@@ -31,9 +32,6 @@ export interface TickLoopOptions {
   reproducible?: boolean | undefined
 }
 
-/** A reader hears how far its prompt is at least this often, one decode more or less. */
-const PROGRESS_MS = 250
-
 /**
  * While prompts are read, answers get one decode for this many times its duration: who waits for a
  * first word waits little longer, and who reads an answer sees it go on.
@@ -41,6 +39,7 @@ const PROGRESS_MS = 250
 const READING_SHARE = 10
 
 const noLogits = new Uint32Array(0)
+const noGuesses = { open: [] as readonly number[] }
 
 /**
  * Runs all choices of all runs side by side. Each tick is one decode: the next token of every choice
@@ -51,7 +50,7 @@ export class TickLoop {
   readonly #options: TickLoopOptions
   readonly #pool: SequencePool
   readonly #pace: PrefillPace
-  readonly #runs = new Map<number, Run>()
+  readonly #delivery: Delivery
   #slots: number
   #waiting: Lane[] = []
   /** In the order they were admitted: prompts are read in this order. */
@@ -67,6 +66,7 @@ export class TickLoop {
     this.#components = components
     this.#options = options
     this.#slots = options.slots
+    this.#delivery = new Delivery(components)
     const { sequences, contextLength, trims, reproducible: forgets } = options
     this.#pool = new SequencePool(sequences, contextLength, { trims, forgets })
     this.#pace = new PrefillPace(options.batchSize)
@@ -81,22 +81,26 @@ export class TickLoop {
   }
 
   add(run: Run): void {
-    this.#runs.set(run.id, run)
-    run.reportedAt = this.#components.clock.elapsed()
+    this.#delivery.add(run, this.#components.clock.elapsed())
     for (const lane of run.lanes) {
       if (lane.ended === undefined) this.#waiting.push(lane)
-      else this.#finish(lane, lane.ended)
+      else this.#delivery.finish(lane, lane.ended)
     }
-    this.#settle(run)
+    this.#delivery.settle(run)
     this.#looping ??= this.#loop()
+  }
+
+  /** One that has not ended. */
+  run(id: number): Run | undefined {
+    return this.#delivery.get(id)
   }
 
   /** The last chunk goes out at once; the slot is free when the decode at work has ended. */
   cancel(id: number): void {
-    const run = this.#runs.get(id)
+    const run = this.#delivery.get(id)
     if (run === undefined) return
-    for (const lane of run.lanes) this.#finish(lane, 'cancelled')
-    this.#settle(run)
+    for (const lane of run.lanes) this.#delivery.finish(lane, 'cancelled')
+    this.#delivery.settle(run)
     this.#components.outbox.flush()
   }
 
@@ -145,7 +149,7 @@ export class TickLoop {
         this.#components.context.disposeSequence(pick.sequence.index)
         pick.sequence.length = 0
         this.#pool.free(pick.sequence)
-        this.#fail(lane.run, error)
+        this.#delivery.fail(lane.run, error)
       }
     }
   }
@@ -194,6 +198,7 @@ export class TickLoop {
     const { context, outbox, clock } = this.#components
     const batch = this.#plan()
     if (batch.length === 0) return
+    await this.#guess(batch)
     const started = clock.elapsed()
     try {
       this.#fill(batch)
@@ -207,7 +212,7 @@ export class TickLoop {
     }
     this.#account(batch, started)
     await this.#draw(batch)
-    this.#report()
+    this.#delivery.report(clock.elapsed())
   }
 
   /**
@@ -234,15 +239,27 @@ export class TickLoop {
     return !this.#writes && since >= this.#writeMs * READING_SHARE
   }
 
+  async #guess(batch: Lane[]): Promise<void> {
+    const { speculation, outbox } = this.#components
+    if (!this.#writes || speculation === undefined) return
+    if (speculation.computes) outbox.flush()
+    for (const lane of await speculation.guess(batch)) this.#delivery.preview(lane)
+  }
+
   #fill(batch: Lane[]): void {
     const { context } = this.#components
-    context.initBatch(batch.reduce((sum, { taken }) => sum + taken, 0))
+    context.initBatch(batch.reduce((sum, { taken, guessed }) => sum + taken + guessed, 0))
     for (const lane of batch) {
-      const { sequence, taken } = lane
+      const { sequence, taken, guessed, guesses } = lane
       if (sequence === undefined) continue
-      const tokens = sequence.tokens.subarray(sequence.length, sequence.length + taken)
-      const last = taken === lane.remaining ? Uint32Array.of(taken - 1) : noLogits
-      lane.logitIndex = context.addToBatch(sequence.index, sequence.length, tokens, last)[0]
+      const end = sequence.length + taken
+      if (guessed > 0 && guesses !== undefined) sequence.tokens.set(guesses.open, end)
+      const tokens = sequence.tokens.subarray(sequence.length, end + guessed)
+      const last =
+        taken === lane.remaining
+          ? Uint32Array.from({ length: 1 + guessed }, (_, at) => taken - 1 + at)
+          : noLogits
+      lane.logits = context.addToBatch(sequence.index, sequence.length, tokens, last)
     }
   }
 
@@ -251,15 +268,16 @@ export class TickLoop {
     const now = this.#components.clock.elapsed()
     let tokens = 0
     for (const lane of batch) {
-      const { sequence, taken } = lane
+      const { sequence, taken, guessed } = lane
       if (sequence === undefined) continue
-      tokens += taken
+      tokens += taken + guessed
       sequence.length += taken
       this.#read(lane, sequence.length)
     }
     if (this.#writes) {
       this.#wroteAt = now
       this.#writeMs = now - started
+      this.#components.speculation?.took(batch, now - started)
     } else {
       this.#pace.took(tokens, now - started)
     }
@@ -271,52 +289,43 @@ export class TickLoop {
   }
 
   async #draw(batch: Lane[]): Promise<void> {
-    const ready = batch.filter((lane) => lane.logitIndex !== undefined && lane.finish === undefined)
-    const drawn = await Promise.allSettled(ready.map((lane) => this.#drawOne(lane)))
+    const drawn = await Promise.allSettled(batch.map((lane) => this.#drawOne(lane)))
     drawn.forEach((result, at) => {
-      const lane = ready[at]
-      if (lane === undefined || lane.finish !== undefined) return
-      if (result.status === 'rejected') this.#fail(lane.run, result.reason)
-      else this.#advance(lane, result.value)
+      const lane = batch[at]
+      if (lane === undefined) return
+      const tokens = result.status === 'fulfilled' ? result.value : []
+      this.#forget(lane, tokens)
+      if (lane.finish !== undefined) return
+      if (result.status === 'rejected') this.#delivery.fail(lane.run, result.reason)
+      else this.#delivery.advance(lane, tokens)
     })
   }
 
-  async #drawOne({ sampler, sequence, prompt, generated, logitIndex }: Lane): Promise<Drawn> {
-    if (sampler === undefined || sequence === undefined) return { token: -1 }
+  /** The model's next token, and as long as that is what was guessed, the one behind it. */
+  async #drawOne(lane: Lane): Promise<Drawn[]> {
+    const { sampler, sequence, prompt, generated, guesses: { open: guesses } = noGuesses } = lane
+    const drawn: Drawn[] = []
+    if (sampler === undefined || sequence === undefined || lane.finish !== undefined) return drawn
     const from = prompt.tokens.length
-    return sampler.draw(logitIndex ?? 0, sequence.tokens.subarray(from, from + generated))
-  }
-
-  #advance(lane: Lane, { token, logprob }: Drawn): void {
-    const { tokens } = this.#components
-    if (token < 0) {
-      this.#fail(lane.run, new Error('no token is left to choose from'))
-    } else if (tokens.isEnd(token)) {
-      this.#finish(lane, 'stop')
-      this.#settle(lane.run)
-    } else {
-      const at = lane.prompt.tokens.length + lane.generated
-      if (lane.sequence !== undefined) lane.sequence.tokens[at] = token
-      lane.generated++
-      this.#deliver(lane, lane.text.push(token, tokens.bytes(token), logprob))
-      if (lane.text.stopped) this.#finish(lane, 'stop')
-      else if (lane.generated >= lane.limit) this.#finish(lane, 'length')
-      if (lane.finish !== undefined) this.#settle(lane.run)
+    for (const logit of lane.logits) {
+      const at = drawn.length
+      const next = await sampler.draw(logit, sequence.tokens.subarray(from, from + generated + at))
+      drawn.push(next)
+      if (next.token !== guesses[at]) break
     }
+    return drawn
   }
 
-  #finish(lane: Lane, finish: Finish): void {
-    if (lane.finish !== undefined) return
-    lane.finish = finish
-    this.#deliver(lane, lane.text.flush())
-  }
-
-  #deliver(lane: Lane, settled: Settled | undefined): void {
-    if (settled !== undefined) this.#components.outbox.add(lane.run.id, lane.chunk(settled))
-  }
-
-  #settle(run: Run): void {
-    if (run.finished && this.#runs.delete(run.id)) this.#components.outbox.add(run.id, run.done)
+  /** Guesses stay in memory as far as they were right. */
+  #forget(lane: Lane, drawn: readonly Drawn[]): void {
+    const { sequence, guessed } = lane
+    if (sequence === undefined || guessed === 0) return
+    const right = Math.max(drawn.length - 1, 0)
+    sequence.length += right
+    if (right === guessed) return
+    const { context } = this.#components
+    if (context.removeTokenCellsFromSequence(sequence.index, sequence.length, -1)) return
+    this.#lose([lane], new Error('its memory cannot be cut'))
   }
 
   /** After a failed decode nobody knows what its sequences hold. */
@@ -326,18 +335,8 @@ export class TickLoop {
         this.#components.context.disposeSequence(sequence.index)
         sequence.length = 0
       }
-      this.#fail(run, error)
+      this.#delivery.fail(run, error)
     }
-  }
-
-  #fail(run: Run, error: unknown): void {
-    if (!this.#runs.delete(run.id)) return
-    for (const lane of run.lanes) lane.finish ??= 'cancelled'
-    const failure =
-      error instanceof PeerError
-        ? error
-        : new PeerError('engine_failed', `The engine could not compute this: ${messageOf(error)}.`)
-    this.#components.outbox.fail(run.id, failure.code, failure.message, failure.param)
   }
 
   #sweep(): void {
@@ -352,19 +351,5 @@ export class TickLoop {
       lane.sampler?.dispose()
     }
     this.#active = this.#active.filter(({ finish }) => finish === undefined)
-  }
-
-  #report(): void {
-    const now = this.#components.clock.elapsed()
-    let queued = 0
-    for (const run of this.#runs.values()) {
-      const begun = run.lanes.some(({ sequence }) => sequence !== undefined)
-      const writing = run.lanes.some(({ prefilling }) => !prefilling)
-      if (!writing && now - run.reportedAt >= PROGRESS_MS) {
-        run.reportedAt = now
-        this.#components.outbox.add(run.id, run.progress(begun ? 0 : queued))
-      }
-      queued++
-    }
   }
 }

@@ -1,0 +1,202 @@
+import { parseArgs } from 'node:util'
+import { machineFacts } from './machine.ts'
+import { keep, type Table } from './results.ts'
+import { bound, msBetween } from './speculate/bound.ts'
+import { type BatchTime, Engine, type Written } from './speculate/engine.ts'
+import { demoPair, type Pair, pinnedPair } from './speculate/pair.ts'
+import { type RemoteRow, raceRemote } from './speculate/remote.ts'
+import { median, quantile, rounded } from './statistics.ts'
+
+/** Those of the pinned pair: both agree nearly always, now and then, and next to never. */
+const CLOSE = 0.05
+const SHARES = [CLOSE, 0.3, 1]
+const WINDOWS = [2, 4, 8, 16]
+const PROMPTS = [
+  'The network is a set of peers, and each of them',
+  'A receipt says who did the work, and',
+  'Tell me a story of a small machine that',
+]
+
+interface Contestant {
+  name: string
+  window: number | undefined
+  engine: Engine
+}
+
+interface Row {
+  pair: string
+  contestant: string
+  round: number
+  tokensPerSecond: number
+  drafted: number
+  accepted: number
+  gapsMs: number[]
+  firstGhostMs: number | undefined
+}
+
+/** Answers with guesses and without, in turn, on one thread; and what guesses cost on this machine. */
+export async function run(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      rounds: { type: 'string', default: '5' },
+      tokens: { type: 'string', default: '128' },
+      pairs: { type: 'string', default: 'demo,pinned' },
+      delays: { type: 'string', default: '0,5,20' },
+    },
+  })
+  const { rounds, tokens, pairs, delays } = values
+  const machine = machineFacts()
+  const all = pairs.split(',').flatMap((name) => {
+    if (name === 'demo') return [demoPair]
+    if (name === 'pinned') return SHARES.map(pinnedPair)
+    throw new Error(`there is no pair ${name}: demo, pinned`)
+  })
+  const rows: Row[] = []
+  const curves: { pair: string; curve: BatchTime[]; draftMs: number }[] = []
+  for (const pair of all) {
+    const { curve, draftMs, measured } = await race(pair, Number(rounds), Number(tokens))
+    curves.push({ pair: pair.name, curve, draftMs })
+    rows.push(...measured)
+  }
+  const delaysMs = delays.split(',').filter(Boolean).map(Number)
+  const lengths = { rounds: Number(rounds), tokens: Number(tokens), delaysMs }
+  const far = delaysMs.length > 0 ? await raceRemote(pinnedPair(CLOSE), lengths) : []
+  keep({
+    name: 'speculate',
+    about,
+    machine,
+    settings: { rounds, tokens, delays, threads: 1, slots: 1, prompts: PROMPTS.length },
+    tables: [
+      costs(curves),
+      ...curves.map(({ pair, curve, draftMs }) => speeds(pair, { curve, draftMs }, rows)),
+      ...(far.length > 0 ? [distances(far)] : []),
+    ],
+    raw: { curves, rows, far },
+  })
+}
+
+const about =
+  'One engine process a row, the same model and prompts, in turn; greedy, one thread, one answer at ' +
+  'a time; medians of all rounds. `none` has no guesses. `auto` decides by itself, `watched` does so ' +
+  'for a reader that sees guesses; the others always guess so many ahead. The bound is what this ' +
+  "run's batch costs and the row's acceptance allow; at `auto`, of the best window. All answers of a " +
+  'pair are compared: guesses change no token.'
+
+async function race(pair: Pair, rounds: number, tokens: number) {
+  const draft = await Engine.start({ ...pair, model: pair.draft, draft: undefined, window: 0 })
+  const draftMs = msBetween(await draft.calibrate(), 1)
+  await draft.stop()
+  const none = await Engine.start({ ...pair, draft: undefined, window: 0 })
+  const curve = await none.calibrate()
+  const contestants: Contestant[] = [{ name: 'none', window: 0, engine: none }]
+  const measured: Row[] = []
+  try {
+    for (const window of [undefined, ...WINDOWS]) {
+      const engine = await Engine.start({ ...pair, batchTimes: curve, window })
+      contestants.push({ name: window === undefined ? 'auto' : `${window} ahead`, window, engine })
+    }
+    for (let round = 0; round <= rounds; round++) {
+      const prompt = PROMPTS[round % PROMPTS.length] ?? ''
+      const written = new Map<string, Written>()
+      for (const { name, engine } of contestants) {
+        written.set(name, await engine.answer(prompt, tokens))
+        if (name === 'auto') written.set('watched', await engine.answer(prompt, tokens, true))
+      }
+      for (const [contestant, answer] of written) {
+        // The first round warms up.
+        if (round > 0) measured.push({ pair: pair.name, contestant, round, ...figures(answer) })
+        const isSame = answer.ids.join() === written.get('none')?.ids.join()
+        if (!isSame && pair !== demoPair) throw new Error(`${contestant} says something else`)
+      }
+      contestants.reverse()
+    }
+  } finally {
+    for (const { engine } of contestants) await engine.stop()
+  }
+  return { curve, draftMs, measured }
+}
+
+function figures({ ms, drafting, firstGhostMs }: Written) {
+  const first = ms[0] ?? 0
+  const after = ms.filter((at) => at > first)
+  const gapsMs = ms.slice(1).map((at, n) => at - (ms[n] ?? 0))
+  const sum = (of: 'drafted' | 'accepted') => drafting.reduce((total, each) => total + each[of], 0)
+  return {
+    tokensPerSecond: after.length / (((ms.at(-1) ?? 0) - first) / 1000),
+    drafted: sum('drafted'),
+    accepted: sum('accepted'),
+    gapsMs,
+    firstGhostMs,
+  }
+}
+
+function distances(rows: readonly RemoteRow[]): Table {
+  const names = [...new Set(rows.map(({ contestant }) => contestant))]
+  const speedOf = (name: string) => {
+    const of = rows.filter(({ contestant }) => contestant === name)
+    return median(of.map(({ tokensPerSecond }) => tokensPerSecond))
+  }
+  return {
+    title: `Whole peers over HTTP, the pinned pair of share ${CLOSE}; the drafter is so far away, each way`,
+    columns: ['drafter', 'speed-up', 'of the local one', 'tokens/s'],
+    rows: ['none', 'local', ...names.filter((name) => name.startsWith('remote'))].map((name) => {
+      const speed = speedOf(name)
+      const ofLocal = (speed - speedOf('none')) / (speedOf('local') - speedOf('none'))
+      return [name, rounded(speed / speedOf('none')), rounded(ofLocal), rounded(speed)]
+    }),
+  }
+}
+
+function costs(curves: readonly { pair: string; curve: BatchTime[]; draftMs: number }[]): Table {
+  const sizes = [...new Set(curves.flatMap(({ curve }) => curve.map(({ tokens }) => tokens)))]
+  return {
+    title: 'A decode of so many tokens of one answer, to that of one',
+    columns: ['pair', 'ms of one', 'ms of a guess', ...sizes.map(String)],
+    rows: curves.map(({ pair, curve, draftMs }) => {
+      const one = msBetween(curve, 1)
+      const ratios = sizes.map((size) => rounded(msBetween(curve, size) / one))
+      return [pair, rounded(one), rounded(draftMs), ...ratios]
+    }),
+  }
+}
+
+function speeds(
+  pair: string,
+  { curve, draftMs }: { curve: BatchTime[]; draftMs: number },
+  all: readonly Row[],
+): Table {
+  const rows = all.filter((row) => row.pair === pair)
+  const names = ['none', 'auto', 'watched', ...WINDOWS.map((window) => `${window} ahead`)]
+  const speedOf = (name: string) => {
+    const of = rows.filter(({ contestant }) => contestant === name)
+    return median(of.map(({ tokensPerSecond }) => tokensPerSecond))
+  }
+  return {
+    title: pair,
+    columns: [
+      ...['guesses', 'speed-up', 'bound', 'of the bound', 'accepted', 'tokens/s'],
+      ...['ms between, p50', 'p99', 'first ghost, ms'],
+    ],
+    rows: names.map((name) => {
+      const of = rows.filter(({ contestant }) => contestant === name)
+      const drafted = of.reduce((sum, row) => sum + row.drafted, 0)
+      const accepted = of.reduce((sum, row) => sum + row.accepted, 0)
+      const share = drafted > 0 ? accepted / drafted : 0
+      const speedUp = speedOf(name) / speedOf('none')
+      const window = /^(\d+) ahead$/.exec(name)?.[1]
+      const best = bound(
+        { curve, draftMs },
+        share,
+        window === undefined ? undefined : Number(window),
+      )
+      const gaps = of.flatMap(({ gapsMs }) => gapsMs)
+      const ghosts = of.flatMap(({ firstGhostMs }) => firstGhostMs ?? [])
+      return [
+        ...[name, rounded(speedUp), rounded(best), rounded(speedUp / best), rounded(share)],
+        ...[rounded(speedOf(name)), rounded(median(gaps)), rounded(quantile(gaps, 0.99))],
+        ghosts.length > 0 ? rounded(median(ghosts)) : '',
+      ]
+    }),
+  }
+}

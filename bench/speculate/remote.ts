@@ -1,0 +1,86 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { Contestant } from '../engine/contestant.ts'
+import { measure } from '../engine/measure.ts'
+import { peer } from '../engine/our-server.ts'
+import { startProgram } from '../program.ts'
+import type { Pair } from './pair.ts'
+import { relay } from './relay.ts'
+
+export interface RemoteRow {
+  contestant: string
+  tokensPerSecond: number
+}
+
+const entry = fileURLToPath(new URL('../../bin/pinaivu-peer.ts', import.meta.url))
+/** A peer finds others, and measures what guesses cost once it has been idle for 5 s. */
+const SETTLE_MS = 20_000
+
+/** Whole peers, asked over HTTP: without a drafter, with one of their own, with one so far away. */
+export async function raceRemote(
+  pair: Pair,
+  { rounds, tokens, delaysMs }: { rounds: number; tokens: number; delaysMs: readonly number[] },
+): Promise<RemoteRow[]> {
+  const { model, vocabulary } = pair
+  const options = { model, vocabulary, threads: 1, slots: 1, context: 1024 }
+  const drafter = await startDrafter(pair)
+  const stops = [() => drafter.stop()]
+  const contestants: { name: string; contestant: Contestant }[] = []
+  const add = async (name: string, flags: readonly string[]) => {
+    const contestant = await peer({ ...options, flags })
+    stops.push(() => contestant.stop())
+    contestants.push({ name, contestant })
+  }
+  try {
+    await add('none', [])
+    await add('local', ['--draft', pair.draft])
+    for (const ms of delaysMs) {
+      const cable = await relay(drafter.port, ms)
+      stops.push(async () => cable.stop())
+      const address = `/ip4/127.0.0.1/tcp/${cable.port}/p2p/${drafter.peerId}`
+      await add(`remote, ${ms} ms`, ['--drafter', drafter.peerId, '--bootstrap', address])
+    }
+    await sleep(SETTLE_MS)
+    const rows: RemoteRow[] = []
+    for (let round = 0; round <= rounds; round++) {
+      for (const { name, contestant } of contestants) {
+        const measured = await measure(contestant, {
+          ...{ streams: 1, promptTokens: 32, answerTokens: tokens },
+        })
+        const { tokensPerSecond } = measured
+        if (round > 0) rows.push({ contestant: name, tokensPerSecond })
+      }
+      contestants.reverse()
+    }
+    return rows
+  } finally {
+    for (const stop of stops.reverse()) await stop()
+  }
+}
+
+async function startDrafter({ draft }: Pair) {
+  const dataDir = await mkdtemp(join(tmpdir(), 'pinaivu-bench-drafter-'))
+  const program = startProgram(process.execPath, [
+    ...[entry, 'start', '--json', '--no-demo', '--no-http', '--data-dir', dataDir],
+    ...['--log-level', 'error', '--listen', '/ip4/127.0.0.1/tcp/0'],
+    ...['--model', `small=${draft}`, '--threads', '1', '--slots', '2'],
+  ])
+  const { stdout } = program.process
+  if (stdout === null) throw new Error('the drafter has no output to read')
+  for await (const line of createInterface(stdout)) {
+    const { event, peerId, addrs = [] } = JSON.parse(line)
+    if (event !== 'ready') continue
+    stdout.resume()
+    const port = Number(/\/tcp\/(\d+)\//.exec(addrs[0])?.[1])
+    const stop = async () => {
+      await program.stop()
+      await rm(dataDir, { recursive: true })
+    }
+    return { peerId: String(peerId), port, stop }
+  }
+  throw new Error('the drafter ended before it was ready')
+}

@@ -1,0 +1,232 @@
+import type { Lane } from '../generation.ts'
+import type { TokenTable } from '../token-table.ts'
+import { BatchCost } from './batch-cost.ts'
+import type { Drafter } from './drafter.ts'
+import { Guesses, Source } from './guesses.ts'
+import { Standing } from './standing.ts'
+import {
+  batchMs,
+  bestWindow,
+  couldPay,
+  guessesOf,
+  type Prospect,
+  passes,
+  WATCHED_MIN,
+  WINDOW_MAX,
+} from './window.ts'
+
+/** Whose guesses are worse shows them to nobody: they have to pay for themselves. */
+const WATCHABLE = 0.2
+
+/** Guesses that are compared with the tokens as they come cost nothing, and gain nothing. */
+const STEPWISE_WINDOW = 4
+
+/** Drafters whose standing is remembered; a peer with a thousand names is forgotten under most. */
+const STANDINGS_MAX = 64
+
+export interface SpeculationComponents {
+  /** For all choices. */
+  drafters: readonly Drafter[]
+  tokens: TokenTable
+}
+
+export interface SpeculationOptions {
+  vocabularySize: number
+  /** Guesses are not put into batches: each token is computed as it would be without them. */
+  stepwise?: boolean | undefined
+  /** Always as many, whatever that gives or costs; 0: none. For measuring. */
+  window?: number | undefined
+}
+
+/** What one choice of a batch can have of guesses. */
+interface Offer {
+  lane: Lane
+  guesses: Guesses
+  prospect: Prospect
+  /** Undefined: nobody guesses. */
+  source?: Source
+  /** Undefined: they are still to be computed. */
+  ids?: readonly number[] | undefined
+  /** How many it takes, and what each costs, in tokens of an answer. */
+  count: number
+  price: number
+}
+
+const nothing: Prospect = { least: 0, most: 0, acceptance: 0, msPerGuess: 0 }
+
+/** Decides which choices guess how far ahead. What guesses are worth is the tick loop's to find out. */
+export class Speculation {
+  readonly cost = new BatchCost()
+  readonly #components: SpeculationComponents
+  readonly #options: SpeculationOptions
+  readonly #standings = new Map<string, Standing>()
+
+  constructor(components: SpeculationComponents, options: SpeculationOptions) {
+    this.#components = components
+    this.#options = options
+  }
+
+  /** Some of the guesses are made on this machine, which takes its time. */
+  get computes(): boolean {
+    return this.#components.drafters.some(({ prepare }) => prepare !== undefined)
+  }
+
+  /** For choices that are each about to have their next token computed. Says who has new guesses. */
+  async guess(lanes: readonly Lane[]): Promise<Lane[]> {
+    const { stepwise, window: fixed } = this.#options
+    for (const lane of lanes) lane.guessed = 0
+    if (fixed === 0) return []
+    const pays = fixed !== undefined || (!stepwise && couldPay(this.cost, lanes.length))
+    if (!pays && !lanes.some(({ run }) => run.watched)) return []
+    const offers = lanes.map((lane) => this.#offer(lane, pays || lane.run.watched))
+    const window = this.#window(offers)
+    this.#price(offers, window)
+    for (const offer of offers) offer.count = this.#count(offer, window)
+    await compute(offers)
+    const fresh = offers.filter((offer) => this.#propose(offer))
+    if (!stepwise) {
+      for (const lane of lanes) lane.guessed = lane.guesses?.open.length ?? 0
+    }
+    return fresh.map(({ lane }) => lane)
+  }
+
+  /** A batch of these took so long. */
+  took(lanes: readonly Lane[], ms: number): void {
+    this.cost.took(passes(lanes.map(({ guessed }) => 1 + guessed)), ms)
+  }
+
+  /** Who guesses best has the first word; who need not compute says it at once. */
+  #offer(lane: Lane, isWanted: boolean): Offer {
+    const guesses = this.#of(lane)
+    const offer: Offer = { lane, guesses, prospect: nothing, count: 0, price: 1 }
+    const most = Math.min(WINDOW_MAX, lane.limit - lane.generated - 1)
+    if (most <= 0 || guesses.open.length > 0) return offer
+    for (const source of guesses.sources) {
+      source.standing.passed(1)
+      const share = source.acceptance.share
+      if (!isWanted || share <= offer.prospect.acceptance) continue
+      if (!this.#begin(source, lane, guesses)) continue
+      const computes = source.drafter.prepare !== undefined
+      const ids = computes ? undefined : this.#ask(source, guesses, most)
+      if (ids?.length === 0) continue
+      const msPerGuess = source.drafter.msPerToken ?? 0
+      const least = lane.run.watched && share >= WATCHABLE ? WATCHED_MIN : 0
+      offer.source = source
+      offer.prospect = { least, most: ids?.length ?? most, acceptance: share, msPerGuess }
+      offer.ids = ids
+    }
+    return offer
+  }
+
+  #of(lane: Lane): Guesses {
+    if (lane.guesses === undefined) {
+      const drafters = [...lane.run.drafters, ...this.#components.drafters]
+      const sources = drafters.map((drafter) => new Source(drafter, this.#standing(drafter)))
+      lane.guesses = new Guesses(sources)
+    }
+    return lane.guesses
+  }
+
+  #standing({ name }: Drafter): Standing {
+    const known = this.#standings.get(name) ?? new Standing()
+    this.#standings.delete(name)
+    this.#standings.set(name, known)
+    const [oldest] = this.#standings.keys()
+    if (this.#standings.size > STANDINGS_MAX && oldest !== undefined) this.#standings.delete(oldest)
+    return known
+  }
+
+  #window(offers: readonly Offer[]): number {
+    const { stepwise, window } = this.#options
+    if (window !== undefined) return window
+    if (stepwise) return offers.some(({ lane }) => lane.run.watched) ? STEPWISE_WINDOW : 0
+    return bestWindow(
+      this.cost,
+      offers.map(({ prospect }) => prospect),
+    ).tokens
+  }
+
+  /** As much as a token where nobody knows. */
+  #price(offers: readonly Offer[], window: number): void {
+    const lengths = offers.map(({ prospect }) => 1 + guessesOf(prospect, window))
+    const guesses = lengths.reduce((sum, length) => sum + length - 1, 0)
+    const alone = this.cost.ms(offers.length)
+    if (alone === 0) return
+    const ms =
+      guesses === 0 ? alone / offers.length : (batchMs(this.cost, lengths) - alone) / guesses
+    for (const offer of offers) {
+      const { stepwise } = this.#options
+      offer.price = (((stepwise ? 0 : ms) + offer.prospect.msPerGuess) * offers.length) / alone
+    }
+  }
+
+  #count({ lane, prospect, source, price }: Offer, window: number): number {
+    const { stepwise, window: fixed } = this.#options
+    if (source === undefined) return 0
+    const least = lane.run.watched && fixed === undefined ? WATCHED_MIN : 0
+    const count = Math.min(Math.max(window, least), prospect.most)
+    const isFree = fixed !== undefined || stepwise || prospect.least > 0
+    const isBad = prospect.acceptance < WATCHABLE
+    return isFree || source.standing.affords(count * price, isBad) ? count : 0
+  }
+
+  #propose({ lane, guesses, source, count, price, ids: known }: Offer): boolean {
+    if (source === undefined || count === 0 || lane.finish !== undefined) return false
+    const ids = known?.slice(0, count) ?? this.#ask(source, guesses, count)
+    if (ids.length === 0) return false
+    guesses.propose(source, ids, price * ids.length)
+    return true
+  }
+
+  #begin(source: Source, lane: Lane, guesses: Guesses): boolean {
+    const { sequence, prompt, generated, choice, draw, room, run } = lane
+    if (sequence === undefined) return false
+    try {
+      source.drafts ??= source.drafter.begin({
+        tokens: sequence.tokens,
+        length: prompt.tokens.length + generated,
+        promptLength: prompt.tokens.length,
+        ...{ choice, draw, room, scope: run.scope, sampling: run.sampling },
+        sequence: sequence.index,
+      })
+      return true
+    } catch {
+      guesses.drop(source)
+      return false
+    }
+  }
+
+  #ask(source: Source, guesses: Guesses, count: number): readonly number[] {
+    try {
+      return this.#usable(source.drafts?.propose(count).slice(0, count) ?? [])
+    } catch {
+      guesses.drop(source)
+      return []
+    }
+  }
+
+  /** Those before the first that is no token of this model, or ends an answer: none comes behind that. */
+  #usable(ids: readonly number[]): readonly number[] {
+    const { vocabularySize } = this.#options
+    const isUsable = (id: number) =>
+      Number.isInteger(id) && id >= 0 && id < vocabularySize && !this.#components.tokens.isEnd(id)
+    const end = ids.findIndex((id) => !isUsable(id))
+    return end < 0 ? ids : ids.slice(0, end)
+  }
+}
+
+/** Has each drafter that computes do so for all choices that take its guesses. */
+async function compute(offers: readonly Offer[]): Promise<void> {
+  const computing = offers.filter(({ count, ids }) => count > 0 && ids === undefined)
+  for (const drafter of new Set(computing.map(({ source }) => source?.drafter))) {
+    const own = computing.filter(({ source }) => source?.drafter === drafter)
+    const wanted = own.flatMap(({ source, count }) =>
+      source?.drafts === undefined ? [] : [{ drafts: source.drafts, count }],
+    )
+    try {
+      await drafter?.prepare?.(wanted)
+    } catch {
+      for (const { guesses, source } of own) if (source !== undefined) guesses.drop(source)
+    }
+  }
+}

@@ -1,0 +1,59 @@
+/** How far back acceptance is remembered, in tokens. */
+const MEMORY = 32
+/** What is expected before anything was seen counts as much as so many tokens. */
+const PRIOR_TOKENS = 4
+const PRIOR = 0.5
+
+/** A drafter may waste this part of the time. */
+const LOSS_SHARE = 0.02
+/** And so much before it has gained any, and after it has gained much; in tokens of an answer. */
+const GRACE = 4
+/** Who has shown that it guesses badly gets less. */
+const GRACE_BAD = 1
+const CREDIT_MAX = 8
+/** What it lost beyond is soon forgotten, so that it is tried again some day. */
+const DEBT_MAX = 16
+
+/** The part of guesses that are right, the latest counting most. */
+export class Acceptance {
+  #right: number
+  #judged = PRIOR_TOKENS
+
+  constructor(prior = PRIOR) {
+    this.#right = prior * PRIOR_TOKENS
+  }
+
+  get share(): number {
+    return this.#right / this.#judged
+  }
+
+  /** Guesses behind a wrong one say nothing about themselves. */
+  add(accepted: number, proposed: number): void {
+    const judged = Math.min(accepted + 1, proposed)
+    const kept = (1 - 1 / MEMORY) ** judged
+    this.#right = this.#right * kept + accepted
+    this.#judged = this.#judged * kept + judged
+  }
+}
+
+/** What a drafter has shown in all its guesses: how often they were right, and what they cost. */
+export class Standing {
+  readonly acceptance = new Acceptance()
+  /** In tokens of an answer: what was lost by its guesses, and not gained by others. */
+  #debt = 0
+
+  /** So many answer tokens' time went by; it may lose a little of that. */
+  passed(tokens: number): void {
+    this.#debt = Math.max(this.#debt - tokens * LOSS_SHARE, Math.min(this.#debt, 0))
+  }
+
+  /** What guesses cost, less the tokens that they gave. */
+  lost(tokens: number): void {
+    this.#debt = Math.min(Math.max(this.#debt + tokens, -CREDIT_MAX), DEBT_MAX)
+  }
+
+  /** Whether it may lose so much more. */
+  affords(tokens: number, isBad = false): boolean {
+    return this.#debt + tokens <= (isBad ? GRACE_BAD : GRACE)
+  }
+}

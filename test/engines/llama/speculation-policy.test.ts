@@ -1,0 +1,226 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { BatchCost } from '../../../src/engines/llama/core/speculation/batch-cost.ts'
+import type { Drafter } from '../../../src/engines/llama/core/speculation/drafter.ts'
+import { promptLookup } from '../../../src/engines/llama/core/speculation/prompt-lookup.ts'
+import { Acceptance } from '../../../src/engines/llama/core/speculation/standing.ts'
+import { bestWindow, expected, passes } from '../../../src/engines/llama/core/speculation/window.ts'
+import { greedy } from './core-harness.ts'
+import { VOCABULARY } from './fake-llama.ts'
+import { garbage, knowing } from './guessers.ts'
+import { type Asked, FakeEngine, type SetUp } from './speculating.ts'
+
+// Time here is the fake's: what a decode takes is a function of its size, and nothing else takes any.
+
+const sizes = [1, 2, 3, 4, 6, 8, 12, 17]
+/** A machine where larger batches pay: 8 tokens take twice as long as one. */
+const flat = (tokens: number) => 7 + tokens
+/** One where they do not. */
+const steep = (tokens: number) => 8 * tokens
+
+const long: Asked['sampling'] = { ...greedy, temperature: 1, maxTokens: 900 }
+
+async function answerOf(setUp: SetUp, watched = false, seeds = [1, 2, 3]) {
+  const engine = new FakeEngine({ contextLength: 1000, endless: true, ...setUp })
+  let tokens = 0
+  const texts: number[][] = []
+  for (const seed of seeds) {
+    const prompt = [1, 2, seed]
+    const [answer] = await engine.run([{ prompt, sampling: { ...long, seed }, watched }])
+    texts.push([...prompt, ...(answer?.choices[0]?.ids ?? [])])
+    tokens += answer?.done.usage.outputTokens ?? 0
+  }
+  return { ms: engine.llama.time, tokens, texts, batches: engine.llama.batches }
+}
+
+const prospect = (acceptance: number) => ({ least: 0, most: 16, acceptance, msPerGuess: 0 })
+
+/** Relative to a run without guesses. */
+async function speedUp(drafters: readonly Drafter[], setUp: SetUp, watched = false) {
+  const plain = await answerOf({ msOf: setUp.msOf ?? flat })
+  const drafted = await answerOf({ known: sizes, msOf: flat, ...setUp, drafters }, watched)
+  expect(drafted.texts).toEqual(plain.texts)
+  return plain.ms / drafted.ms
+}
+
+async function knows(right: number): Promise<Drafter> {
+  const { texts } = await answerOf({})
+  return knowing(`right ${right}`, () => texts, { right, vocabulary: VOCABULARY })
+}
+
+describe('the window', () => {
+  it.each([1, 0.9, 0.7, 0.5])(
+    'gives nearly what the machine allows, at acceptance %d',
+    async (right) => {
+      const cost = new BatchCost()
+      cost.learn(sizes.map((tokens) => ({ tokens, ms: flat(tokens) })))
+      const { bound } = bestWindow(cost, [prospect(right)])
+      expect(await speedUp([await knows(right)], {})).toBeGreaterThan(0.9 * bound)
+    },
+  )
+
+  it('is closed where no window pays, however right the guesses are', async () => {
+    const { batches } = await answerOf({ drafters: [await knows(1)], known: sizes, msOf: steep })
+    expect(Math.max(...batches.slice(1))).toBeLessThanOrEqual(3)
+    expect(await speedUp([await knows(1)], { msOf: steep })).toBe(1)
+  })
+
+  it('stays closed to who reads alone while nothing is known of the machine', async () => {
+    expect(await speedUp([await knows(1)], { known: [] })).toBe(1)
+  })
+
+  it('is at least 2 for who watches, whatever that costs', async () => {
+    const drafters = [await knows(1)]
+    const { batches } = await answerOf({ drafters, known: sizes, msOf: steep }, true)
+    expect(new Set(batches)).toContain(3)
+    expect(await speedUp(drafters, { msOf: steep }, true)).toBeGreaterThan(0.9)
+  })
+
+  it.each([false, true])(
+    'of a garbage drafter costs at most 3 %% (watched: %s)',
+    async (watched) => {
+      for (const msOf of [flat, steep]) {
+        const ratio = await speedUp([garbage], { msOf }, watched)
+        expect(ratio).toBeGreaterThan(0.97)
+      }
+    },
+  )
+
+  it('is as wide for several answers at once as pays for all of them', async () => {
+    const drafters = [await knows(0.9)]
+    const asked = [1, 2, 3].map((seed) => ({ prompt: [1, 2, seed], sampling: { ...long, seed } }))
+    const options = { contextLength: 1000, endless: true, msOf: flat }
+    const plain = new FakeEngine(options)
+    const drafted = new FakeEngine({ ...options, drafters, known: sizes })
+    await plain.run(asked)
+    await drafted.run(asked)
+    expect(plain.llama.time / drafted.llama.time).toBeGreaterThan(1.4)
+  })
+
+  it('ends where a decode would keep a cancelled answer waiting', async () => {
+    const msOf = (tokens: number) => 100 + 20 * tokens
+    const { batches } = await answerOf(
+      { drafters: [await knows(1)], known: sizes, msOf },
+      false,
+      [1],
+    )
+    expect(Math.max(...batches.slice(1))).toBe(4)
+  })
+
+  it('falls back to the next drafter where the first is of no use', async () => {
+    const good = await knows(0.9)
+    const alone = await speedUp([good], {})
+    expect(await speedUp([garbage, good], {})).toBeGreaterThan(0.95 * alone)
+  })
+
+  it('never promises less than none', () => {
+    const curve = fc.array(fc.double({ min: 0.1, max: 100, noNaN: true }), { minLength: 17 })
+    fc.assert(
+      fc.property(curve, fc.double({ min: 0, max: 1, noNaN: true }), (times, acceptance) => {
+        const cost = new BatchCost()
+        cost.learn(times.map((ms, at) => ({ tokens: at + 1, ms })))
+        const { tokens, bound } = bestWindow(cost, [prospect(acceptance)])
+        expect(bound).toBeGreaterThanOrEqual(1)
+        expect(expected(acceptance, tokens)).toBeLessThanOrEqual(tokens)
+      }),
+    )
+  })
+})
+
+describe('the batch cost', () => {
+  it('lies between what was measured, and promises nothing beyond', () => {
+    const cost = new BatchCost()
+    expect(cost.ms(4)).toBe(0)
+    cost.learn([
+      { tokens: 1, ms: 10 },
+      { tokens: 4, ms: 16 },
+    ])
+    expect([1, 2, 3, 4].map((tokens) => cost.ms(tokens))).toEqual([10, 12, 14, 16])
+    expect(cost.ms(6)).toBe(36)
+  })
+
+  it('follows the machine, also for sizes that are not decoded', () => {
+    const cost = new BatchCost()
+    cost.learn([1, 4].map((tokens) => ({ tokens, ms: 10 + tokens })))
+    for (let decode = 0; decode < 300; decode++) cost.took([1], 22)
+    expect(cost.ms(1)).toBeCloseTo(22, 0)
+    expect(cost.ms(4) / cost.ms(1)).toBeGreaterThan(0.75)
+    expect(cost.ms(4) / cost.ms(1)).toBeLessThan(1.4)
+    for (let decode = 0; decode < 300; decode++)
+      cost.took(decode % 2 ? [1] : [4], decode % 2 ? 22 : 66)
+    expect(cost.ms(4) / cost.ms(1)).toBeCloseTo(3, 0)
+  })
+})
+
+describe('answers of several lengths', () => {
+  it('are computed in passes, as many tokens of each together as the shortest has left', () => {
+    expect(passes([1, 1, 1])).toEqual([3])
+    expect(passes([5, 1, 5])).toEqual([3, 8])
+    expect(passes([4, 2, 7, 2])).toEqual([8, 4, 3])
+  })
+
+  it('guess together where that pays for all, though it would pay for none alone', () => {
+    const cost = new BatchCost()
+    cost.learn(sizes.map((tokens) => ({ tokens, ms: flat(tokens) })))
+    const none = { ...prospect(0), most: 0 }
+    expect(bestWindow(cost, [prospect(0.7), none, none, none]).tokens).toBe(0)
+    const all = [prospect(0.7), prospect(0.7), prospect(0.7), prospect(0.7)]
+    expect(bestWindow(cost, all).bound).toBeGreaterThan(1.1)
+  })
+})
+
+describe('acceptance', () => {
+  it('nears the part that is right, and forgets', () => {
+    const acceptance = new Acceptance()
+    for (let at = 0; at < 100; at++) acceptance.add(4, 4)
+    expect(acceptance.share).toBeGreaterThan(0.99)
+    for (let at = 0; at < 100; at++) acceptance.add(0, 4)
+    expect(acceptance.share).toBeLessThan(0.05)
+  })
+})
+
+describe('prompt look-up', () => {
+  const lookup = (tokens: Uint32Array, length: number) =>
+    promptLookup.begin({
+      ...{ tokens, length, promptLength: length, choice: 0, draw: 0, room: 100 },
+      ...{ sampling: greedy, sequence: 0, scope: '' },
+    })
+  const guess = (tokens: number[], count: number) =>
+    lookup(Uint32Array.from(tokens), tokens.length).propose(count)
+
+  it('goes on as the last time, by the longest ending that is known', () => {
+    expect(guess([1, 2, 3, 4, 5, 9, 9, 1, 2, 3], 3)).toEqual([4, 5, 9])
+    expect(guess([1, 2, 3, 4, 7, 2, 3, 5, 1, 2, 3], 1)).toEqual([4])
+    expect(guess([1, 2, 3, 4, 1, 2, 3, 5, 1, 2, 3], 1)).toEqual([5])
+  })
+
+  it('has no guess where nothing comes again', () => {
+    expect(guess([1, 2, 3, 4, 5, 6], 4)).toEqual([])
+    expect(guess([1], 4)).toEqual([])
+    expect(guess([1, 2, 3, 2], 4)).toEqual([])
+  })
+
+  it('repeats what is repeated up to the end', () => {
+    expect(guess([5, 1, 2, 3, 1, 2, 3, 1, 2], 7)).toEqual([3, 1, 2, 3, 1, 2, 3])
+  })
+
+  it('guesses in what comes later as in what was there, and reads no token behind', () => {
+    const word = fc.integer({ min: 0, max: 5 })
+    const texts = fc.array(word, { minLength: 1, maxLength: 200 })
+    fc.assert(
+      fc.property(texts, fc.nat({ max: 199 }), (text, cut) => {
+        const begun = Math.min(cut, text.length - 1) + 1
+        const tokens = new Uint32Array(text.length + 10).fill(99)
+        tokens.set(text.slice(0, begun))
+        const drafts = lookup(tokens, begun)
+        for (let length = begun; length < text.length; length++) {
+          const anew = lookup(tokens.slice(), length)
+          expect(drafts.propose(4)).toEqual(anew.propose(4))
+          tokens[length] = text[length] ?? 0
+          drafts.committed(1, 0)
+        }
+        expect(drafts.propose(4)).not.toContain(99)
+      }),
+    )
+  })
+})

@@ -1,0 +1,317 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { silentLogger } from '../../src/base/logger.ts'
+import { seededRandom } from '../../src/base/random.ts'
+import { identityFromSeed } from '../../src/identity/identity.ts'
+import { RemoteDrafters } from '../../src/market/draft/remote-drafters.ts'
+import type { Provider } from '../../src/market/serve/provider.ts'
+import type { Drafting } from '../../src/wire/drafter.ts'
+import type { FromProvider } from '../../src/wire/generate.ts'
+import type { Job } from '../../src/wire/job.ts'
+import { settled } from '../base/fake-clock.ts'
+import { erring, FakeWriter, hashing, type Rule } from '../engines/fake-writer.ts'
+import { chat, frames, jobOf, modelId, NETWORK, type Script, stage } from './coordinator-stage.ts'
+import { stage as serveStage } from './serve-stage.ts'
+
+const said = (length: number): number[] => {
+  const ids: number[] = []
+  while (ids.length < length) ids.push(hashing(ids) as number)
+  return ids
+}
+
+const small = { name: 'small', id: modelId('small'), parameters: 10, draftsFor: modelId('large') }
+const target = { id: modelId('large'), facts: { architecture: 'llama', parameters: 1_000 } }
+
+/** Who writes an answer, and a drafter that does what `script` says. */
+async function drafted(script: Script, more: { region?: string; model?: object } = {}) {
+  const all = await stage()
+  const drafter = await all.provider({ script, ...more, model: { ...small, ...more.model } })
+  const drafters = draftersOf(all)
+  const guesses: [first: number, ids: readonly number[]][] = []
+  const lost: number[] = []
+  const find = (job: Partial<Job> = {}): Drafting | undefined =>
+    drafters.find(
+      jobOf({ model: 'large', watched: true, drafters: [drafter.peerId], ...job }),
+      (_, first, ids) => guesses.push([first, ids]),
+      () => lost.push(all.clock.elapsed()),
+    )
+  return { ...all, drafter, find, guesses, lost }
+}
+
+function draftersOf({ network, clock, directory, identity }: Awaited<ReturnType<typeof stage>>) {
+  return new RemoteDrafters(
+    {
+      ...{ network, clock, directory, identity, logger: silentLogger },
+      random: seededRandom(5),
+      engine: { resolve: () => target as never },
+      secret: new Uint8Array(32).fill(8),
+    },
+    { network: NETWORK },
+  )
+}
+
+const saying = (...more: FromProvider[]): Script => {
+  return async (line) => {
+    line.signs = false
+    line.say(frames.accept(0), ...more)
+    while ((await line.hear()) !== undefined);
+  }
+}
+
+const guess = (first: number, ids: number[]): FromProvider => ({
+  ...{ type: 'tokens', choice: 0, first, ids, text: '', logprobs: [], channel: 'content' },
+  tool: { index: 0, name: '', callId: '' },
+})
+
+describe('a drafter elsewhere', () => {
+  it('sees the prompt, hears what is said, and is told when that is all', async () => {
+    const { find, drafter, guesses, clock } = await drafted(saying(guess(0, said(8))))
+    const drafting = find({ id: 'job_a.3' })
+    expect(drafting?.name).toBe(drafter.peerId)
+    await settled()
+    expect(guesses).toEqual([[0, said(8)]])
+    drafting?.committed(0, 0, said(6))
+    await settled()
+    drafting?.committed(0, 6, [1, 2])
+    await settled()
+    drafting?.end()
+    await settled()
+    const [line] = drafter.lines
+    expect(line?.job).toMatchObject({ jobId: 'job_a.d3', kind: 'draft', drafters: [] })
+    expect(line?.work).toMatchObject({ kind: 'chat', messages: [{ content: 'hello' }] })
+    const ids = line?.heard.flatMap((frame) => (frame.type === 'committed' ? frame.ids : []))
+    expect(ids).toEqual([...said(6), 1, 2])
+    expect(line?.heard.at(-1)).toEqual({ type: 'cancel', received: [6] })
+    await clock.advance(1_000)
+    expect(line?.stream.ended.aborted).toBe(true)
+  })
+
+  it('is asked when its guesses are wanted, where nobody watches', async () => {
+    const { find, drafter } = await drafted(saying())
+    const drafting = find({ watched: false })
+    await settled()
+    expect(drafter.lines).toHaveLength(0)
+    drafting?.committed(0, 0, said(1))
+    await settled()
+    expect(drafter.lines).toHaveLength(1)
+  })
+
+  it('is nobody that nobody allows, and none outside of the jurisdiction', async () => {
+    const { find, identity } = await drafted(saying(), { region: 'US' })
+    expect(find({ drafters: [] })).toBeUndefined()
+    expect(find({ drafters: [identity.peerId] })).toBeUndefined()
+    expect(find({ wishes: { jurisdiction: 'EU' } })).toBeUndefined()
+    expect(find({ wishes: { jurisdiction: 'US' } })).toBeDefined()
+    expect(find({ work: chat({ choices: 2 }) })).toBeUndefined()
+    expect(find({ work: { kind: 'embedding', inputs: ['a'] } })).toBeUndefined()
+  })
+
+  it.each([
+    ['that asks for money', { price: { input: 0, output: 1 } }, false],
+    ['with a model of another family', { draftsFor: undefined, family: 'other' }, false],
+    ['with a larger model', { draftsFor: undefined, parameters: 2_000 }, false],
+    ['with a smaller model of the family', { draftsFor: undefined }, true],
+  ])('%s', async (_, model, isAsked) => {
+    const { find } = await drafted(saying(), { model })
+    expect(find() !== undefined).toBe(isAsked)
+  })
+
+  const hostile: [what: string, frames: FromProvider[]][] = [
+    ['asks for more', [{ ...frames.accept(0), price: { input: 0, output: 1 } } as FromProvider]],
+    ['guesses for another choice', [{ ...guess(0, [1]), choice: 1 } as FromProvider]],
+    ['guesses far ahead', [guess(5_000, [1])]],
+    ['guesses without end', Array.from({ length: 20 }, () => guess(0, said(100)))],
+    ['says what nobody asked for', [{ type: 'commit', choice: 0, until: 1 }]],
+  ]
+  it.each(hostile)('that %s is left, and not asked again soon', async (_, all) => {
+    const { find, lost, faults, clock } = await drafted(saying(...all))
+    const drafting = find()
+    await settled()
+    expect(lost).toHaveLength(1)
+    expect(faults()).toMatchObject([{ action: 'penalise' }])
+    // Who is told too late does no harm.
+    drafting?.committed(0, 0, [1])
+    drafting?.end()
+    expect(find()).toBeUndefined()
+    await clock.advance(60_001)
+    expect(find()).toBeDefined()
+  })
+
+  it.each<[what: string, script: Script, afterMs: number]>([
+    ['refuses', async (line) => line.say(frames.refuse('unsupported')), 0],
+    ['breaks off', async (line) => line.stream.reset(new Error('Gone.')), 0],
+    ['ends its part', async () => {}, 0],
+    ['says nothing', () => new Promise(() => {}), 3_000],
+  ])('that %s is lost, and that is no fault', async (_, script, afterMs) => {
+    const { find, lost, faults, clock } = await drafted(script)
+    const began = clock.elapsed()
+    find()
+    await clock.advance(afterMs)
+    expect(lost).toEqual([began + afterMs])
+    expect(faults()).toEqual([])
+    expect(find()).toBeUndefined()
+  })
+
+  it('that is busy is asked again when it says so', async () => {
+    const { find, clock } = await drafted(async (line) =>
+      line.say(frames.refuse('allowance', { retryAfterMs: 1_000 })),
+    )
+    find()
+    await settled()
+    expect(find()).toBeUndefined()
+    await clock.advance(1_001)
+    expect(find()).toBeDefined()
+  })
+
+  it('that guesses garbage is left after some tokens', async () => {
+    const { find, lost } = await drafted(
+      saying(
+        guess(
+          0,
+          said(64).map((id) => id + 1),
+        ),
+      ),
+    )
+    const drafting = find()
+    await settled()
+    drafting?.committed(0, 0, said(63))
+    expect(lost).toHaveLength(0)
+    drafting?.committed(0, 63, said(64).slice(63))
+    expect(lost).toHaveLength(1)
+  })
+})
+
+describe('a peer that drafts', () => {
+  const stops: (() => Promise<void>)[] = []
+  afterEach(async () => {
+    for (const stop of stops.splice(0)) await stop()
+  })
+
+  /** A real one, and the peer whose answer it drafts. */
+  async function both(rule: Rule, price = { input: 0, output: 0 }) {
+    const writer = new FakeWriter(rule)
+    const all = await serveStage({ generate: writer.generate, price })
+    stops.push(() => stopped(all))
+    const coordinator = await all.coordinator()
+    return { ...all, coordinator, writer }
+  }
+  const stopped = async ({
+    provider,
+    clock,
+  }: {
+    provider: Provider
+    clock: { advance(ms: number): Promise<void> }
+  }) => {
+    const stopping = provider.stop()
+    await clock.advance(10_000)
+    await stopping
+  }
+  const draft = { kind: 'draft', work: chat({ maxTokens: 200 }), jobId: 'job_a.d1' } as const
+
+  it('guesses ahead, goes on where it was right, and begins anew where not', async () => {
+    const { coordinator, writer, outcomes, clock } = await both(
+      erring(hashing, (place) => place === 40),
+    )
+    const line = await coordinator.ask(draft)
+    await clock.advance(10)
+    const heard = () => {
+      const ids: number[] = []
+      for (const frame of line.all('tokens')) {
+        ids.length = frame.first
+        ids.push(...frame.ids)
+      }
+      return ids
+    }
+    expect(line.types().slice(0, 2)).toEqual(['accept', 'tokens'])
+    expect(heard()).toEqual(said(32))
+    line.send({ type: 'committed', choice: 0, first: 0, ids: said(20) })
+    await clock.advance(10)
+    expect(heard().slice(0, 40)).toEqual(said(40))
+    expect(heard()[40]).not.toBe(said(41)[40])
+    line.send({ type: 'committed', choice: 0, first: 20, ids: said(41).slice(20) })
+    await clock.advance(10)
+    expect(heard().slice(41)).toEqual(said(73).slice(41))
+    await line.cancel(60)
+    expect(line.last('done')).toMatchObject({ finish: ['cancelled'], usage: { outputTokens: 60 } })
+    expect(outcomes).toEqual(['drafted'])
+    expect(writer.running).toBe(0)
+  })
+
+  it('has no more of it once its target is gone', async () => {
+    const { coordinator, outcomes, clock, writer, provider } = await both(hashing)
+    const line = await coordinator.ask(draft)
+    await clock.advance(10)
+    await line.reset()
+    expect(outcomes).toEqual(['gone'])
+    expect(writer.running).toBe(0)
+    expect(provider.status().open).toBe(0)
+  })
+
+  it('does it for nothing or not at all', async () => {
+    const { coordinator } = await both(hashing, { input: 0, output: 1 })
+    const line = await coordinator.ask(draft)
+    expect(line.last('refuse').code).toBe('unsupported')
+  })
+
+  it.each<[what: string, ask: object, code: string]>([
+    ['several choices', { work: chat({ choices: 2 }) }, 'malformed'],
+    ['vectors', { work: { kind: 'embedding', inputs: ['a'] } }, 'unsupported_field'],
+  ])('does no %s', async (_, ask, code) => {
+    const { coordinator } = await both(hashing)
+    const line = await coordinator.ask({ ...draft, ...ask })
+    expect(line.last('refuse').code).toBe(code)
+  })
+
+  it.each([
+    ['of another choice', { choice: 1, first: 0, ids: [1] }],
+    ['beyond the end', { choice: 0, first: 0, ids: said(201) }],
+  ])('hears of no tokens %s', async (_, committed) => {
+    const { coordinator, faults } = await both(hashing)
+    const line = await coordinator.ask(draft)
+    line.send({ type: 'committed', ...committed })
+    await settled()
+    expect(line.last('failed').code).toBe('malformed')
+    expect(faults()).toHaveLength(1)
+  })
+
+  it('and one that writes find each other', async () => {
+    const { hub, clock, writer, provider, network: theirs } = await both(hashing)
+    const identity = identityFromSeed(new Uint8Array(32).fill(77))
+    const network = hub.network(identity.peerId)
+    const { signal } = new AbortController()
+    await network.start({ signal })
+    const { peerId, addrs } = theirs.status()
+    const models = [
+      { ...small, id: modelId('test-chat'), kind: 'chat', price: { input: 0, output: 0 } },
+    ]
+    const entry = { peerId, advert: { models, addresses: [] } }
+    await network.connect(peerId, addrs, { signal })
+    const drafters = new RemoteDrafters(
+      {
+        ...{ network, clock, identity, logger: silentLogger, random: seededRandom(5) },
+        directory: { get: () => entry as never },
+        engine: { resolve: () => target as never },
+        secret: new Uint8Array(32),
+      },
+      { network: NETWORK },
+    )
+    const guessed: number[] = []
+    const job = jobOf({ drafters: [peerId], watched: true, work: chat({ maxTokens: 90 }) })
+    const hear = (_: number, first: number, ids: readonly number[]) => {
+      guessed.length = first
+      guessed.push(...ids)
+    }
+    const drafting = drafters.find(job, hear, () => {})
+    await clock.advance(10)
+    expect(guessed).toEqual(said(32))
+    for (let at = 0; at < 90; at += 9) {
+      drafting?.committed(0, at, said(at + 9).slice(at))
+      await clock.advance(10)
+      expect(guessed.length).toBeGreaterThanOrEqual(Math.min(90, at + 9 + 16))
+    }
+    expect(guessed).toEqual(said(90))
+    drafting?.end()
+    await clock.advance(10)
+    expect(provider.status().open).toBe(0)
+    expect(writer.running).toBe(0)
+  })
+})
