@@ -72,6 +72,11 @@ export class MemoryLinks {
     this.#components.tell({ peerId, connected: false })
   }
 
+  pinged(peerId: string): void {
+    const side = this.#sides.get(peerId)
+    if (side !== undefined) side.pingedAt = this.#components.clock.elapsed()
+  }
+
   /** It is closed here, and the other side hears of that when it can. */
   giveUp(peerId: string): void {
     const side = this.#sides.get(peerId)

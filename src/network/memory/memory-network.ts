@@ -300,10 +300,7 @@ export class MemoryNetwork implements Network {
   }
 
   /** By the other side. */
-  pinged(peerId: string): void {
-    const side = this.#links.get(peerId)
-    if (side !== undefined) side.pingedAt = this.#clock.elapsed()
-  }
+  pinged = (peerId: string) => this.#links.pinged(peerId)
 
   /** The other side has closed it. */
   hungUp = (peerId: string, connection: object) => this.#links.closed(peerId, connection)
