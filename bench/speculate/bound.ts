@@ -12,24 +12,19 @@ export function msBetween(curve: readonly BatchTime[], tokens: number): number {
   return below.ms + (above.ms - below.ms) * part
 }
 
-/**
- * How much faster answers can be whose guesses are right so often, each by itself: with this window,
- * or the best, none among them.
- */
+/** How much faster answers can be of whose guesses each is right so often if those before it are. */
 export function bound(
   { curve, draftMs }: { curve: readonly BatchTime[]; draftMs: number },
-  accepted: number,
-  fixed?: number,
+  right: number,
+  window: number,
 ): number {
-  const one = msBetween(curve, 1)
-  const ofWindow = (window: number) => {
-    const each = acceptanceOf(accepted, window)
-    const right = Array.from({ length: window }, (_, at) => each ** (at + 1))
-    const tokens = right.reduce((sum, share) => sum + share, 1)
-    return (tokens * one) / (msBetween(curve, 1 + window) + window * draftMs)
-  }
-  if (fixed !== undefined) return ofWindow(fixed)
-  const windows = Array.from({ length: WINDOW_MAX }, (_, at) => ofWindow(at + 1))
+  const tokens = expected(right, window) + 1
+  return (tokens * msBetween(curve, 1)) / (msBetween(curve, 1 + window) + window * draftMs)
+}
+
+/** With the best window, none among them. */
+export function bestBound(cost: Parameters<typeof bound>[0], right: number): number {
+  const windows = Array.from({ length: WINDOW_MAX }, (_, at) => bound(cost, right, at + 1))
   return Math.max(1, ...windows)
 }
 
@@ -37,14 +32,17 @@ export function bound(
  * Of all guesses of a window this part was accepted; guesses behind a wrong one never are. How often
  * a guess is right whose predecessors are.
  */
-function acceptanceOf(accepted: number, window: number): number {
+export function rightOf(accepted: number, window: number): number {
   let [low, high] = [0, 1]
   for (let step = 0; step < 40; step++) {
     const middle = (low + high) / 2
-    const right = Array.from({ length: window }, (_, at) => middle ** (at + 1))
-    const share = right.reduce((sum, each) => sum + each, 0) / window
-    if (share < accepted) low = middle
+    if (expected(middle, window) / window < accepted) low = middle
     else high = middle
   }
   return high
+}
+
+/** Tokens of so many guesses that are right before the first one that is wrong. */
+function expected(right: number, window: number): number {
+  return Array.from({ length: window }, (_, at) => right ** (at + 1)).reduce((a, b) => a + b, 0)
 }

@@ -18,6 +18,10 @@ const flat = (tokens: number) => 7 + tokens
 /** One where they do not. */
 const steep = (tokens: number) => 8 * tokens
 
+/** A processor, measured: one token is computed in another way, and up to six of them cost as much as two. */
+const stepped = (tokens: number) =>
+  tokens === 1 ? 8 : tokens <= 6 ? 19 + 0.3 * tokens : 21 + 2 * (tokens - 6)
+
 const long: Asked['sampling'] = { ...greedy, temperature: 1, maxTokens: 900 }
 
 async function answerOf(setUp: SetUp, watched = false, seeds = [1, 2, 3]) {
@@ -59,6 +63,19 @@ describe('the window', () => {
     },
   )
 
+  it.each([0.95, 0.9, 0.85])(
+    'gives it where only a long one pays, too, at acceptance %d',
+    async (right) => {
+      const cost = new BatchCost()
+      const all = Array.from({ length: 17 }, (_, at) => at + 1)
+      cost.learn(all.map((tokens) => ({ tokens, ms: stepped(tokens) })))
+      const { bound } = bestWindow(cost, [prospect(right)])
+      expect(bound).toBeGreaterThan(1.2)
+      const given = await speedUp([await knows(right)], { msOf: stepped, known: all })
+      expect(given).toBeGreaterThan(0.9 * bound)
+    },
+  )
+
   it('is closed where no window pays, however right the guesses are', async () => {
     const { batches } = await answerOf({ drafters: [await knows(1)], known: sizes, msOf: steep })
     expect(Math.max(...batches.slice(1))).toBeLessThanOrEqual(3)
@@ -79,7 +96,7 @@ describe('the window', () => {
   it.each([false, true])(
     'of a garbage drafter costs at most 3 %% (watched: %s)',
     async (watched) => {
-      for (const msOf of [flat, steep]) {
+      for (const msOf of [flat, steep, stepped]) {
         const ratio = await speedUp([garbage], { msOf }, watched)
         expect(ratio).toBeGreaterThan(0.97)
       }
@@ -170,6 +187,17 @@ describe('answers of several lengths', () => {
 })
 
 describe('acceptance', () => {
+  it('is hoped to be more than was seen, the less of it was', () => {
+    const acceptance = new Acceptance()
+    expect(acceptance.hope).toBeGreaterThan(0.9)
+    for (let at = 0; at < 3; at++) acceptance.add(0, 4)
+    expect(acceptance.hope).toBeLessThan(0.75)
+    for (let at = 0; at < 100; at++) acceptance.add(0, 4)
+    expect(acceptance.hope).toBeLessThan(0.1)
+    acceptance.passed(10_000)
+    expect(acceptance.hope).toBeGreaterThan(0.9)
+  })
+
   it('nears the part that is right, and forgets', () => {
     const acceptance = new Acceptance()
     for (let at = 0; at < 100; at++) acceptance.add(4, 4)

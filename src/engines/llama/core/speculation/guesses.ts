@@ -16,6 +16,12 @@ export class Source {
     this.acceptance = new Acceptance(standing.acceptance.share)
     this.counts = { drafter: drafter.name, drafted: 0, accepted: 0, rolledBack: 0 }
   }
+
+  /** So many tokens of the choice were written. */
+  passed(tokens: number): void {
+    this.acceptance.passed(tokens)
+    this.standing.passed(tokens)
+  }
 }
 
 /** What is guessed behind one choice's tokens, and what became of all that was. */

@@ -42,7 +42,10 @@ export interface SpeculationOptions {
 interface Offer {
   lane: Lane
   guesses: Guesses
+  /** By what was seen of whoever guesses. */
   prospect: Prospect
+  /** By what it may be yet. */
+  hoped: Prospect
   /** Undefined: nobody guesses. */
   source?: Source
   /** Undefined: they are still to be computed. */
@@ -78,10 +81,10 @@ export class Speculation {
     if (fixed === 0) return []
     const pays = fixed !== undefined || (!stepwise && couldPay(this.cost, lanes.length))
     if (!pays && !lanes.some(({ run }) => run.watched)) return []
-    const offers = lanes.map((lane) => this.#offer(lane, pays || lane.run.watched))
-    const window = this.#window(offers)
+    const offers = lanes.map((lane) => this.#offer(lane, pays || lane.run.watched, lanes.length))
+    const { window, isTrial } = this.#window(offers)
     this.#price(offers, window)
-    for (const offer of offers) offer.count = this.#count(offer, window)
+    for (const offer of offers) offer.count = this.#count(offer, window, isTrial)
     await compute(offers)
     const fresh = offers.filter((offer) => this.#propose(offer))
     if (!stepwise) {
@@ -96,15 +99,16 @@ export class Speculation {
   }
 
   /** Who guesses best has the first word; who need not compute says it at once. */
-  #offer(lane: Lane, isWanted: boolean): Offer {
+  #offer(lane: Lane, isWanted: boolean, lanes: number): Offer {
     const guesses = this.#of(lane)
-    const offer: Offer = { lane, guesses, prospect: nothing, count: 0, price: 1 }
+    const none = { prospect: nothing, hoped: nothing, count: 0, price: 1 }
+    const offer: Offer = { lane, guesses, ...none }
     const most = Math.min(WINDOW_MAX, lane.limit - lane.generated - 1)
     if (most <= 0 || guesses.open.length > 0) return offer
     for (const source of guesses.sources) {
-      source.standing.passed(1)
-      const share = source.acceptance.share
-      if (!isWanted || share <= offer.prospect.acceptance) continue
+      source.passed(1)
+      const { share, hope } = source.acceptance
+      if (!isWanted || hope <= offer.hoped.acceptance) continue
       if (!this.#begin(source, lane, guesses)) continue
       const computes = source.drafter.prepare !== undefined
       const ids = computes ? undefined : this.#ask(source, guesses, most)
@@ -113,6 +117,9 @@ export class Speculation {
       const least = lane.run.watched && share >= WATCHABLE ? WATCHED_MIN : 0
       offer.source = source
       offer.prospect = { least, most: ids?.length ?? most, acceptance: share, msPerGuess }
+      const affordable = this.#affordable(source, { lanes, msPerGuess })
+      const hopedMost = Math.max(least, Math.min(offer.prospect.most, affordable))
+      offer.hoped = { ...offer.prospect, most: hopedMost, acceptance: hope }
       offer.ids = ids
     }
     return offer
@@ -136,14 +143,32 @@ export class Speculation {
     return known
   }
 
-  #window(offers: readonly Offer[]): number {
-    const { stepwise, window } = this.#options
-    if (window !== undefined) return window
-    if (stepwise) return offers.some(({ lane }) => lane.run.watched) ? STEPWISE_WINDOW : 0
-    return bestWindow(
+  /** Where none pays by what was seen, one that may pay is tried. */
+  #window(offers: readonly Offer[]): { window: number; isTrial: boolean } {
+    const { stepwise, window: fixed } = this.#options
+    const isWatched = offers.some(({ lane }) => lane.run.watched)
+    if (fixed !== undefined) return { window: fixed, isTrial: false }
+    if (stepwise) return { window: isWatched ? STEPWISE_WINDOW : 0, isTrial: false }
+    const likely = bestWindow(
       this.cost,
       offers.map(({ prospect }) => prospect),
-    ).tokens
+    )
+    if (likely.tokens > 0) return { window: likely.tokens, isTrial: false }
+    const hoped = bestWindow(
+      this.cost,
+      offers.map((offer) => offer.hoped),
+    )
+    return { window: hoped.tokens, isTrial: true }
+  }
+
+  /** So many guesses may all be wrong. */
+  #affordable(source: Source, { lanes, msPerGuess }: { lanes: number; msPerGuess: number }) {
+    const alone = this.cost.ms(lanes)
+    const tokens = (window: number) =>
+      (this.cost.ms(lanes * (1 + window)) + lanes * window * msPerGuess) / alone - 1
+    let window = alone > 0 ? WINDOW_MAX : 0
+    while (window > 0 && !source.standing.affords(tokens(window))) window--
+    return window
   }
 
   /** As much as a token where nobody knows. */
@@ -160,13 +185,13 @@ export class Speculation {
     }
   }
 
-  #count({ lane, prospect, source, price }: Offer, window: number): number {
+  #count({ lane, prospect, hoped, source, price }: Offer, window: number, isTrial: boolean) {
     const { stepwise, window: fixed } = this.#options
     if (source === undefined) return 0
     const least = lane.run.watched && fixed === undefined ? WATCHED_MIN : 0
-    const count = Math.min(Math.max(window, least), prospect.most)
-    const isFree = fixed !== undefined || stepwise || prospect.least > 0
-    const isBad = prospect.acceptance < WATCHABLE
+    const count = Math.min(Math.max(window, least), isTrial ? hoped.most : prospect.most)
+    const isBad = source.acceptance.share < WATCHABLE
+    const isFree = fixed !== undefined || stepwise || prospect.least > 0 || !(isTrial || isBad)
     return isFree || source.standing.affords(count * price, isBad) ? count : 0
   }
 

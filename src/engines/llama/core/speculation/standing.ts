@@ -4,6 +4,13 @@ const MEMORY = 32
 const PRIOR_TOKENS = 4
 const PRIOR = 0.5
 
+/** Above what it seems to be, in standard deviations: who was seen little may be better than it seems. */
+const HOPE = 2
+/** Nobody is right for ever. */
+const HOPE_MAX = 0.97
+/** In tokens of an answer: what was seen so long ago is worth a third, and it may be hoped for more again. */
+const FORGOTTEN_AFTER = 1024
+
 /** A drafter may waste this part of the time. */
 const LOSS_SHARE = 0.02
 /** And so much before it has gained any, and after it has gained much; in tokens of an answer. */
@@ -27,6 +34,23 @@ export class Acceptance {
     return this.#right / this.#judged
   }
 
+  /**
+   * What it may be yet. Guesses are made by this: by what seems likely, one that fails twice at first
+   * would never be asked again, and where a window has to be long to pay, none ever.
+   */
+  get hope(): number {
+    const { share } = this
+    const deviation = Math.sqrt((share * (1 - share)) / this.#judged)
+    return Math.max(share, Math.min(HOPE_MAX, share + HOPE * deviation))
+  }
+
+  /** So many tokens were written without its guesses. */
+  passed(tokens: number): void {
+    const kept = (1 - 1 / FORGOTTEN_AFTER) ** tokens
+    this.#right = this.#right * kept + PRIOR * PRIOR_TOKENS * (1 - kept)
+    this.#judged = this.#judged * kept + PRIOR_TOKENS * (1 - kept)
+  }
+
   /** Guesses behind a wrong one say nothing about themselves. */
   add(accepted: number, proposed: number): void {
     const judged = Math.min(accepted + 1, proposed)
@@ -44,6 +68,7 @@ export class Standing {
 
   /** So many answer tokens' time went by; it may lose a little of that. */
   passed(tokens: number): void {
+    this.acceptance.passed(tokens)
     this.#debt = Math.max(this.#debt - tokens * LOSS_SHARE, Math.min(this.#debt, 0))
   }
 
