@@ -144,17 +144,17 @@ function figures({ ms, drafting, firstGhostMs }: Written) {
 
 function distances(rows: readonly RemoteRow[]): Table {
   const names = [...new Set(rows.map(({ contestant }) => contestant))]
-  const speedOf = (name: string) => {
-    const of = rows.filter(({ contestant }) => contestant === name)
-    return median(of.map(({ tokensPerSecond }) => tokensPerSecond))
-  }
+  const speedOf = (name: string, round: number) =>
+    rows.find((row) => row.contestant === name && row.round === round)?.tokensPerSecond ?? 0
+  const rounds = [...new Set(rows.map(({ round }) => round))]
+  const overOf = (name: string, other: string) =>
+    median(rounds.map((round) => speedOf(name, round) / speedOf(other, round)))
   return {
     title: `Whole peers over HTTP, the pinned pair of share ${CLOSE}; the drafter is so far away, each way`,
-    columns: ['drafter', 'speed-up', 'of the local one', 'tokens/s'],
+    columns: ['drafter', 'speed-up', 'to the local one', 'tokens/s'],
     rows: ['none', 'local', ...names.filter((name) => name.startsWith('remote'))].map((name) => {
-      const speed = speedOf(name)
-      const ofLocal = (speed - speedOf('none')) / (speedOf('local') - speedOf('none'))
-      return [name, rounded(speed / speedOf('none')), rounded(ofLocal), rounded(speed)]
+      const speed = median(rounds.map((round) => speedOf(name, round)))
+      return [name, rounded(overOf(name, 'none')), rounded(overOf(name, 'local')), rounded(speed)]
     }),
   }
 }

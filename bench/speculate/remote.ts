@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { words } from '../../test/gguf/vocabulary.ts'
 import type { Contestant } from '../engine/contestant.ts'
-import { measure } from '../engine/measure.ts'
 import { peer } from '../engine/our-server.ts'
 import { startProgram } from '../program.ts'
 import type { Pair } from './pair.ts'
@@ -13,10 +13,13 @@ import { relay } from './relay.ts'
 
 export interface RemoteRow {
   contestant: string
+  round: number
+  /** Of the whole answer, from the question on. */
   tokensPerSecond: number
 }
 
 const entry = fileURLToPath(new URL('../../bin/pinaivu-peer.ts', import.meta.url))
+const PROMPT_WORDS = 24
 /** A peer finds others, and measures what guesses cost once it has been idle for 5 s. */
 const SETTLE_MS = 20_000
 
@@ -48,11 +51,13 @@ export async function raceRemote(
     const rows: RemoteRow[] = []
     for (let round = 0; round <= rounds; round++) {
       for (const { name, contestant } of contestants) {
-        const measured = await measure(contestant, {
-          ...{ streams: 1, promptTokens: 32, answerTokens: tokens },
-        })
-        const { tokensPerSecond } = measured
-        if (round > 0) rows.push({ contestant: name, tokensPerSecond })
+        const prompt = `${round} ${words.slice(round, round + PROMPT_WORDS).join(' ')}`
+        const began = performance.now()
+        let count = 0
+        for await (const more of contestant.answer({ prompt, tokens })) count += more
+        const tokensPerSecond = (count * 1000) / (performance.now() - began)
+        // The first round warms up.
+        if (round > 0) rows.push({ contestant: name, round, tokensPerSecond })
       }
       contestants.reverse()
     }
