@@ -18,8 +18,9 @@ const run = promisify(execFile)
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
 
-function block(language: string): string {
-  const found = new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``).exec(readme)?.[1]
+function block(language: string, mention = ''): string {
+  const all = readme.matchAll(new RegExp(`\`\`\`${language}\n([\\s\\S]*?)\`\`\``, 'g'))
+  const found = [...all].map(([, text]) => text).find((text) => text?.includes(mention))
   if (found === undefined) throw new Error(`the README has no block in ${language}`)
   return found
 }
@@ -47,9 +48,9 @@ describe('the README', () => {
     expect(JSON.parse(stdout).choices[0].message.content).toContain('one running process')
   })
 
-  it('shows JavaScript that works', async () => {
+  it.each(['openai', 'ghost'])('shows JavaScript that works, with %s', async (mention) => {
     const script = join(root, 'test/e2e/.readme-example.mjs')
-    writeFileSync(script, here(block('js')))
+    writeFileSync(script, here(block('js', mention)))
     try {
       const { stdout } = await run(process.execPath, [script], { env })
       expect(stdout.length).toBeGreaterThan(20)

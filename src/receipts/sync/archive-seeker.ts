@@ -21,6 +21,12 @@ const CONNECT_MS = 4_000
 const SETTLE_MS = 500
 /** However many answers are given. */
 const GAP_MS = 10_000
+/** An archive has so many others beside it; each of them has others again. */
+const OTHERS = 3
+/** By then it has met those through whom it joins. */
+const JOIN_MS = 5_000
+/** It looks whether they are still there. */
+const LOOK_MS = 30_000
 /** A network may have none at all: new heads do not hurry who has looked in vain. */
 const RETRY_FIRST_MS = 15_000
 const RETRY_MAX_MS = 120_000
@@ -34,15 +40,20 @@ export interface ArchiveSeekerComponents {
   logger: Logger
 }
 
-/** Sees that each new head is told to an archive: where none is connected, it looks for one. */
+/**
+ * Sees that each new head is told to an archive: where none is connected, it looks for one. An archive
+ * looks for others: where not all are connected to all, it would never have what only those are told.
+ */
 export class ArchiveSeeker {
   readonly #components: ArchiveSeekerComponents
+  readonly #isArchive: boolean
   readonly #rounds: Rounds
   #saidAt = 0
   #failures = 0
 
-  constructor(components: ArchiveSeekerComponents) {
+  constructor(components: ArchiveSeekerComponents, options: { archive: boolean }) {
     this.#components = components
+    this.#isArchive = options.archive
     const { clock } = components
     this.#rounds = new Rounds(clock, (signal) => this.#round(signal), { gapMs: GAP_MS })
   }
@@ -51,28 +62,31 @@ export class ArchiveSeeker {
   start(): () => void {
     const { log, clock, background } = this.#components
     background.run((signal) => this.#rounds.run(signal))
+    if (this.#isArchive) this.#rounds.soon(JOIN_MS)
     return log.onHead(() => {
       this.#saidAt = clock.elapsed()
       if (this.#failures === 0) this.#rounds.soon(0)
     })
   }
 
-  get #hasArchive(): boolean {
+  get #hasEnough(): boolean {
     const { network, directory } = this.#components
-    return network.connected().some((peerId) => isArchive(directory, peerId))
+    const archives = network.connected().filter((peerId) => isArchive(directory, peerId))
+    return archives.length >= (this.#isArchive ? OTHERS : 1)
   }
 
   async #round(signal: AbortSignal): Promise<number> {
     const { clock, logger } = this.#components
-    if (!this.#hasArchive) {
+    if (!this.#hasEnough) {
       const limit = { ms: SEEK_MS, what: 'Looking for an archive', signal }
       await within(clock, limit, (ending) => this.#seek(ending)).catch((error: unknown) => {
         signal.throwIfAborted()
         logger.debug('no archive found', { error: messageOf(error) })
       })
     }
-    if (!this.#hasArchive) return backoffMs(this.#failures++, RETRY_FIRST_MS, RETRY_MAX_MS)
+    if (!this.#hasEnough) return backoffMs(this.#failures++, RETRY_FIRST_MS, RETRY_MAX_MS)
     this.#failures = 0
+    if (this.#isArchive) return LOOK_MS
     // It asks for all that there is as soon as it is met.
     const isHeard = clock.elapsed() - this.#saidAt >= HEARD_MS
     return isHeard ? Number.POSITIVE_INFINITY : HEARD_MS
@@ -90,7 +104,7 @@ export class ArchiveSeeker {
         () => false,
       )
       if (isThere) await clock.sleep(SETTLE_MS, signal)
-      if (this.#hasArchive || ++tried >= TRIED_MAX) return
+      if (this.#hasEnough || ++tried >= TRIED_MAX) return
     }
   }
 }

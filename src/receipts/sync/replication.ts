@@ -126,7 +126,8 @@ export class Replication implements Service {
     this.#parts = [
       new Spreader(base),
       new Confirmer(base),
-      ...(publish ? [new LogPublisher(base), ...(archive ? [] : [new ArchiveSeeker(base)])] : []),
+      ...(publish ? [new LogPublisher(base)] : []),
+      ...(publish || archive ? [new ArchiveSeeker(base, { archive })] : []),
       ...(archive
         ? [new LogListener(fetching), new ArchiveRounds({ ...fetching, reconciler })]
         : []),

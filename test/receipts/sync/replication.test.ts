@@ -5,7 +5,7 @@ import { topics } from '../../../src/wire/protocols.ts'
 import { encodeLogMessage } from '../../../src/wire/sync.ts'
 import { ExampleLog } from '../../wire/log-examples.ts'
 import { gather, notes } from '../feeds/stage.ts'
-import { copied, identityOf, LogPeers } from './peers-stage.ts'
+import { copied, identityOf, type LogPeer, LogPeers } from './peers-stage.ts'
 import { batchOf, end, LogTeller, scripted } from './scripted.ts'
 
 const [alice, bob, carol, dora] = [identityOf(1), identityOf(2), identityOf(3), identityOf(4)]
@@ -46,10 +46,41 @@ describe('an archive', () => {
     await author.write(3)
     await peers.clock.advance(2_000)
     expect(await archive.shows(bob)).toEqual([3])
-    const { lookups } = peers.hub.dht
+    let lookups = 0
+    const find = author.network.findProviders.bind(author.network)
+    author.network.findProviders = (...asked) => {
+      lookups++
+      return find(...asked)
+    }
     await author.write(1)
     await peers.clock.advance(120_000)
-    expect(peers.hub.dht.lookups).toBe(lookups)
+    expect(lookups).toBe(0)
+  })
+
+  it('is looked for by other archives, though each knows peers enough', async () => {
+    const peers = new LogPeers()
+    const [first, second] = [
+      await peers.peer(alice, { archive: true }),
+      await peers.peer(dora, { archive: true }),
+    ]
+    const author = await peers.peer(bob)
+    const other = await peers.peer(carol)
+    await peers.connect(author, first)
+    await peers.connect(other, second)
+    await peers.connect(author, other)
+    const key = Buffer.from(lookupKey('role', 'archive')).toString('hex')
+    const at = ({ network, peerId }: LogPeer): [string, string[]] => {
+      const [address = ''] = network.status().addrs
+      return [peerId, [address.replace(/\/p2p.*/, '')]]
+    }
+    peers.hub.dht.providers.set(key, new Map([at(first), at(second)]))
+    await author.write(3)
+    await peers.clock.advance(60_000)
+    expect(first.network.isConnected(second.peerId)).toBe(true)
+    expect(await second.shows(bob)).toEqual([3])
+    await first.network.disconnect(second.peerId)
+    await peers.clock.advance(180_000)
+    expect(first.network.isConnected(second.peerId)).toBe(true)
   })
 
   it('asks the author for what lies between', async () => {
