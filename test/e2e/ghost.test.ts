@@ -82,7 +82,7 @@ describe('a stream whose drafts are shown, of a real peer', () => {
         expect(committed).toBe(plain.choices[0].message.content)
         expect(event.usage.completion_tokens).toBe(plain.usage.completion_tokens)
       }),
-      { numRuns: rounds(2, 300), examples: [[counting]] },
+      { numRuns: rounds(2, 1_000), examples: [[counting]] },
     )
     expect(segments).toBeGreaterThan(0)
   })

@@ -1,21 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Drafter } from '../../../src/engines/llama/core/speculation/drafter.ts'
-import { promptLookup } from '../../../src/engines/llama/core/speculation/prompt-lookup.ts'
 import type { Sampling } from '../../../src/wire/job.ts'
 import { rounds } from '../../campaign.ts'
+import { anyDrafters, anySetUp, draftersOf, setUpOf, textsOf } from './any-drafters.ts'
 import { greedy } from './core-harness.ts'
 import { END, VOCABULARY } from './fake-llama.ts'
-import { dying, elsewhere, garbage, guessing, knowing, late } from './guessers.ts'
-import {
-  type Answer,
-  type Asked,
-  begunOf,
-  expectCounts,
-  FakeEngine,
-  fakeDraftModel,
-  type SetUp,
-} from './speculating.ts'
+import { elsewhere, guessing, knowing } from './guessers.ts'
+import { type Answer, type Asked, begunOf, expectCounts, FakeEngine } from './speculating.ts'
 
 const campaign = { numRuns: rounds(100, 1_000) }
 
@@ -53,60 +45,6 @@ const asked = fc.array(
   { minLength: 1, maxLength: 3 },
 )
 
-const allKinds = [
-  ...(['perfect', 'most', 'half', 'garbage', 'late', 'dying', 'prompt', 'silent'] as const),
-  ...(['model', 'same model', 'small context', 'failing model'] as const),
-]
-type Kind = (typeof allKinds)[number]
-const kinds = fc.uniqueArray(fc.constantFrom(...allKinds), { minLength: 1, maxLength: 3 })
-
-function drafterOf(kind: Kind, texts: () => number[][], calls: number): Drafter {
-  const right = (share: number) => knowing(kind, texts, { right: share, vocabulary: VOCABULARY })
-  switch (kind) {
-    case 'perfect':
-      return right(1)
-    case 'most':
-      return right(0.7)
-    case 'half':
-      return right(0.5)
-    case 'garbage':
-      return garbage
-    case 'late':
-      return late(right(0.7), calls % 5)
-    case 'dying':
-      return dying(right(1), calls)
-    case 'prompt':
-      return promptLookup
-    case 'silent':
-      return guessing(kind, () => [])
-    case 'model':
-      return fakeDraftModel({ wrong: 0.3 })
-    case 'same model':
-      return fakeDraftModel({})
-    case 'small context':
-      return fakeDraftModel({ wrong: 0.1, contextLength: 50 })
-    case 'failing model':
-      return fakeDraftModel({ failAt: calls })
-  }
-}
-
-const setUps = fc.record({
-  slots: fc.integer({ min: 1, max: 5 }),
-  window: fc.option(fc.integer({ min: 0, max: 9 }), { nil: undefined }),
-  stepwise: fc.boolean(),
-  known: fc.constantFrom<number[]>([], [1, 4, 17]),
-  pays: fc.boolean(),
-})
-
-function setUpOf({ pays, ...rest }: { pays: boolean } & SetUp): SetUp {
-  return { ...rest, msOf: pays ? (tokens) => 7 + tokens : (tokens) => 8 * tokens }
-}
-
-const textsOf = (jobs: readonly Asked[], answers: readonly Answer[]) =>
-  answers.flatMap(({ choices }, at) =>
-    choices.map(({ ids }) => [...(jobs[at]?.prompt ?? []), ...ids]),
-  )
-
 function expectSame(drafted: Answer, plain: Answer): void {
   expect(drafted.choices).toEqual(plain.choices)
   const { finish, usage } = drafted.done
@@ -118,29 +56,35 @@ function expectSame(drafted: Answer, plain: Answer): void {
 describe('an answer with guesses', () => {
   it('is the same as without, whoever guesses, and its watchers see it come true', async () => {
     await fc.assert(
-      fc.asyncProperty(asked, kinds, setUps, fc.nat({ max: 60 }), async (jobs, who, how, calls) => {
-        const plain = await new FakeEngine().run(jobs)
-        const texts = textsOf(jobs, plain)
-        const drafters = who.map((kind) => drafterOf(kind, () => texts, calls))
-        const engine = new FakeEngine({ ...setUpOf(how), drafters })
-        const drafted = await engine.run(jobs)
-        for (const [at, answer] of drafted.entries()) {
-          expectSame(answer, plain[at] as Answer)
-          if (jobs[at]?.watched) continue
-          expect(answer.chunks.some(({ type }) => type === 'provisional')).toBe(false)
-          expect(answer.chunks.some(({ type }) => type === 'rollback')).toBe(false)
-        }
-      }),
+      fc.asyncProperty(
+        asked,
+        anyDrafters,
+        anySetUp,
+        fc.nat({ max: 60 }),
+        async (jobs, who, how, calls) => {
+          const plain = await new FakeEngine().run(jobs)
+          const texts = textsOf(jobs, plain)
+          const drafters = draftersOf(who, () => texts, calls)
+          const engine = new FakeEngine({ ...setUpOf(how), drafters })
+          const drafted = await engine.run(jobs)
+          for (const [at, answer] of drafted.entries()) {
+            expectSame(answer, plain[at] as Answer)
+            if (jobs[at]?.watched) continue
+            expect(answer.chunks.some(({ type }) => type === 'provisional')).toBe(false)
+            expect(answer.chunks.some(({ type }) => type === 'rollback')).toBe(false)
+          }
+        },
+      ),
       campaign,
     )
   })
 
   it('goes on where another one ended, as without', async () => {
     await fc.assert(
-      fc.asyncProperty(asked, setUps, fc.nat({ max: 50 }), async (jobs, how, cut) => {
+      fc.asyncProperty(asked, anySetUp, fc.nat({ max: 50 }), async (jobs, how, cut) => {
         const plain = await new FakeEngine().run(jobs)
         const texts = textsOf(jobs, plain)
-        const drafters = [drafterOf('most', () => texts, 0), drafterOf('model', () => [], 0)]
+        const drafters = draftersOf(['most', 'model'], () => texts, 0)
         const rests = jobs.map((job, at) => ({ ...job, begun: begunOf(plain[at] as Answer, cut) }))
         const without = await new FakeEngine().run(rests)
         const drafted = await new FakeEngine({ ...setUpOf(how), drafters }).run(rests)
@@ -152,10 +96,10 @@ describe('an answer with guesses', () => {
 
   it('that is cancelled at any decode is a beginning of the same, and leaves nothing behind', async () => {
     await fc.assert(
-      fc.asyncProperty(asked, setUps, fc.nat({ max: 40 }), async (jobs, how, ticks) => {
+      fc.asyncProperty(asked, anySetUp, fc.nat({ max: 40 }), async (jobs, how, ticks) => {
         const plain = await new FakeEngine().run(jobs)
         const texts = textsOf(jobs, plain)
-        const drafters = [drafterOf('most', () => texts, 0), promptLookup]
+        const drafters = draftersOf(['most', 'prompt'], () => texts, 0)
         // What is held as it may begin a stop string is a part of an answer that ends there.
         const free = jobs.map((job) => ({ ...job, sampling: { ...job.sampling, stop: [] } }))
         const open = await new FakeEngine().run(free)
@@ -192,7 +136,7 @@ describe('who guesses elsewhere', () => {
 
   it('changes nothing, however late what it says arrives', async () => {
     await fc.assert(
-      fc.asyncProperty(asked, one, setUps, async (jobs, { slow, right }, how) => {
+      fc.asyncProperty(asked, one, anySetUp, async (jobs, { slow, right }, how) => {
         const plain = await new FakeEngine().run(jobs)
         const options = { right, vocabulary: VOCABULARY, ahead: 12 }
         const far = jobs.map(({ prompt }, at) =>
