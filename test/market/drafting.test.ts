@@ -37,15 +37,17 @@ async function drafted(script: Script, more: { region?: string; model?: object }
   return { ...all, drafter, find, guesses, lost }
 }
 
-function draftersOf({ network, clock, directory, identity }: Awaited<ReturnType<typeof stage>>) {
+function draftersOf({ proof, ...all }: Awaited<ReturnType<typeof stage>>) {
+  const { network, clock, directory, identity, books } = all
   return new RemoteDrafters(
     {
-      ...{ network, clock, directory, identity, logger: silentLogger },
+      ...proof,
+      ...{ network, clock, directory, identity, books, logger: silentLogger },
       random: seededRandom(5),
       engine: { resolve: () => target as never },
       secret: new Uint8Array(32).fill(8),
     },
-    { network: NETWORK },
+    { network: NETWORK, price: { input: 0, output: 0 }, publish: 'receipts' },
   )
 }
 
@@ -81,7 +83,7 @@ describe('a drafter elsewhere', () => {
     const ids = line?.heard.flatMap((frame) => (frame.type === 'committed' ? frame.ids : []))
     expect(ids).toEqual([...said(6), 1, 2])
     expect(line?.heard.at(-1)).toEqual({ type: 'cancel', received: [6] })
-    await clock.advance(1_000)
+    await clock.advance(3_000)
     expect(line?.stream.ended.aborted).toBe(true)
   })
 
@@ -231,7 +233,9 @@ describe('a peer that drafts', () => {
     await clock.advance(10)
     expect(heard().slice(41)).toEqual(said(73).slice(41))
     await line.cancel(60)
-    expect(line.last('done')).toMatchObject({ finish: ['cancelled'], usage: { outputTokens: 60 } })
+    // More than came true is more than there was.
+    expect(line.last('done')).toMatchObject({ finish: ['cancelled'], usage: { outputTokens: 40 } })
+    expect(line.last('done').receipt).toBeUndefined()
     expect(outcomes).toEqual(['drafted'])
     expect(writer.running).toBe(0)
   })
@@ -246,10 +250,13 @@ describe('a peer that drafts', () => {
     expect(provider.status().open).toBe(0)
   })
 
-  it('does it for nothing or not at all', async () => {
-    const { coordinator } = await both(hashing, { input: 0, output: 1 })
-    const line = await coordinator.ask(draft)
-    expect(line.last('refuse').code).toBe('unsupported')
+  it('does it for what it asks or not at all, and asks nothing for the prompt', async () => {
+    const { coordinator } = await both(hashing, { input: 9, output: 2 })
+    const tooLow = await coordinator.ask({ ...draft, maxPrice: { input: 9, output: 1 } })
+    expect(tooLow.last('refuse').code).toBe('price_too_low')
+    const enough = { ...draft, jobId: 'job_b.d1', maxPrice: { input: 0, output: 2 } }
+    const line = await coordinator.ask(enough)
+    expect(line.last('accept').price).toEqual({ input: 0, output: 2 })
   })
 
   it.each<[what: string, ask: object, code: string]>([
@@ -274,7 +281,7 @@ describe('a peer that drafts', () => {
   })
 
   it('and one that writes find each other', async () => {
-    const { hub, clock, writer, provider, network: theirs } = await both(hashing)
+    const { hub, clock, writer, provider, network: theirs, proof } = await both(hashing)
     const identity = identityFromSeed(new Uint8Array(32).fill(77))
     const network = hub.network(identity.peerId)
     const { signal } = new AbortController()
@@ -283,16 +290,17 @@ describe('a peer that drafts', () => {
     const models = [
       { ...small, id: modelId('test-chat'), kind: 'chat', price: { input: 0, output: 0 } },
     ]
-    const entry = { peerId, advert: { models, addresses: [] } }
+    const entry = { peerId, advert: { models, addresses: [], hardware: { gpus: [] } } }
     await network.connect(peerId, addrs, { signal })
     const drafters = new RemoteDrafters(
       {
-        ...{ network, clock, identity, logger: silentLogger, random: seededRandom(5) },
+        ...{ ...proof, network, clock, identity, logger: silentLogger, random: seededRandom(5) },
+        books: { write: () => Promise.reject(new Error('Nothing is owed.')) },
         directory: { get: () => entry as never },
         engine: { resolve: () => target as never },
         secret: new Uint8Array(32),
       },
-      { network: NETWORK },
+      { network: NETWORK, price: { input: 0, output: 0 }, publish: 'receipts' },
     )
     const guessed: number[] = []
     const job = jobOf({ drafters: [peerId], watched: true, work: chat({ maxTokens: 90 }) })
