@@ -1,68 +1,9 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { silentLogger } from '../../src/base/logger.ts'
-import { seededRandom } from '../../src/base/random.ts'
-import { identityFromSeed } from '../../src/identity/identity.ts'
-import { RemoteDrafters } from '../../src/market/draft/remote-drafters.ts'
-import type { Provider } from '../../src/market/serve/provider.ts'
-import type { Drafting } from '../../src/wire/drafter.ts'
 import type { FromProvider } from '../../src/wire/generate.ts'
-import type { Job } from '../../src/wire/job.ts'
 import { settled } from '../base/fake-clock.ts'
-import { erring, FakeWriter, hashing, type Rule } from '../engines/fake-writer.ts'
-import { chat, frames, jobOf, modelId, NETWORK, type Script, stage } from './coordinator-stage.ts'
-import { stage as serveStage } from './serve-stage.ts'
-
-const said = (length: number): number[] => {
-  const ids: number[] = []
-  while (ids.length < length) ids.push(hashing(ids) as number)
-  return ids
-}
-
-const small = { name: 'small', id: modelId('small'), parameters: 10, draftsFor: modelId('large') }
-const target = { id: modelId('large'), facts: { architecture: 'llama', parameters: 1_000 } }
-
-/** Who writes an answer, and a drafter that does what `script` says. */
-async function drafted(script: Script, more: { region?: string; model?: object } = {}) {
-  const all = await stage()
-  const drafter = await all.provider({ script, ...more, model: { ...small, ...more.model } })
-  const drafters = draftersOf(all)
-  const guesses: [first: number, ids: readonly number[]][] = []
-  const lost: number[] = []
-  const find = (job: Partial<Job> = {}): Drafting | undefined =>
-    drafters.find(
-      jobOf({ model: 'large', watched: true, drafters: [drafter.peerId], ...job }),
-      (_, first, ids) => guesses.push([first, ids]),
-      () => lost.push(all.clock.elapsed()),
-    )
-  return { ...all, drafter, find, guesses, lost }
-}
-
-function draftersOf({ proof, ...all }: Awaited<ReturnType<typeof stage>>) {
-  const { network, clock, directory, identity, books } = all
-  return new RemoteDrafters(
-    {
-      ...proof,
-      ...{ network, clock, directory, identity, books, logger: silentLogger },
-      random: seededRandom(5),
-      engine: { resolve: () => target as never },
-      secret: new Uint8Array(32).fill(8),
-    },
-    { network: NETWORK, price: { input: 0, output: 0 }, publish: 'receipts' },
-  )
-}
-
-const saying = (...more: FromProvider[]): Script => {
-  return async (line) => {
-    line.signs = false
-    line.say(frames.accept(0), ...more)
-    while ((await line.hear()) !== undefined);
-  }
-}
-
-const guess = (first: number, ids: number[]): FromProvider => ({
-  ...{ type: 'tokens', choice: 0, first, ids, text: '', logprobs: [], channel: 'content' },
-  tool: { index: 0, name: '', callId: '' },
-})
+import { erring, hashing, type Rule } from '../engines/fake-writer.ts'
+import { chat, frames, jobOf, type Script } from './coordinator-stage.ts'
+import { drafted, drafter, guess, said, saying } from './drafting-stage.ts'
 
 describe('a drafter elsewhere', () => {
   it('sees the prompt, hears what is said, and is told when that is all', async () => {
@@ -188,24 +129,10 @@ describe('a peer that drafts', () => {
     for (const stop of stops.splice(0)) await stop()
   })
 
-  /** A real one, and the peer whose answer it drafts. */
   async function both(rule: Rule, price = { input: 0, output: 0 }) {
-    const writer = new FakeWriter(rule)
-    const all = await serveStage({ generate: writer.generate, price })
-    stops.push(() => stopped(all))
-    const coordinator = await all.coordinator()
-    return { ...all, coordinator, writer }
-  }
-  const stopped = async ({
-    provider,
-    clock,
-  }: {
-    provider: Provider
-    clock: { advance(ms: number): Promise<void> }
-  }) => {
-    const stopping = provider.stop()
-    await clock.advance(10_000)
-    await stopping
+    const all = await drafter({ rule, price })
+    stops.push(all.stop)
+    return all
   }
   const draft = { kind: 'draft', work: chat({ maxTokens: 200 }), jobId: 'job_a.d1' } as const
 
@@ -281,27 +208,8 @@ describe('a peer that drafts', () => {
   })
 
   it('and one that writes find each other', async () => {
-    const { hub, clock, writer, provider, network: theirs, proof } = await both(hashing)
-    const identity = identityFromSeed(new Uint8Array(32).fill(77))
-    const network = hub.network(identity.peerId)
-    const { signal } = new AbortController()
-    await network.start({ signal })
-    const { peerId, addrs } = theirs.status()
-    const models = [
-      { ...small, id: modelId('test-chat'), kind: 'chat', price: { input: 0, output: 0 } },
-    ]
-    const entry = { peerId, advert: { models, addresses: [], hardware: { gpus: [] } } }
-    await network.connect(peerId, addrs, { signal })
-    const drafters = new RemoteDrafters(
-      {
-        ...{ ...proof, network, clock, identity, logger: silentLogger, random: seededRandom(5) },
-        books: { write: () => Promise.reject(new Error('Nothing is owed.')) },
-        directory: { get: () => entry as never },
-        engine: { resolve: () => target as never },
-        secret: new Uint8Array(32),
-      },
-      { network: NETWORK, price: { input: 0, output: 0 }, publish: 'receipts' },
-    )
+    const { clock, writer, provider, target } = await both(hashing)
+    const { peerId, drafters } = await target()
     const guessed: number[] = []
     const job = jobOf({ drafters: [peerId], watched: true, work: chat({ maxTokens: 90 }) })
     const hear = (_: number, first: number, ids: readonly number[]) => {

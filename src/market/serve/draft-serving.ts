@@ -58,8 +58,9 @@ export class DraftServing {
     this.#writer = new AnswerWriter(stream, components.clock, { record: given.record })
     const { generate } = components
     const onEnd = (why: string) => {
-      // What came true until then is owed all the same.
-      if (!this.#isOwed) this.#ending.abort(new PeerError('engine_failed', why))
+      // What it has guessed until then is owed all the same, as far as it comes true.
+      const isPaid = given.price.output > 0 && this.#next > 0
+      if (!isPaid) this.#ending.abort(new PeerError('engine_failed', why))
     }
     const guess = (_choice: number, first: number, ids: readonly number[]) => this.#say(first, ids)
     this.#following = new Following({ generate, onEnd }, { ...job, work }, guess)
