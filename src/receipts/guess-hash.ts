@@ -1,7 +1,4 @@
-import { joinBytes } from '../wire/octets.ts'
-import { sha256 } from '../wire/sha256.ts'
-
-const ID_BYTES = 4
+import { guessesHash } from '../wire/result-hash.ts'
 
 /**
  * What came true of guesses for another's answer, and the result hash of that. Who drafts and who is
@@ -53,10 +50,7 @@ export class GuessHash {
   /** Of the first so many that came true; undefined where there are fewer. */
   digestOf(count: number): Uint8Array | undefined {
     const right = this.#right()
-    if (right.length < count) return undefined
-    const bytes = new DataView(new ArrayBuffer(count * ID_BYTES))
-    for (let at = 0; at < count; at++) bytes.setUint32(at * ID_BYTES, right[at] ?? 0, true)
-    return sha256(joinBytes(this.#nonce, new Uint8Array(bytes.buffer)))
+    return right.length < count ? undefined : guessesHash(right.slice(0, count), this.#nonce)
   }
 
   #right(): number[] {
