@@ -3,6 +3,7 @@ import { type Identity, identityFromSeed } from '../../src/identity/identity.ts'
 import { DraftRecord } from '../../src/receipts/draft-record.ts'
 import { LiveReceipts } from '../../src/receipts/live.ts'
 import type { FromProvider } from '../../src/wire/generate.ts'
+import type { ChatWork } from '../../src/wire/job.ts'
 import { publicKeyOf } from '../../src/wire/peer-id.ts'
 import { FakeClock, settled } from '../base/fake-clock.ts'
 import { hashing } from '../engines/fake-writer.ts'
@@ -93,6 +94,21 @@ describe('a drafter whose target', () => {
     expect((await ask(all, 1)).last('refuse').code).toBe('allowance')
     await all.clock.advance(60_000)
     expect((await ask(all, 1)).has('accept')).toBe(true)
+  })
+
+  it('tells it without end tells it nothing more', async () => {
+    const all = await priced()
+    const { maxTokens: _, ...sampling } = (chat() as ChatWork).sampling
+    const work = { ...(chat() as ChatWork), sampling }
+    const line = await all.coordinator.ask({ ...asked, work, jobId: 'job_e.d1' })
+    await all.clock.advance(10)
+    // The scripted model has room for 512.
+    for (let at = 0; at < 2_048; at += 256) {
+      line.send({ type: 'committed', choice: 0, first: at, ids: Array(256).fill(1) })
+      await all.clock.advance(10)
+    }
+    expect(all.writer.jobs.every(({ resume }) => (resume?.[0]?.ids.length ?? 0) <= 512)).toBe(true)
+    expect(line.types()).not.toContain('failed')
   })
 
   it('is gone before anything came true has lost nothing by it', async () => {

@@ -1,8 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { identityFromSeed } from '../../src/identity/identity.ts'
 import type { FromProvider } from '../../src/wire/generate.ts'
+import type { Job } from '../../src/wire/job.ts'
 import { settled } from '../base/fake-clock.ts'
 import { erring, hashing, type Rule } from '../engines/fake-writer.ts'
-import { chat, frames, jobOf, type Script } from './coordinator-stage.ts'
+import { chat, frames, jobOf, type Script, stage } from './coordinator-stage.ts'
 import { drafted, drafter, guess, said, saying } from './drafting-stage.ts'
 
 describe('a drafter elsewhere', () => {
@@ -229,5 +231,36 @@ describe('a peer that drafts', () => {
     await clock.advance(10)
     expect(provider.status().open).toBe(0)
     expect(writer.running).toBe(0)
+  })
+})
+
+describe('who may draft', () => {
+  const [named, owners, other] = [1, 2, 3].map(
+    (seed) => identityFromSeed(new Uint8Array(32).fill(80 + seed)).peerId,
+  ) as [string, string, string]
+
+  const eight = Array.from(
+    { length: 8 },
+    (_, n) => identityFromSeed(new Uint8Array(32).fill(90 + n)).peerId,
+  )
+
+  it.each<[what: string, job: Partial<Job>, drafters: string[]]>([
+    ['who the owner allows', {}, [owners]],
+    ['who the request names, first', { drafters: [named] }, [named, owners]],
+    ['each once', { drafters: [owners, named] }, [owners, named]],
+    ['nobody who is to be avoided', { drafters: [named], wishes: { not: [named] } }, [owners]],
+    ['eight at most', { drafters: eight }, eight],
+  ])('of another peer’s answer is told to that: %s', async (_, job, drafters) => {
+    const { provider, collect } = await stage({ drafters: [owners] })
+    const { lines } = await provider()
+    await collect(job)
+    expect(lines[0]?.job.drafters).toEqual(drafters)
+  })
+
+  it('is nobody that is not one of those alone that the request wants', async () => {
+    const { provider, collect } = await stage({ drafters: [owners] })
+    const { lines, peerId } = await provider()
+    await collect({ drafters: [other], wishes: { only: [peerId, named] } })
+    expect(lines[0]?.job.drafters).toEqual([])
   })
 })

@@ -30,6 +30,8 @@ export interface DraftJob {
   incoming: Incoming
   wire: WireJob
   job: Job
+  /** Of the model that guesses. */
+  contextLength: number
   /** Signs what came true. */
   record: DraftRecord
   price: Price
@@ -95,7 +97,7 @@ export class DraftServing {
 
   /** Until the other side has all that it wants. */
   async #follow(): Promise<Served> {
-    const { incoming, wire, record } = this.#given
+    const { incoming, wire, record, contextLength } = this.#given
     const { clock } = this.#components
     const { signal } = this.#ending
     let quiet = () => {}
@@ -114,6 +116,8 @@ export class DraftServing {
         if (wire.maxOutputTokens > 0 && frame.first + frame.ids.length > wire.maxOutputTokens) {
           throw malformed('Committed.ids', 'are more than the answer may have')
         }
+        // Behind what its memory holds there is nothing to guess, nor to remember.
+        if (record.hash.length >= contextLength) continue
         record.hash.committed(frame.first, frame.ids)
         this.#following.committed(frame.choice, frame.first, frame.ids)
         if (this.#writer.needsRoom) await unlessAborted(this.#writer.room({ signal }), signal)

@@ -32,7 +32,7 @@ import { contentBytes, openContent } from './job-content.ts'
 import { draining, faultOf } from './refusal.ts'
 import { type ServeMetrics, serveMetrics } from './serve-metrics.ts'
 import { type AdmittedJob, type Served, Serving } from './serving.ts'
-import { checkTerms, modelNamed, priceOf, type Terms } from './terms.ts'
+import { checkTerms, modelOf, priceOf, type Terms } from './terms.ts'
 
 export interface ProviderComponents {
   network: Network
@@ -64,6 +64,8 @@ const streamLimits = { streamsMax: ALLOWANCE_MAX, opensPerSecond: ALLOWANCE_MAX 
 const NEWCOMERS = 'newcomers'
 /** Their answers could be as long as there is time: the others do not wait for those to end. */
 const NEWCOMERS_SHARE = 0.25
+/** Of a model that was not loaded yet. */
+const CONTEXT_LENGTH = 131_072
 /** For the last frame to arrive before the stream is reset. */
 const LINGER_MS = 1000
 
@@ -140,7 +142,7 @@ export class Provider implements Service {
     const wire = await this.#open(stream, incoming)
     const arrivedAt = clock.elapsed()
     if (wire.kind === 'draft') this.#claims.check(stream.peerId)
-    const model = modelNamed(engine.status(), wire.model)
+    const { name: model, facts } = modelOf(engine.status(), wire.model)
     // Each try of a request has the nonce of the first, and with it this root.
     const work = hexName(wire.promptRoot)
     const admitted = this.#admission.enter(stream.peerId, wire.jobId, work)
@@ -152,7 +154,8 @@ export class Provider implements Service {
       const content = await incoming.body(contentBytes(wire), hold, wait)
       const { allowance } = admitted
       const job = jobOf(wire, { model, ...turnOf(wire, allowance), ...openContent(wire, content) })
-      const served = await this.#work({ stream, incoming, wire, job, arrivedAt, allowance })
+      const given = { stream, incoming, wire, job, arrivedAt, allowance }
+      const served = await this.#work(given, facts?.contextLength)
       settlement = served.settlement
       return served
     } finally {
@@ -161,7 +164,10 @@ export class Provider implements Service {
     }
   }
 
-  async #work(given: Omit<AdmittedJob, 'record' | 'price'>): Promise<Served> {
+  async #work(
+    given: Omit<AdmittedJob, 'record' | 'price'>,
+    contextLength = CONTEXT_LENGTH,
+  ): Promise<Served> {
     const { clock, engine, log } = this.#components
     const { wire, job } = given
     const publish = this.#mayPublish(wire)
@@ -176,7 +182,10 @@ export class Provider implements Service {
     if (wire.kind === 'draft') {
       const record = new DraftRecord(this.#components, commission)
       const claims = this.#claims
-      return await new DraftServing({ ...parts, claims }, { ...given, record, price }).run()
+      return await new DraftServing(
+        { ...parts, claims },
+        { ...given, record, price, contextLength },
+      ).run()
     }
     const record = new WorkRecord(this.#components, { ...commission, work: job.work })
     return await new Serving(parts, { ...given, record, price }).run()

@@ -51,9 +51,9 @@ function notDoneHere(job: WireJob): string | undefined {
   return undefined
 }
 
-/** The name under which the engine knows the model of this id. */
-export function modelNamed(models: readonly ModelStatus[], id: string): string {
+/** What the engine knows of the model of this id. */
+export function modelOf(models: readonly ModelStatus[], id: string): ModelStatus {
   const model = models.find((each) => each.id === id)
-  if (model !== undefined) return model.name
+  if (model !== undefined) return model
   throw new Refusal('unknown_model', 'This peer does not serve a model of this id.')
 }
