@@ -5,8 +5,11 @@ import type { Row } from '../../src/storage/backend.ts'
 import type { Guess } from '../../src/wire/drafter.ts'
 import type { Job } from '../../src/wire/job.ts'
 import { publicKeyOf } from '../../src/wire/peer-id.ts'
+import { checkProof } from '../../src/wire/proof.ts'
+import type { Receipt } from '../../src/wire/receipt.ts'
 import { settled } from '../base/fake-clock.ts'
 import { erring, hashing } from '../engines/fake-writer.ts'
+import { verify } from '../receipts/feeds/stage.ts'
 import { proofStage } from '../receipts/stage.ts'
 import { StubBackend } from '../storage/stub-backend.ts'
 import { chat, jobOf, NETWORK } from './coordinator-stage.ts'
@@ -98,6 +101,13 @@ describe('a drafter and its target', () => {
     expect(theirs).toMatchObject({ cid: view?.cid, verified: true })
     expect(theirs?.routing?.body.amount).toBe(90)
     expect(theirs?.execution?.cid).toBe(view?.execution?.cid)
+    // And to anybody who has nothing but a file.
+    const entries = [view?.execution, theirs?.routing].flatMap((of) =>
+      of?.proof === undefined ? [] : [{ entry: of.bytes, index: of.index as number, ...of.proof }],
+    )
+    expect(entries).toHaveLength(2)
+    const receipt = view?.receipt as Receipt
+    expect(checkProof({ network: NETWORK, receipt, entries }, { verify }).holds).toBe(true)
   })
 
   it('go by what came true in time where nobody knows what was taken', async () => {
