@@ -74,9 +74,10 @@ describe('who drafts elsewhere', () => {
     const chunks = await collect(it.engine.generate, job)
     expect(ids(chunks)).toEqual(known)
     const last = chunks.at(-1)
-    const far = last?.type === 'done' && last.drafting?.find(({ drafter }) => drafter === 'far')
+    const drafting = last?.type === 'done' ? last.drafting : undefined
+    const far = drafting?.find(({ drafter }) => drafter === 'far')
     expect(far).toMatchObject({ accepted: expect.any(Number) })
-    expect(taken).toEqual([0, far && far.accepted])
+    expect(taken).toEqual([0, far?.accepted])
   })
 })
 
