@@ -37,8 +37,10 @@ import {
   createVerifyNative,
   type VerifyLater,
 } from './identity/verify-native.ts'
+import { Books } from './market/books.ts'
 import { Coordinator } from './market/coordinator.ts'
 import { RemoteDrafters } from './market/draft/remote-drafters.ts'
+import { Owed } from './market/owed.ts'
 import { Provider } from './market/serve/provider.ts'
 import { ADVERT_RECORD, advertRecordCheck } from './network/discovery/advert-record.ts'
 import { Discovery } from './network/discovery/discovery.ts'
@@ -122,10 +124,11 @@ export async function createPeer(
     const ground: Ground = { ...base, config, identity, store, keys, engine, network }
     const proof = buildProof(ground)
     const peers = buildPeers(ground, proof)
-    drafting.drafters = buildDrafters(ground, peers)
+    const drafters = buildDrafters(ground, proof, peers)
+    drafting.drafters = drafters
     const replication = buildReplication(ground, proof, peers)
     const http = await buildHttp({ ...ground, prom }, peers, { ...proof, replication })
-    const parts = { ...ground, ...proof, ...peers, replication, ownerKey, http, folder }
+    const parts = { ...ground, ...proof, ...peers, drafters, replication, ownerKey, http, folder }
     return new LocalPeer(parts, config, beganAt)
   } catch (error) {
     await store.close()
@@ -179,6 +182,7 @@ interface Proof {
   held: HeldEntries
   requests: RequestIndex
   receipts: ReceiptLookup
+  books: Books
 }
 
 function buildProof(ground: Ground): Proof {
@@ -192,7 +196,9 @@ function buildProof(ground: Ground): Proof {
   const held = new HeldEntries(ground)
   const requests = new RequestIndex(ground)
   const receipts = new ReceiptLookup({ feeds, live, held, requests, verify }, { network })
-  return { feeds, log, live, held, requests, receipts }
+  const owed = new Owed(ground)
+  const books = new Books({ ...ground, log, live, held, requests, owed }, { network })
+  return { feeds, log, live, held, requests, receipts, books }
 }
 
 /** Engines come first, and are told later who drafts for them. */
@@ -256,11 +262,11 @@ function buildPeers(ground: Ground, proof: Proof): Peers {
   return { describe, load, discovery, provider, coordinator }
 }
 
-function buildDrafters(ground: Ground, { discovery }: Peers): RemoteDrafters {
+function buildDrafters(ground: Ground, proof: Proof, { discovery }: Peers): RemoteDrafters {
   const { identity, config } = ground
   const { directory } = discovery
   const secret = identity.secretFor('cache-scope')
-  return new RemoteDrafters({ ...ground, directory, secret }, config)
+  return new RemoteDrafters({ ...ground, ...proof, directory, secret }, config)
 }
 
 /** How long jobs of other peers may go on once a stop has begun: as long as the own clients'. */

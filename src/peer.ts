@@ -7,6 +7,7 @@ import type { Config } from './config.ts'
 import type { Engine, ModelStatus } from './engines/engine.ts'
 import type { Identity } from './identity/identity.ts'
 import type { Coordinator } from './market/coordinator.ts'
+import type { RemoteDrafters } from './market/draft/remote-drafters.ts'
 import type { Provider } from './market/serve/provider.ts'
 import type { Discovery } from './network/discovery/discovery.ts'
 import type { Network } from './network/network.ts'
@@ -33,6 +34,7 @@ export interface Parts {
   /** Undefined without the role. */
   provider: Provider | undefined
   coordinator: Coordinator
+  drafters: RemoteDrafters
   http: HttpServer | undefined
   /** Where other programs of its owner find it. */
   folder: string | undefined
@@ -148,7 +150,7 @@ export class LocalPeer implements Peer {
     // Whoever asked for the start is told how it ended.
     await this.#starting?.catch(() => {})
     const { engine, coordinator, http, network, discovery, provider } = this.#parts
-    const { log, keys, store, replication } = this.#parts
+    const { log, keys, store, replication, drafters } = this.#parts
     const closing: Service[] = [
       { start: nothing, stop: () => store.close() },
       { start: nothing, stop: () => keys.close() },
@@ -157,7 +159,7 @@ export class LocalPeer implements Peer {
     // While this peer's own clients get the rest of their answers, no other peer sends new work.
     provider?.drain()
     discovery.drain()
-    const ours = [engine, network, replication, provider, coordinator, http, discovery]
+    const ours = [engine, network, drafters, replication, provider, coordinator, http, discovery]
     const parts = [...closing, log, ...ours]
     await stopAll(parts.filter((part) => part !== undefined))
   }

@@ -10,6 +10,7 @@ from receipts import (
     receipt_of_json,
     require_holds,
     result_hash_of_choices,
+    result_hash_of_guesses,
     result_hash_of_vectors,
 )
 from refusal import Refused
@@ -31,6 +32,8 @@ def _results(case: dict[str, Any]) -> dict[str, Any]:
         nonce = bytes.fromhex(case.get("nonce", ""))
         if "choices" in case:
             return {"hash": result_hash_of_choices(case["choices"], nonce).hex()}
+        if "guesses" in case:
+            return {"hash": result_hash_of_guesses(case["guesses"], nonce).hex()}
         vectors = [bytes.fromhex(vector) for vector in case["vectors"]]
         return {"hash": result_hash_of_vectors(vectors, nonce).hex()}
     receipt = _read_receipt(case)

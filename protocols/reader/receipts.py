@@ -136,6 +136,10 @@ def result_hash_of_vectors(vectors: list[bytes], nonce: bytes = b"") -> bytes:
     return sha256(nonce + b"".join(vectors)).digest()
 
 
+def result_hash_of_guesses(ids: list[int], nonce: bytes = b"") -> bytes:
+    return sha256(nonce + b"".join(id.to_bytes(4, "little") for id in ids)).digest()
+
+
 def _without_halves(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_halves(member) for key, member in value.items()}

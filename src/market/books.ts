@@ -15,11 +15,10 @@ import { declaredModelId } from '../wire/model-id.ts'
 import { peerIdOf, publicKeyOf } from '../wire/peer-id.ts'
 import { type Receipt, receiptDigest, signReceipt } from '../wire/receipt.ts'
 import { ATTEMPTS_MAX, type Routing, type RoutingPart, signRoutingLater } from '../wire/routing.ts'
-import type { Account } from './failover/account.ts'
+import type { Account, Asked } from './failover/account.ts'
 import type { Share } from './failover/share.ts'
 import { split } from './failover/split.ts'
 import type { Owed } from './owed.ts'
-import type { Request } from './request.ts'
 
 export interface BooksComponents {
   identity: Pick<Identity, 'peerId' | 'publicKey' | 'sign' | 'signLater'>
@@ -138,7 +137,7 @@ export class Books {
     said: Pick<Routing, 'parts' | 'amount' | 'count' | 'verdict' | 'dispute' | 'whole'>,
   ): Promise<SealedEntry> {
     const { identity } = this.#components
-    const { job, wishes, written, report } = request
+    const { job, work, wishes, written, report } = request
     const { country } = effort.node
     const { name, id } = effort.model
     const signing = {
@@ -157,7 +156,7 @@ export class Books {
         // Of a file that nobody has read through yet, only its name is known.
         model: id ?? declaredModelId(name, identity.peerId),
         modelName: name,
-        work: job.work.kind,
+        work,
         tokens: tokensOf(done.usage),
         attempts: attemptsOf(report.attempts),
         times,
@@ -172,7 +171,7 @@ export class Books {
     return routingEntry(times.finished, body)
   }
 
-  #times({ beganAt, handover }: Request, effort: Account['effort']): Routing['times'] {
+  #times({ beganAt, handover }: Asked, effort: Account['effort']): Routing['times'] {
     const { clock } = this.#components
     const now = clock.now()
     const elapsed = clock.elapsed()
@@ -217,14 +216,14 @@ function partOf(
 }
 
 /** The last ones, by a word for how each ended. */
-const attemptsOf = (attempts: Request['report']['attempts']): Routing['attempts'] =>
+const attemptsOf = (attempts: Asked['report']['attempts']): Routing['attempts'] =>
   attempts.slice(-ATTEMPTS_MAX).map(({ node, outcome, ms }) => ({
     node: publicKeyOf(node),
     outcome: outcome.replace(/:.*$/, ''),
     ms,
   }))
 
-function shown(receipt: Receipt, request: Request, status: AnswerReceipt['status']): AnswerReceipt {
+function shown(receipt: Receipt, request: Asked, status: AnswerReceipt['status']): AnswerReceipt {
   const digest = receiptDigest(receipt)
   return {
     cid: ryv1Cid(digest),

@@ -10,10 +10,7 @@ import type { Engine, ModelStatus } from '../engines/engine.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { Directory } from '../network/discovery/directory.ts'
 import type { Discovery } from '../network/discovery/discovery.ts'
-import type { OwnFeed } from '../receipts/feeds/own-feed.ts'
-import type { HeldEntries } from '../receipts/held.ts'
 import type { LiveReceipts } from '../receipts/live.ts'
-import type { RequestIndex } from '../receipts/requests.ts'
 import type { Store } from '../storage/store.ts'
 import type { Chunk, Generate, Routed } from '../wire/chunk.ts'
 import { ryv1Cid } from '../wire/cid.ts'
@@ -21,7 +18,7 @@ import type { Job, Price } from '../wire/job.ts'
 import { type OpenReceipt, openDigest } from '../wire/receipt.ts'
 import type { Verify } from '../wire/signed.ts'
 import { Activity, type ActivityFigures } from './activity.ts'
-import { Books } from './books.ts'
+import type { Books } from './books.ts'
 import { unwanted } from './choose/choice.ts'
 import { Dispatcher } from './choose/dispatcher.ts'
 import { withDrafters } from './draft/allowed.ts'
@@ -33,7 +30,6 @@ import type { Market, MarketModel } from './market.ts'
 import { type MarketMetrics, marketMetrics } from './market-metrics.ts'
 import { ModelList } from './model-list.ts'
 import { unknownModel } from './no-provider.ts'
-import { Owed } from './owed.ts'
 import type { RemoteComponents } from './remote/attempt.ts'
 import { JobWriter } from './remote/job-writer.ts'
 import { RemoteEffort, type RemoteEffortComponents } from './remote-effort.ts'
@@ -46,11 +42,9 @@ export interface CoordinatorComponents {
   network: RemoteComponents['network']
   identity: Pick<Identity, 'peerId' | 'publicKey' | 'sign' | 'signLater'>
   verify: Verify
-  store: Store
-  log: Pick<OwnFeed, 'append'>
+  store: Pick<Store, 'failure'>
   live: LiveReceipts
-  held: HeldEntries
-  requests: Pick<RequestIndex, 'put'>
+  books: Books
   /** 32 bytes, kept: providers know this peer's accounts by what it makes of them. */
   secret: Uint8Array
   clock: Clock
@@ -121,8 +115,7 @@ export class Coordinator implements Market, Service {
     const isGood = (id: string, modelId: string) => this.#dispatcher.providers.isGood(id, modelId)
     this.#models = new ModelList({ engine, directory, clock, isGood }, { peerId, price, pins })
     this.#writer = new JobWriter(components, options)
-    const owed = new Owed(components)
-    this.#books = new Books({ ...components, owed }, options)
+    this.#books = components.books
     const { logger } = this.#components
     const parting = (each: Promise<void>) => this.#part(each)
     this.#failover = new Failover({ books: this.#books, parting, logger })

@@ -131,6 +131,11 @@ export class Request {
     return count < 2 ? Number.NEGATIVE_INFINITY : since
   }
 
+  /** In a word, for the log. */
+  get work(): string {
+    return this.job.work.kind
+  }
+
   get kind(): 'chat' | 'embedding' {
     return this.job.work.kind === 'embedding' ? 'embedding' : 'chat'
   }

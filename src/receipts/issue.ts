@@ -3,9 +3,9 @@ import { finishesOf } from '../engines/lanes.ts'
 import type { Identity } from '../identity/identity.ts'
 import type { Accepted, Chunk, Done, Drafted, Issued, Tokens, Vectors } from '../wire/chunk.ts'
 import { addsUp, draftingOf } from '../wire/drafting.ts'
-import { executionEntry } from '../wire/entry.ts'
+import type { SealedEntry } from '../wire/entry.ts'
 import { type Execution, SEGMENTS_MAX } from '../wire/execution.ts'
-import type { Price, Work } from '../wire/job.ts'
+import type { Work } from '../wire/job.ts'
 import { peerIdOf, publicKeyOf } from '../wire/peer-id.ts'
 import {
   type OpenReceipt,
@@ -19,6 +19,7 @@ import {
   signReceiptLater,
 } from '../wire/receipt.ts'
 import { AnswerHash } from './answer-hash.ts'
+import { type Commission, type Executed, sealedExecution } from './execution.ts'
 import type { LiveReceipts } from './live.ts'
 
 /** From one segment to the next, whichever comes first. */
@@ -29,24 +30,11 @@ export const SEGMENT_HEAD_STARTS = 16
 /** Whenever there are so many more of them, the next ones are twice as far apart. */
 export const SEGMENTS_BEFORE_DOUBLING = 64
 
-/** One job for one node, as far as its receipt is about it. */
-export interface Commission {
-  /** `<job id>.<attempt>` */
-  jobId: string
+export interface WorkCommission extends Commission {
   work: Work
-  /** Asked for once the job is taken on. */
-  promptRoot(): Uint8Array
-  /** The key of whoever asked. */
-  coordinator: Uint8Array
-  model: { id: string; name: string }
-  price: Price
-  /** The country that the node says it is in. */
-  region?: string | undefined
-  /** For a salted receipt. */
-  nonce?: Uint8Array | undefined
-  /** Others than the two parties may know of it. */
-  isPublic?: boolean
 }
+
+type Said = Pick<Executed, 'receipt' | 'open' | 'segments' | 'finish' | 'usage'>
 
 export interface IssueComponents {
   identity: Pick<Identity, 'publicKey' | 'sign' | 'signLater'>
@@ -93,7 +81,7 @@ export class WorkRecord {
   readonly #identity: IssueComponents['identity']
   readonly #clock: Clock
   readonly #live: IssueComponents['live']
-  readonly #commission: Commission
+  readonly #commission: WorkCommission
   readonly #hash: AnswerHash
   readonly #isPlain: boolean
   readonly #times: Execution['times']
@@ -104,7 +92,7 @@ export class WorkRecord {
   #segmentEnd = 0
   #segmentAt = 0
 
-  constructor({ identity, clock, live }: IssueComponents, commission: Commission) {
+  constructor({ identity, clock, live }: IssueComponents, commission: WorkCommission) {
     const { work, nonce } = commission
     const now = Math.floor(clock.now())
     this.#identity = identity
@@ -251,38 +239,14 @@ export class WorkRecord {
     return { fields: { jobId, nodePk, resultHash, meteringUnits }, issued }
   }
 
-  #entry({
-    receipt,
-    open,
-    segments,
-    finish,
-    usage,
-    drafting,
-  }: Pick<Done, 'finish' | 'usage'> & {
-    drafting: readonly Drafted[]
-    receipt: Receipt
-    open: OpenReceipt
-    segments: Segment[]
-  }) {
-    const { coordinator, model, work, price, region, nonce } = this.#commission
-    const { promptRoot, inputTokens, signature } = open
-    const { inputTokens: input, cachedTokens: cached, outputTokens: output } = usage
-    return executionEntry(this.#times.finished, {
-      receipt,
-      open: { promptRoot, inputTokens, signature },
-      segments: segments.slice(-SEGMENTS_MAX),
-      coordinator,
-      model: model.id,
-      modelName: model.name,
+  #entry({ drafting, ...said }: Said & { drafting: readonly Drafted[] }): SealedEntry {
+    const { work } = this.#commission
+    return sealedExecution(this.#commission, {
+      ...said,
       work: work.kind,
-      tokens: { input, cached, output },
-      price,
       times: this.#times,
-      finish,
-      privacy: nonce === undefined ? 'plain' : 'salted',
-      drafting: this.#drafted(drafting, output),
+      drafting: this.#drafted(drafting, said.usage.outputTokens),
       ...(work.kind === 'embedding' ? {} : { seed: work.sampling.seed }),
-      ...(region === undefined ? {} : { region }),
     })
   }
 

@@ -12,8 +12,8 @@ export interface Drafting {
   readonly name: string
   /** The tokens of a choice from this position on are these; guesses that say otherwise are void. */
   committed: Guess
-  /** Nothing more is to be guessed. */
-  end(): void
+  /** Nothing more is to be guessed. So many of its guesses are in the answer, where that is known. */
+  end(accepted?: number): void
 }
 
 /** Finds who drafts for a job; undefined: nobody. `lost`: who does is gone. */

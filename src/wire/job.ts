@@ -19,6 +19,8 @@ export interface Job {
   watched?: boolean
   /** Peer ids: who may see what is asked, to draft for it; the best first. */
   drafters?: readonly string[]
+  /** Neither who does it nor who had it done shows anybody that it was. */
+  unpublished?: boolean
   /** What comes is compared with what another model says, by its ids alone: earlier ones need no text. */
   guesses?: boolean
   wishes?: Wishes

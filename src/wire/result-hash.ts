@@ -105,3 +105,15 @@ export function vectorsHash(vectors: readonly Float32Array[], nonce = new Uint8A
   }
   return hash.digest()
 }
+
+const ID_BYTES = 4
+
+/** Of guesses that came true: their ids, each 4 bytes, little-endian. */
+export function guessesHash(
+  ids: readonly number[],
+  nonce: Uint8Array = new Uint8Array(),
+): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(ids.length * ID_BYTES))
+  for (const [at, id] of ids.entries()) bytes.setUint32(at * ID_BYTES, id, true)
+  return sha256(joinBytes(nonce, new Uint8Array(bytes.buffer)))
+}

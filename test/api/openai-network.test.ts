@@ -258,6 +258,17 @@ describe('what a request wishes for', () => {
   })
 })
 
+it.each([
+  [{ drafters: [NODE_ID] }, [NODE_ID]],
+  [{ drafters: [] }, undefined],
+  [{ drafters: null }, undefined],
+  [{}, undefined],
+])('who may draft for it: %j', async (asked, drafters) => {
+  await api.post(path, { ...chat, ...asked })
+  await api.post('/v1/completions', { model: 'test-chat', prompt: 'Hi', ...asked })
+  expect(api.engine.jobs.map((job) => job.drafters)).toEqual([drafters, drafters])
+})
+
 it('the fingerprint of a model that another peer has is told by its id', async () => {
   const model = {
     name: 'phi-4',

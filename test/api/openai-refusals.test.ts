@@ -150,6 +150,9 @@ describe('chat refuses, and names the place', () => {
       'node.not[0]',
     ],
     ['too many nodes', { node: { not: Array(65).fill(NODE_ID) } }, 'invalid_value', 'node.not'],
+    ['a drafter that is none', { drafters: [NODE_ID, 'x'] }, 'invalid_value', 'drafters[1]'],
+    ['too many drafters', { drafters: Array(9).fill(NODE_ID) }, 'invalid_value', 'drafters'],
+    ['a drafter without a list', { drafters: NODE_ID }, 'invalid_type', 'drafters'],
     ['another wish', { node: { like: [] } }, 'unknown_parameter', 'node.like'],
     ['a knowledge base', { knowledge_base: 'kb_1' }, 'unsupported_parameter', 'knowledge_base'],
   ])
@@ -236,6 +239,7 @@ describe('embeddings refuse, and name the place', () => {
     ['too many texts', { input: Array(2049).fill('a') }, 'invalid_value', 'input'],
     ['too many tokens', { input: Array(2).fill(Array(200_000).fill(1)) }, 'invalid_value', 'input'],
     ['an unknown format', { encoding_format: 'hex' }, 'invalid_value', 'encoding_format'],
+    ['drafters', { drafters: [NODE_ID] }, 'unknown_parameter', 'drafters'],
     ['no dimensions', { dimensions: 0 }, 'invalid_value', 'dimensions'],
     ['more dimensions than there are', { dimensions: 9 }, 'invalid_value', 'dimensions'],
     ['a model of another kind', { model: 'test-chat' }, 'model_not_supported', 'model'],

@@ -4,8 +4,10 @@ import { silentLogger } from '../../src/base/logger.ts'
 import { noMetrics } from '../../src/base/metrics.ts'
 import { type Random, seededRandom } from '../../src/base/random.ts'
 import { identityFromSeed } from '../../src/identity/identity.ts'
+import { Books } from '../../src/market/books.ts'
 import { EXPLORED_OF } from '../../src/market/choose/dispatcher.ts'
 import { Coordinator, type CoordinatorOptions } from '../../src/market/coordinator.ts'
+import { Owed } from '../../src/market/owed.ts'
 import { MemoryDirectory } from '../../src/network/discovery/memory-directory.ts'
 import { memoryHub } from '../../src/network/memory/memory-hub.ts'
 import type { MemoryNetwork } from '../../src/network/memory/memory-network.ts'
@@ -181,9 +183,12 @@ export async function stage(options: StageOptions = {}) {
     ...(backend && { backend }),
     ...(log && { log }),
   })
+  const owed = new Owed(proof)
+  const books = new Books({ ...proof, identity, clock, owed }, { network: NETWORK })
   const coordinator = new Coordinator(
     {
       ...proof,
+      books,
       engine,
       discovery: options.remote === false ? undefined : discovery,
       network,
@@ -227,6 +232,7 @@ export async function stage(options: StageOptions = {}) {
     list,
     coordinator,
     proof,
+    books,
     lookUps,
     onLookUp,
     suspected,

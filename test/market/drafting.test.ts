@@ -1,66 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { silentLogger } from '../../src/base/logger.ts'
-import { seededRandom } from '../../src/base/random.ts'
 import { identityFromSeed } from '../../src/identity/identity.ts'
-import { RemoteDrafters } from '../../src/market/draft/remote-drafters.ts'
-import type { Provider } from '../../src/market/serve/provider.ts'
-import type { Drafting } from '../../src/wire/drafter.ts'
 import type { FromProvider } from '../../src/wire/generate.ts'
 import type { Job } from '../../src/wire/job.ts'
 import { settled } from '../base/fake-clock.ts'
-import { erring, FakeWriter, hashing, type Rule } from '../engines/fake-writer.ts'
-import { chat, frames, jobOf, modelId, NETWORK, type Script, stage } from './coordinator-stage.ts'
-import { stage as serveStage } from './serve-stage.ts'
-
-const said = (length: number): number[] => {
-  const ids: number[] = []
-  while (ids.length < length) ids.push(hashing(ids) as number)
-  return ids
-}
-
-const small = { name: 'small', id: modelId('small'), parameters: 10, draftsFor: modelId('large') }
-const target = { id: modelId('large'), facts: { architecture: 'llama', parameters: 1_000 } }
-
-/** Who writes an answer, and a drafter that does what `script` says. */
-async function drafted(script: Script, more: { region?: string; model?: object } = {}) {
-  const all = await stage()
-  const drafter = await all.provider({ script, ...more, model: { ...small, ...more.model } })
-  const drafters = draftersOf(all)
-  const guesses: [first: number, ids: readonly number[]][] = []
-  const lost: number[] = []
-  const find = (job: Partial<Job> = {}): Drafting | undefined =>
-    drafters.find(
-      jobOf({ model: 'large', watched: true, drafters: [drafter.peerId], ...job }),
-      (_, first, ids) => guesses.push([first, ids]),
-      () => lost.push(all.clock.elapsed()),
-    )
-  return { ...all, drafter, find, guesses, lost }
-}
-
-function draftersOf({ network, clock, directory, identity }: Awaited<ReturnType<typeof stage>>) {
-  return new RemoteDrafters(
-    {
-      ...{ network, clock, directory, identity, logger: silentLogger },
-      random: seededRandom(5),
-      engine: { resolve: () => target as never },
-      secret: new Uint8Array(32).fill(8),
-    },
-    { network: NETWORK },
-  )
-}
-
-const saying = (...more: FromProvider[]): Script => {
-  return async (line) => {
-    line.signs = false
-    line.say(frames.accept(0), ...more)
-    while ((await line.hear()) !== undefined);
-  }
-}
-
-const guess = (first: number, ids: number[]): FromProvider => ({
-  ...{ type: 'tokens', choice: 0, first, ids, text: '', logprobs: [], channel: 'content' },
-  tool: { index: 0, name: '', callId: '' },
-})
+import { erring, hashing, type Rule } from '../engines/fake-writer.ts'
+import { chat, frames, jobOf, type Script, stage } from './coordinator-stage.ts'
+import { drafted, drafter, guess, said, saying } from './drafting-stage.ts'
 
 describe('a drafter elsewhere', () => {
   it('sees the prompt, hears what is said, and is told when that is all', async () => {
@@ -81,7 +26,7 @@ describe('a drafter elsewhere', () => {
     const ids = line?.heard.flatMap((frame) => (frame.type === 'committed' ? frame.ids : []))
     expect(ids).toEqual([...said(6), 1, 2])
     expect(line?.heard.at(-1)).toEqual({ type: 'cancel', received: [6] })
-    await clock.advance(1_000)
+    await clock.advance(3_000)
     expect(line?.stream.ended.aborted).toBe(true)
   })
 
@@ -186,24 +131,10 @@ describe('a peer that drafts', () => {
     for (const stop of stops.splice(0)) await stop()
   })
 
-  /** A real one, and the peer whose answer it drafts. */
   async function both(rule: Rule, price = { input: 0, output: 0 }) {
-    const writer = new FakeWriter(rule)
-    const all = await serveStage({ generate: writer.generate, price })
-    stops.push(() => stopped(all))
-    const coordinator = await all.coordinator()
-    return { ...all, coordinator, writer }
-  }
-  const stopped = async ({
-    provider,
-    clock,
-  }: {
-    provider: Provider
-    clock: { advance(ms: number): Promise<void> }
-  }) => {
-    const stopping = provider.stop()
-    await clock.advance(10_000)
-    await stopping
+    const all = await drafter({ rule, price })
+    stops.push(all.stop)
+    return all
   }
   const draft = { kind: 'draft', work: chat({ maxTokens: 200 }), jobId: 'job_a.d1' } as const
 
@@ -231,7 +162,9 @@ describe('a peer that drafts', () => {
     await clock.advance(10)
     expect(heard().slice(41)).toEqual(said(73).slice(41))
     await line.cancel(60)
-    expect(line.last('done')).toMatchObject({ finish: ['cancelled'], usage: { outputTokens: 60 } })
+    // More than came true is more than there was.
+    expect(line.last('done')).toMatchObject({ finish: ['cancelled'], usage: { outputTokens: 40 } })
+    expect(line.last('done').receipt).toBeUndefined()
     expect(outcomes).toEqual(['drafted'])
     expect(writer.running).toBe(0)
   })
@@ -246,10 +179,13 @@ describe('a peer that drafts', () => {
     expect(provider.status().open).toBe(0)
   })
 
-  it('does it for nothing or not at all', async () => {
-    const { coordinator } = await both(hashing, { input: 0, output: 1 })
-    const line = await coordinator.ask(draft)
-    expect(line.last('refuse').code).toBe('unsupported')
+  it('does it for what it asks or not at all, and asks nothing for the prompt', async () => {
+    const { coordinator } = await both(hashing, { input: 9, output: 2 })
+    const tooLow = await coordinator.ask({ ...draft, maxPrice: { input: 9, output: 1 } })
+    expect(tooLow.last('refuse').code).toBe('price_too_low')
+    const enough = { ...draft, jobId: 'job_b.d1', maxPrice: { input: 0, output: 2 } }
+    const line = await coordinator.ask(enough)
+    expect(line.last('accept').price).toEqual({ input: 0, output: 2 })
   })
 
   it.each<[what: string, ask: object, code: string]>([
@@ -274,26 +210,8 @@ describe('a peer that drafts', () => {
   })
 
   it('and one that writes find each other', async () => {
-    const { hub, clock, writer, provider, network: theirs } = await both(hashing)
-    const identity = identityFromSeed(new Uint8Array(32).fill(77))
-    const network = hub.network(identity.peerId)
-    const { signal } = new AbortController()
-    await network.start({ signal })
-    const { peerId, addrs } = theirs.status()
-    const models = [
-      { ...small, id: modelId('test-chat'), kind: 'chat', price: { input: 0, output: 0 } },
-    ]
-    const entry = { peerId, advert: { models, addresses: [] } }
-    await network.connect(peerId, addrs, { signal })
-    const drafters = new RemoteDrafters(
-      {
-        ...{ network, clock, identity, logger: silentLogger, random: seededRandom(5) },
-        directory: { get: () => entry as never },
-        engine: { resolve: () => target as never },
-        secret: new Uint8Array(32),
-      },
-      { network: NETWORK },
-    )
+    const { clock, writer, provider, target } = await both(hashing)
+    const { peerId, drafters } = await target()
     const guessed: number[] = []
     const job = jobOf({ drafters: [peerId], watched: true, work: chat({ maxTokens: 90 }) })
     const hear = (_: number, first: number, ids: readonly number[]) => {
@@ -313,5 +231,36 @@ describe('a peer that drafts', () => {
     await clock.advance(10)
     expect(provider.status().open).toBe(0)
     expect(writer.running).toBe(0)
+  })
+})
+
+describe('who may draft', () => {
+  const [named, owners, other] = [1, 2, 3].map(
+    (seed) => identityFromSeed(new Uint8Array(32).fill(80 + seed)).peerId,
+  ) as [string, string, string]
+
+  const eight = Array.from(
+    { length: 8 },
+    (_, n) => identityFromSeed(new Uint8Array(32).fill(90 + n)).peerId,
+  )
+
+  it.each<[what: string, job: Partial<Job>, drafters: string[]]>([
+    ['who the owner allows', {}, [owners]],
+    ['who the request names, first', { drafters: [named] }, [named, owners]],
+    ['each once', { drafters: [owners, named] }, [owners, named]],
+    ['nobody who is to be avoided', { drafters: [named], wishes: { not: [named] } }, [owners]],
+    ['eight at most', { drafters: eight }, eight],
+  ])('of another peer’s answer is told to that: %s', async (_, job, drafters) => {
+    const { provider, collect } = await stage({ drafters: [owners] })
+    const { lines } = await provider()
+    await collect(job)
+    expect(lines[0]?.job.drafters).toEqual(drafters)
+  })
+
+  it('is nobody that is not one of those alone that the request wants', async () => {
+    const { provider, collect } = await stage({ drafters: [owners] })
+    const { lines, peerId } = await provider()
+    await collect({ drafters: [other], wishes: { only: [peerId, named] } })
+    expect(lines[0]?.job.drafters).toEqual([])
   })
 })

@@ -9,6 +9,7 @@ import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import { Provider, type ProviderOptions } from '../../src/market/serve/provider.ts'
 import { memoryHub } from '../../src/network/memory/memory-hub.ts'
 import type { FrameStream } from '../../src/network/network.ts'
+import type { Backend } from '../../src/storage/backend.ts'
 import type { Chunk, Generate } from '../../src/wire/chunk.ts'
 import type { FromProvider, Resume, ToProvider, WireJob } from '../../src/wire/generate.ts'
 import {
@@ -53,10 +54,17 @@ export interface StageOptions extends Partial<ProviderOptions> {
   generate?: Generate
   /** How far its wall clock is off. */
   skewMs?: number
+  backend?: Backend
 }
 
 /** A provider with a scripted engine in a network of memory, and coordinators that ask it. */
-export async function stage({ slots, generate, skewMs = 0, ...options }: StageOptions = {}) {
+export async function stage({
+  slots,
+  generate,
+  skewMs = 0,
+  backend,
+  ...options
+}: StageOptions = {}) {
   const clock = new FakeClock()
   const hub = memoryHub({ clock })
   const engine = new ScriptedEngine()
@@ -70,7 +78,10 @@ export async function stage({ slots, generate, skewMs = 0, ...options }: StageOp
   }
   const queued = slots === undefined ? undefined : scheduled(engine.generate, { clock }, { slots })
   const outcomes: string[] = []
-  const proof = await proofStage({ clock, identity, network: NETWORK })
+  const proof = await proofStage({
+    ...{ clock, identity, network: NETWORK },
+    ...(backend && { backend }),
+  })
   const provider = new Provider(
     {
       ...proof,

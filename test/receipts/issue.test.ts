@@ -5,11 +5,11 @@ import { identityFromSeed } from '../../src/identity/identity.ts'
 import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import { AnswerHash } from '../../src/receipts/answer-hash.ts'
 import {
-  type Commission,
   issued,
   SEGMENT_HEAD_STARTS,
   SEGMENT_MS,
   SEGMENT_TOKENS,
+  type WorkCommission,
   WorkRecord,
 } from '../../src/receipts/issue.ts'
 import { LiveReceipts } from '../../src/receipts/live.ts'
@@ -40,7 +40,7 @@ const chat = (choices = 1): Work => ({
 })
 const embedding: Work = { kind: 'embedding', inputs: ['a', 'b', 'c'] }
 
-const commission = (work: Work, jobId = 'job_7.1'): Commission => ({
+const commission = (work: Work, jobId = 'job_7.1'): WorkCommission => ({
   jobId,
   work,
   promptRoot: () => new Uint8Array(32).fill(4),

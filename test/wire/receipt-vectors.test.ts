@@ -13,7 +13,7 @@ import {
   receiptHolds,
   receiptPayload,
 } from '../../src/wire/receipt.ts'
-import { ResultHasher, vectorsHash } from '../../src/wire/result-hash.ts'
+import { guessesHash, ResultHasher, vectorsHash } from '../../src/wire/result-hash.ts'
 
 interface Choice {
   content: string
@@ -42,6 +42,7 @@ interface Case {
   kind: string
   choices?: Choice[]
   vectors?: string[]
+  guesses?: number[]
   nonce?: string
   hash: string
   error: string
@@ -74,10 +75,11 @@ const readOpen = (json: OpenJson) => ({
   signature: new Uint8Array(Buffer.from(json.signature, 'base64')),
 })
 
-function hashOf({ choices, vectors, nonce }: Case): Uint8Array {
+function hashOf({ choices, vectors, guesses, nonce }: Case): Uint8Array {
   if (vectors !== undefined) {
     return vectorsHash(vectors.map((vector) => new Float32Array(bytes(vector).buffer)))
   }
+  if (guesses !== undefined) return guessesHash(guesses, nonce === undefined ? nonce : bytes(nonce))
   const salt = nonce === undefined ? {} : { nonce: bytes(nonce) }
   const hasher = new ResultHasher({ choices: choices?.length ?? 0, ...salt })
   choices?.forEach(({ content, reasoning_content, tool_calls }, at) => {

@@ -17,7 +17,7 @@ import {
   string,
   unavailable,
 } from '../schema.ts'
-import { wishFields } from './wishes.ts'
+import { draftersField, wishFields } from './wishes.ts'
 
 /** A known field of which only `schema` (and null) works in this version. */
 export const onlyWhere = <T>(schema: Schema<T>, description: string) =>
@@ -46,6 +46,7 @@ export const informing = {
 /** What this network adds to OpenAI's requests. */
 export const networkFields = {
   ...wishFields,
+  drafters: draftersField,
   knowledge_base: unavailable('Answer with the help of this knowledge base.'),
   verification: unavailable('"cross-node": have a second provider check the work.'),
 }

@@ -9,7 +9,7 @@ import type { Job, Work } from '../../wire/job.ts'
 import { defaultSse, type SseOptions } from '../sse.ts'
 import { fingerprint } from './model-choice.ts'
 import { defaultPatience, type PatienceOptions } from './patience.ts'
-import { toWishes, type WishFields } from './wishes.ts'
+import { toDrafters, toWishes, type WishFields } from './wishes.ts'
 
 /** What the endpoints need that make text. */
 export interface GenerationComponents {
@@ -66,8 +66,9 @@ export function toJob<W extends Work>(
   const endpoint = endpointOf(request.routeOptions.url)
   const origin = { requestId: request.id, account, endpoint }
   const id = newId('job', clock, random)
+  const drafters = toDrafters(request.body)
   const job = { id, model: model.name, work, cacheScope: account, origin }
-  return wishes === undefined ? job : { ...job, wishes }
+  return { ...job, ...(wishes && { wishes }), ...(drafters && { drafters }) }
 }
 
 /** The same under each path that the endpoint goes by. */

@@ -1,5 +1,6 @@
 import { countryCode } from '../../base/country.ts'
 import { InvalidError } from '../../base/errors.ts'
+import { DRAFTERS_MAX } from '../../wire/drafting.ts'
 import { limits, type Price, type Wishes } from '../../wire/job.ts'
 import { publicKeyOf } from '../../wire/peer-id.ts'
 import {
@@ -44,9 +45,16 @@ export const wishFields = {
   }),
 }
 
+/** Of requests for text. */
+export const draftersField = optionalOrNull(array(string(), { maxItems: DRAFTERS_MAX }), {
+  description:
+    'Peer ids, the best first: who may see the request too, to draft for whoever answers, besides ' +
+    'those that the owner of this peer allows. It changes neither the answer nor its price.',
+})
+
 export type WishFields = {
   [K in keyof typeof wishFields]?: Infer<(typeof wishFields)[K]>
-}
+} & { drafters?: Infer<typeof draftersField> }
 
 /** Undefined for a request that leaves it to the peer, as most do. */
 export function toWishes(fields: WishFields): Wishes | undefined {
@@ -60,6 +68,11 @@ export function toWishes(fields: WishFields): Wishes | undefined {
   if (node?.not != null) wishes.not = checked(node.not, 'node.not')
   if (isSalted) wishes.receiptPrivacy = 'salted'
   return wishes
+}
+
+/** Undefined where the request names nobody. */
+export function toDrafters({ drafters }: WishFields): string[] | undefined {
+  return drafters == null || drafters.length === 0 ? undefined : checked(drafters, 'drafters')
 }
 
 function toJurisdiction(text: string): string {

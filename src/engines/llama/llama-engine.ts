@@ -131,7 +131,7 @@ export class LlamaEngine {
     run.ended = true
     run.cancelTimer?.()
     this.#runs.delete(run.number)
-    run.drafting?.end()
+    run.draftingEnds(how instanceof PeerError ? undefined : how)
     if (how instanceof PeerError) {
       run.channel.close(how)
     } else {

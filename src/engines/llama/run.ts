@@ -81,6 +81,14 @@ export class Run {
     this.channel.push({ type: 'rollback', choice: 0, from, reason: 'node_lost' })
   }
 
+  /** `done`: the engine's own, which counts whose guesses are in the answer. */
+  draftingEnds(done: Done | undefined): void {
+    if (this.drafting === undefined) return
+    const { name } = this.drafting
+    const counts = done?.drafting?.find(({ drafter }) => drafter === name)
+    this.drafting.end(done && (counts?.accepted ?? 0))
+  }
+
   /** Decoding alone, as reading the prompt ends with the first token; undefined for short answers. */
   tokensPerSecond(): number | undefined {
     const ms = this.#lastTokensAt - (this.#firstTokensAt ?? this.#lastTokensAt)

@@ -8,13 +8,16 @@ import { decodeFromProvider, encodeToProvider, PIECE_BYTES_MAX } from '../../wir
 import { TOKENS_MAX } from '../../wire/generate-shape.ts'
 import { protocols } from '../../wire/protocols.ts'
 import { misbehaved } from '../remote/answer-check.ts'
+import type { DraftAccount } from './draft-account.ts'
 
 /** A drafter that is reached later than this is reached too late. */
 const OPEN_MS = 2_000
 /** No frame at all for so long, and it is gone. */
 const SILENCE_MS = 3_000
-/** From what is told to it at the end until it has said that it stops. */
-const END_MS = 1_000
+/** From what is told to it at the end until it has said what it wants: nobody waits for its disk. */
+const END_MS = 5_000
+/** From the last word until it has ended the stream. */
+const PART_MS = 1_000
 /** Ids that it may say at first, and for each token that it is told of: it guesses some way ahead. */
 const SAID_AT_FIRST = 1_024
 const SAID_PER_TOKEN = 64
@@ -34,11 +37,14 @@ export interface DraftOrder {
   addresses: readonly string[]
   job: Signed
   body: Uint8Array
+  account: DraftAccount
   guess: Guess
   /** At once; otherwise when its guesses are first wanted, as they may never be. */
   isEager: boolean
-  /** It is gone or of no use, and not to be asked for so long. It is called once, and not after `end`. */
-  onLost(why: string, restMs: number): void
+  /** It is gone or of no use. Called once, and not after `end`. */
+  onLost(): void
+  /** It is not to be asked for so long. `code`: what it refused with. */
+  onRest(why: string, restMs: number, code?: string): void
   onParting(parting: Promise<void>): void
 }
 
@@ -51,15 +57,15 @@ export class RemoteDrafting implements Drafting {
   readonly #components: RemoteDraftingComponents
   readonly #order: DraftOrder
   readonly #ending = new AbortController()
-  /** The answer, as far as it is written. */
-  readonly #ids: number[] = []
-  /** By position: what was guessed last. What was not guessed in time counts as wrong. */
-  readonly #guesses: number[] = []
   #told = 0
   #said = 0
+  /** Guesses that were there in time. */
   #right = 0
   #wake = () => {}
+  /** Its guesses are wanted by nobody any more. */
   #isOver = false
+  /** How many of them are in the answer, once that is known. */
+  #taken: number | undefined
   #isOpened = false
   #cancelEnd = () => {}
 
@@ -71,21 +77,30 @@ export class RemoteDrafting implements Drafting {
   }
 
   committed(choice: number, first: number, ids: readonly number[]): void {
-    if (choice !== 0 || first > this.#ids.length || this.#isOver) return
+    const { hash } = this.#order.account
+    if (choice !== 0 || first > hash.length || this.#isOver) return
     this.#begin()
-    for (const id of ids.slice(this.#ids.length - first)) {
-      if (this.#guesses[this.#ids.length] === id) this.#right++
-      this.#ids.push(id)
-    }
-    if (this.#ids.length >= JUDGED_AFTER && this.#right < this.#ids.length * USEFUL) {
-      this.#lose('It guesses too little of what is said.', REST_MS)
-    }
+    this.#right += hash.committed(first, ids)
+    if (hash.length >= JUDGED_AFTER && this.#right < hash.length * USEFUL) this.#leave()
     this.#wake()
   }
 
-  end(): void {
+  /** Where nobody knows how many of its guesses are in the answer, those are that came true in time. */
+  end(accepted = this.#right): void {
+    if (this.#isOver) return
     this.#isOver = true
+    if (!this.#isOpened) return
+    this.#taken = accepted
+    this.#cancelEnd = this.#components.clock.after(END_MS, () => this.#ending.abort())
     this.#wake()
+  }
+
+  /** It is of no use, but has done what it has done. */
+  #leave(): void {
+    const { onRest, onLost } = this.#order
+    this.end()
+    onRest('It guesses too little of what is said.', REST_MS)
+    onLost()
   }
 
   #begin(): void {
@@ -103,8 +118,7 @@ export class RemoteDrafting implements Drafting {
       telling.catch(() => {})
       await this.#hear(stream)
     } catch (error) {
-      const { retryAfterMs = 0 } = error instanceof Refused ? error : {}
-      this.#lose(messageOf(error), retryAfterMs || REST_MS)
+      this.#lose(error)
       if (error instanceof PeerError && error.action !== undefined && error.action !== 'ignore') {
         this.#components.network.fault(this.name, error.action, error.message)
       }
@@ -135,21 +149,21 @@ export class RemoteDrafting implements Drafting {
     return stream
   }
 
-  /** Tells it what is new, as fast as it reads, and in the end that nothing more is wanted. */
+  /** Tells it what is new, as fast as it reads, and in the end how much of what it said is taken. */
   async #tell(stream: FrameStream): Promise<void> {
     const { signal } = this.#ending
+    const { hash } = this.#order.account
     while (!signal.aborted) {
-      const ids = this.#ids.slice(this.#told, this.#told + TOKENS_MAX)
-      if (this.#isOver) {
-        stream.write(encodeToProvider({ type: 'cancel', received: [this.#right] }))
-        this.#cancelEnd = this.#components.clock.after(END_MS, () => this.#ending.abort())
-        return
-      }
+      const ids = hash.told(this.#told, this.#told + TOKENS_MAX)
       if (ids.length > 0) {
         stream.write(encodeToProvider({ type: 'committed', choice: 0, first: this.#told, ids }))
         this.#told += ids.length
         await stream.writable({ signal })
         continue
+      }
+      if (this.#taken !== undefined) {
+        stream.write(encodeToProvider({ type: 'cancel', received: [this.#taken] }))
+        return
       }
       await new Promise<void>((resolve) => {
         this.#wake = resolve
@@ -158,18 +172,41 @@ export class RemoteDrafting implements Drafting {
   }
 
   async #hear(stream: FrameStream): Promise<void> {
-    const { signal } = this.#ending
     for (;;) {
       const bytes = await this.#next(stream)
       if (bytes === undefined) throw new PeerError('drafter_lost', 'It ended the stream.')
       const frame = decodeFromProvider(bytes)
       if (frame === undefined) continue
-      if (frame.type === 'done') {
-        await unlessAborted(stream.close(), signal).catch(() => {})
-        return
-      }
+      if (frame.type === 'done') return await this.#settle(stream, frame)
       this.#take(frame)
     }
+  }
+
+  /** What is owed is in the log before it hears that it is. */
+  async #settle(
+    stream: FrameStream,
+    frame: Extract<FromProvider, { type: 'done' }>,
+  ): Promise<void> {
+    if (this.#taken === undefined) throw misbehaved('it ended before it was told to')
+    this.#cancelEnd()
+    const ack = await this.#order.account.settle(frame, this.#taken)
+    if (ack !== undefined) {
+      const { entry, dispute, isLie } = ack
+      stream.write(encodeToProvider({ type: 'ack', entry, dispute }))
+      if (dispute !== '') this.#order.onRest(`What it signed is disputed (${dispute}).`, REST_MS)
+      if (isLie) {
+        const { message } = misbehaved(`it signed what is not so (${dispute})`)
+        this.#components.network.fault(this.name, 'penalise', message)
+      }
+    }
+    await this.#part(stream)
+  }
+
+  /** What was written arrives. */
+  async #part(stream: FrameStream): Promise<void> {
+    stream.close().catch(() => {})
+    const wait = { ms: PART_MS, what: 'Ending the stream', signal: this.#ending.signal }
+    await within(this.#components.clock, wait, (signal) => stream.read({ signal })).catch(() => {})
   }
 
   async #next(stream: FrameStream): Promise<Uint8Array | undefined> {
@@ -184,11 +221,9 @@ export class RemoteDrafting implements Drafting {
       case 'refuse':
       case 'failed':
         throw new Refused(frame)
-      case 'accept': {
-        const { input, output } = frame.price
-        if (input > 0 || output > 0) throw misbehaved('it asks for more than the job allows')
+      case 'accept':
+        this.#order.account.accepted(frame)
         return
-      }
       case 'progress':
         return
       case 'tokens':
@@ -200,34 +235,36 @@ export class RemoteDrafting implements Drafting {
   }
 
   #guessed({ choice, first, ids }: Extract<FromProvider, { type: 'tokens' }>): void {
+    const { account, guess } = this.#order
+    const { length } = account.hash
     this.#said += ids.length
     if (choice !== 0) throw misbehaved('there is no such choice')
-    if (this.#said > SAID_AT_FIRST + SAID_PER_TOKEN * this.#ids.length) {
+    if (this.#said > SAID_AT_FIRST + SAID_PER_TOKEN * length) {
       throw misbehaved('it drafts without end')
     }
-    if (first > this.#ids.length + SAID_AT_FIRST) throw misbehaved('drafts too far ahead')
-    if (this.#isOver) return
-    for (const [at, id] of ids.entries()) {
-      // What is there already is guessed too late.
-      if (first + at >= this.#ids.length) this.#guesses[first + at] = id
-    }
-    this.#order.guess(choice, first, ids)
+    if (first > length + SAID_AT_FIRST) throw misbehaved('drafts too far ahead')
+    account.guessed(first, ids)
+    if (!this.#isOver) guess(choice, first, ids)
   }
 
-  #lose(why: string, restMs: number): void {
+  #lose(error: unknown): void {
     if (this.#isOver) return
     this.#isOver = true
     this.#ending.abort()
-    this.#order.onLost(why, restMs)
+    const { code, retryAfterMs = 0 }: Partial<Refused> = error instanceof Refused ? error : {}
+    this.#order.onRest(messageOf(error), retryAfterMs || REST_MS, code)
+    this.#order.onLost()
   }
 }
 
 /** It says why it does not draft. */
 class Refused extends Error {
+  readonly code: string
   readonly retryAfterMs: number
 
   constructor({ code, retryAfterMs }: Fault) {
     super(`It does not draft (${code}).`)
+    this.code = code
     this.retryAfterMs = retryAfterMs
   }
 }

@@ -14,9 +14,17 @@ export interface Ending {
   resultHash: Uint8Array
 }
 
+/** What was asked for, as far as the books say it. */
+export type Asked = Pick<
+  Request,
+  'job' | 'work' | 'wishes' | 'written' | 'beganAt' | 'handover'
+> & {
+  report: Pick<Request['report'], 'attempts'>
+}
+
 /** An answer at its end, and all who worked on it. */
 export interface Account extends Omit<Ending, 'share'> {
-  request: Request
+  request: Asked
   shares: readonly Share[]
   /** No single provider's receipt tells of it. */
   isJoint: boolean

@@ -69,12 +69,9 @@ export class AnswerProof {
   }
 
   /** Undefined for a provider that signs no such thing. */
-  accepted({ inputTokens, openSignature }: FrameOf<'accept'>): OpenReceipt | undefined {
-    if (openSignature.length === 0) return undefined
-    const { jobId, nodePk, promptRoot, isPublic } = this.#commissioned
-    const open = { jobId, nodePk, promptRoot, inputTokens, signature: openSignature }
-    if (!openReceiptHolds(open, this.#verify)) throw misbehaved('its open receipt does not hold')
-    this.#live.opened(open, { isPublic })
+  accepted(frame: FrameOf<'accept'>): OpenReceipt | undefined {
+    const open = openReceiptIn(frame, this.#commissioned, this.#verify)
+    if (open !== undefined) this.#live.opened(open, this.#commissioned)
     return open
   }
 
@@ -198,3 +195,15 @@ const NOTHING: Bounds = { inputTokens: 0, outputTokens: 0 }
 const outputOf = ({ received }: Came): { outputTokens: number } => ({
   outputTokens: received.reduce((sum, tokens) => sum + tokens, 0),
 })
+
+/** Undefined for a provider that signs no such thing. */
+export function openReceiptIn(
+  { inputTokens, openSignature }: FrameOf<'accept'>,
+  { jobId, nodePk, promptRoot }: Commissioned,
+  verify: Verify,
+): OpenReceipt | undefined {
+  if (openSignature.length === 0) return undefined
+  const open = { jobId, nodePk, promptRoot, inputTokens, signature: openSignature }
+  if (!openReceiptHolds(open, verify)) throw misbehaved('its open receipt does not hold')
+  return open
+}

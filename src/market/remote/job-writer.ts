@@ -115,7 +115,7 @@ export class JobWriter {
 export const attemptId = ({ id }: Pick<Job, 'id'>, attempt: number): string => `${id}.${attempt}`
 
 /** `<job>.d<attempt>`, of an attempt's job as of a whole one. */
-const draftId: typeof attemptId = ({ id }, attempt) => {
+export const draftId: typeof attemptId = ({ id }, attempt) => {
   const [, job = id, of = attempt] = /^(.+)\.(\d+)$/.exec(id) ?? []
   return `${job}.d${of}`
 }

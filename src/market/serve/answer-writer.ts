@@ -1,6 +1,5 @@
 import type { Clock } from '../../base/clock.ts'
 import type { FrameStream, Wait } from '../../network/network.ts'
-import type { WorkRecord } from '../../receipts/issue.ts'
 import type {
   Done,
   Issued,
@@ -15,6 +14,7 @@ import type { Fault, FromProvider } from '../../wire/generate.ts'
 import { encodeFromProvider } from '../../wire/generate-codec.ts'
 import { TOKENS_MAX } from '../../wire/generate-shape.ts'
 import type { Price } from '../../wire/job.ts'
+import type { OpenReceipt, Segment } from '../../wire/receipt.ts'
 import { Coalescer, HOLD_MS } from './coalescer.ts'
 import { vectorFrames } from './vector-frames.ts'
 
@@ -24,12 +24,19 @@ const PROGRESS_MS = 400
 /** Of the text of guesses, at up to 3 bytes each. */
 const GHOST_CHARS_MAX = 8 * 1024
 
+/** Hears of an answer as it goes out, and signs it. */
+export interface AnswerRecord {
+  open(inputTokens: number): OpenReceipt
+  counted(inputTokens: number): void
+  tokens(tokens: Pick<Tokens, 'choice' | 'index' | 'ids' | 'text'>): Segment | undefined
+  vectors(vectors: Vectors): void
+}
+
 /** Writes one answer as frames, and a sign of life whenever there is nothing else to write. */
 export class AnswerWriter {
   readonly #stream: FrameStream
   readonly #clock: Clock
-  /** Hears of the answer as it goes out, and signs it. */
-  readonly #record: WorkRecord | undefined
+  readonly #record: AnswerRecord | undefined
   /** Of each choice: its tokens that others wrote. Empty where there are none. */
   readonly #resumedAt: number[]
   /** Peer id of whoever answers. */
@@ -53,7 +60,7 @@ export class AnswerWriter {
       record,
       resumedAt = [],
       self = '',
-    }: { record?: WorkRecord; resumedAt?: number[]; self?: string } = {},
+    }: { record?: AnswerRecord; resumedAt?: number[]; self?: string } = {},
   ) {
     this.#stream = stream
     this.#clock = clock
@@ -199,7 +206,7 @@ export class AnswerWriter {
       channel: 'content',
       tool: { index: 0, name: '', callId: '' },
     })
-    const segment = this.#record?.tokens({ choice, ids, text })
+    const segment = this.#record?.tokens({ choice, index, ids, text })
     if (segment !== undefined) this.#send({ type: 'segment', ...segment })
   }
 

@@ -8,6 +8,8 @@ import { Underway } from '../../base/underway.ts'
 import type { Engine } from '../../engines/engine.ts'
 import type { Identity } from '../../identity/identity.ts'
 import type { FrameStream, Network } from '../../network/network.ts'
+import { DraftRecord } from '../../receipts/draft-record.ts'
+import type { Commission } from '../../receipts/execution.ts'
 import type { OwnFeed } from '../../receipts/feeds/own-feed.ts'
 import { WorkRecord } from '../../receipts/issue.ts'
 import type { LiveReceipts } from '../../receipts/live.ts'
@@ -23,13 +25,14 @@ import type { Verify } from '../../wire/signed.ts'
 import { Admission, type AdmissionLimits } from './admission.ts'
 import { ALLOWANCE_MAX, type Settlement } from './allowance.ts'
 import { AnswerWriter } from './answer-writer.ts'
+import { DraftClaims } from './draft-claims.ts'
 import { DraftServing } from './draft-serving.ts'
 import { Incoming } from './incoming.ts'
 import { contentBytes, openContent } from './job-content.ts'
 import { draining, faultOf } from './refusal.ts'
 import { type ServeMetrics, serveMetrics } from './serve-metrics.ts'
-import { type Served, Serving } from './serving.ts'
-import { checkTerms, modelNamed, type Terms } from './terms.ts'
+import { type AdmittedJob, type Served, Serving } from './serving.ts'
+import { checkTerms, modelOf, priceOf, type Terms } from './terms.ts'
 
 export interface ProviderComponents {
   network: Network
@@ -61,6 +64,8 @@ const streamLimits = { streamsMax: ALLOWANCE_MAX, opensPerSecond: ALLOWANCE_MAX 
 const NEWCOMERS = 'newcomers'
 /** Their answers could be as long as there is time: the others do not wait for those to end. */
 const NEWCOMERS_SHARE = 0.25
+/** Of a model that was not loaded yet. */
+const CONTEXT_LENGTH = 131_072
 /** For the last frame to arrive before the stream is reset. */
 const LINGER_MS = 1000
 
@@ -69,6 +74,7 @@ export class Provider implements Service {
   readonly #components: ProviderComponents
   readonly #options: ProviderOptions
   readonly #admission: Admission
+  readonly #claims: DraftClaims
   readonly #metrics: ServeMetrics
   readonly #logger: Logger
   readonly #draining = new AbortController()
@@ -79,6 +85,7 @@ export class Provider implements Service {
     this.#components = components
     this.#options = options
     this.#admission = new Admission(components, options.admission)
+    this.#claims = new DraftClaims(components)
     this.#metrics = serveMetrics(components.metrics)
     this.#logger = components.logger.child('serve')
     components.network.handle(protocols.generate, (stream) => this.#handle(stream), streamLimits)
@@ -128,14 +135,14 @@ export class Provider implements Service {
 
   /** Throws what the job is refused with. */
   async #answer(stream: FrameStream): Promise<Served> {
-    const { clock, engine, log, store } = this.#components
-    const { price } = this.#options
+    const { clock, engine, store } = this.#components
     // What can't come into the log would be done in vain.
     if (store.failure !== undefined) throw store.failure
     const incoming = new Incoming(stream, clock)
     const wire = await this.#open(stream, incoming)
     const arrivedAt = clock.elapsed()
-    const model = modelNamed(engine.status(), wire.model)
+    if (wire.kind === 'draft') this.#claims.check(stream.peerId)
+    const { name: model, facts } = modelOf(engine.status(), wire.model)
     // Each try of a request has the nonce of the first, and with it this root.
     const work = hexName(wire.promptRoot)
     const admitted = this.#admission.enter(stream.peerId, wire.jobId, work)
@@ -147,17 +154,8 @@ export class Provider implements Service {
       const content = await incoming.body(contentBytes(wire), hold, wait)
       const { allowance } = admitted
       const job = jobOf(wire, { model, ...turnOf(wire, allowance), ...openContent(wire, content) })
-      if (wire.kind === 'draft') {
-        const parts = { generate: engine.generate, clock, stopped: this.#stopped.signal }
-        return await new DraftServing(parts, { stream, incoming, wire, job, allowance }).run()
-      }
-      const record = this.#record(wire, job)
-      const given = { stream, incoming, wire, job, record, arrivedAt, price, allowance }
-      const publish = this.#mayPublish(wire)
-      const append = (entries: readonly SealedEntry[]) => log.append(entries, { publish })
-      const generate: Generate = (...all) => engine.generate(...all)
-      const stopped = this.#stopped.signal
-      const served = await new Serving({ generate, append, clock, stopped }, given).run()
+      const given = { stream, incoming, wire, job, arrivedAt, allowance }
+      const served = await this.#work(given, facts?.contextLength)
       settlement = served.settlement
       return served
     } finally {
@@ -166,25 +164,51 @@ export class Provider implements Service {
     }
   }
 
+  async #work(
+    given: Omit<AdmittedJob, 'record' | 'price'>,
+    contextLength = CONTEXT_LENGTH,
+  ): Promise<Served> {
+    const { clock, engine, log } = this.#components
+    const { wire, job } = given
+    const publish = this.#mayPublish(wire)
+    const parts = {
+      generate: ((...all) => engine.generate(...all)) satisfies Generate,
+      append: (entries: readonly SealedEntry[]) => log.append(entries, { publish }),
+      clock,
+      stopped: this.#stopped.signal,
+    }
+    const commission = this.#commission(wire, job)
+    const { price } = commission
+    if (wire.kind === 'draft') {
+      const record = new DraftRecord(this.#components, commission)
+      const claims = this.#claims
+      return await new DraftServing(
+        { ...parts, claims },
+        { ...given, record, price, contextLength },
+      ).run()
+    }
+    const record = new WorkRecord(this.#components, { ...commission, work: job.work })
+    return await new Serving(parts, { ...given, record, price }).run()
+  }
+
   /** The stricter of both sides holds. */
   #mayPublish({ publish }: WireJob): boolean {
     return publish === 'receipts' && this.#options.publish !== 'none'
   }
 
-  #record(wire: WireJob, { model: name, work }: Job): WorkRecord {
+  #commission(wire: WireJob, { model: name }: Job): Commission {
     const { jobId, promptRoot, promptNonce, model: id, receiptPrivacy } = wire
     const { price, region } = this.#options
-    return new WorkRecord(this.#components, {
+    return {
       jobId,
-      work,
       promptRoot: () => promptRoot,
       coordinator: publicKeyOf(wire.coordinator),
       model: { id, name },
-      price,
+      price: priceOf(wire, price),
       region,
       nonce: receiptPrivacy === 'salted' ? promptNonce : undefined,
       isPublic: this.#mayPublish(wire),
-    })
+    }
   }
 
   async #open(stream: FrameStream, incoming: Incoming): Promise<WireJob> {
@@ -242,12 +266,25 @@ function turnOf(
 }
 
 function jobOf(wire: WireJob, more: JobParts): Job {
-  const { jobId: id, provisional, drafters, jurisdiction } = wire
+  const { jobId: id, provisional, drafters } = wire
   return {
     ...{ id, cacheScope: cacheScopeOf(wire), ...more },
     ...(provisional && { watched: true }),
-    // Where it is to stay, it stays for them too.
-    ...(drafters.length > 0 && { drafters, wishes: jurisdiction === '' ? {} : { jurisdiction } }),
+    ...(drafters.length > 0 && { drafters, ...draftWishes(wire) }),
+  }
+}
+
+/** What is asked of this peer's work is asked of who drafts for it, too. */
+function draftWishes({
+  jurisdiction,
+  receiptPrivacy,
+  publish,
+}: WireJob): Pick<Job, 'wishes' | 'unpublished'> {
+  const place = jurisdiction === '' ? {} : { jurisdiction }
+  const privacy = receiptPrivacy === 'salted' ? { receiptPrivacy } : {}
+  return {
+    wishes: { ...place, ...privacy },
+    ...(publish === 'none' && { unpublished: true }),
   }
 }
 

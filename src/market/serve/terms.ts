@@ -17,7 +17,8 @@ export interface Terms {
 const kindsServed: ReadonlySet<string> = new Set(['chat', 'completion', 'draft', 'embedding'])
 
 /** Throws why this peer will not do the job, as far as the job alone tells. */
-export function checkTerms(job: WireJob, { price, region, publish }: Terms): void {
+export function checkTerms(job: WireJob, { price: asked, region, publish }: Terms): void {
+  const price = priceOf(job, asked)
   if (!kindsServed.has(job.kind)) {
     throw new Refusal('unsupported_kind', 'This peer does no jobs of this kind.')
   }
@@ -27,10 +28,6 @@ export function checkTerms(job: WireJob, { price, region, publish }: Terms): voi
   }
   if (job.jurisdiction !== '' && !liesWithin(region, job.jurisdiction)) {
     throw new Refusal('wrong_region', `This peer does not say that it is in ${job.jurisdiction}.`)
-  }
-  // Nobody would pay for it: it is the answer that is paid for.
-  if (job.kind === 'draft' && (price.input > 0 || price.output > 0)) {
-    throw new Refusal('unsupported', 'This peer works for money, and does not draft.')
   }
   // The coordinator would publish its part, and can't know that it must not.
   if (publish === 'none' && job.publish === 'receipts') {
@@ -43,6 +40,10 @@ export function checkTerms(job: WireJob, { price, region, publish }: Terms): voi
   }
 }
 
+/** Of drafting, only the guesses that are in the answer are paid. */
+export const priceOf = ({ kind }: Pick<WireJob, 'kind'>, price: Price): Price =>
+  kind === 'draft' ? { input: 0, output: price.output } : price
+
 /** What a coordinator relies on must be done, or refused. */
 function notDoneHere(job: WireJob): string | undefined {
   if (job.verification !== 'none') return 'verify answers'
@@ -50,9 +51,9 @@ function notDoneHere(job: WireJob): string | undefined {
   return undefined
 }
 
-/** The name under which the engine knows the model of this id. */
-export function modelNamed(models: readonly ModelStatus[], id: string): string {
+/** What the engine knows of the model of this id. */
+export function modelOf(models: readonly ModelStatus[], id: string): ModelStatus {
   const model = models.find((each) => each.id === id)
-  if (model !== undefined) return model.name
+  if (model !== undefined) return model
   throw new Refusal('unknown_model', 'This peer does not serve a model of this id.')
 }

@@ -142,5 +142,5 @@ export function elsewhere(
   const arrive = () => {
     for (const message of way.splice(0)) message()
   }
-  return { posted, arrive }
+  return { posted, arrive, known }
 }

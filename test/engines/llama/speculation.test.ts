@@ -152,7 +152,16 @@ describe('who guesses elsewhere', () => {
           drafters: far.slice(at, at + 1).map((it) => it.posted),
         }))
         const drafted = await engine.run(guessed)
-        for (const [at, answer] of drafted.entries()) expectSame(answer, plain[at] as Answer)
+        for (const [at, answer] of drafted.entries()) {
+          expectSame(answer, plain[at] as Answer)
+          const { arrive, known } = far[at] as (typeof far)[number]
+          arrive()
+          // Of the whole answer, up to the last token; what a stop cuts off may be behind that.
+          for (const [choice, heard] of known) {
+            const { ids = [] } = answer.choices[choice] ?? {}
+            expect(heard.slice(0, ids.length)).toEqual(ids)
+          }
+        }
       }),
       campaign,
     )

@@ -52,9 +52,16 @@ const works: [name: string, work: Work][] = [
   ['texts', { kind: 'embedding', inputs: [text, 'b'], dimensions: 16_000 }],
 ]
 
-export const bodyGood: Good[] = works.map(([name, work]) =>
-  good(`body/${work.kind}`, name, encodeWork(work)),
-)
+/** What is drafted for: which kind that is, its first key says. */
+const drafts: [name: string, work: Work][] = [
+  ['a word', { kind: 'chat', messages: [{ role: 'user', content: 'Hi' }], sampling }],
+  ['a prompt', { kind: 'completion', prompts: ['Once'], sampling }],
+]
+
+export const bodyGood: Good[] = [
+  ...works.map(([name, work]) => good(`body/${work.kind}`, name, encodeWork(work))),
+  ...drafts.map(([name, work]) => good('body/draft', name, encodeWork(work))),
+]
 
 const asked = '{"choices":1,"frequency_penalty":0,"logit_bias":[],"presence_penalty":0,"seed":0'
 const drawn = `${asked},"stop":[],"temperature":0,"top_p":1}`
@@ -202,4 +209,6 @@ export const bodyBad: Bad[] = [
     return bad('body/chat', name, join(body))
   }),
   ...others.map(([kind, name, body, error]) => bad(`body/${kind}`, name, join(body), error)),
+  bad('body/draft', 'a text to embed', join('{"inputs":["a"]}'), 'unsupported_field'),
+  bad('body/draft', 'a prompt without a list', join(`{"prompts":"a","sampling":${drawn}}`)),
 ]

@@ -85,6 +85,14 @@ const largestJob: WireJob = {
   resumeBytes: 4 * 1024 * 1024,
 }
 
+const draftJob: WireJob = {
+  ...minimalJob,
+  jobId: 'job_01k9zb3m1x8r7v6t5s4q2p0n9m.d2',
+  kind: 'draft',
+  maxPrice: { input: 0, output: 60 },
+  jurisdiction: 'DE',
+}
+
 const signed = (job: WireJob) => encode(signedShape, signJob(job, signing))
 
 const nothing = { input: 0, output: 0 }
@@ -106,6 +114,8 @@ const toProvider: [name: string, frame: ToProvider][] = [
   ['an ok', { type: 'ack', entry: new Uint8Array(), dispute: '' }],
   ['a dispute with its entry', { type: 'ack', entry: hash(5), dispute: 'result_hash' }],
   ['committed', { type: 'committed', choice: 127, first: 9, ids: [1, COUNT] }],
+  ['committed from the beginning', { type: 'committed', choice: 0, first: 0, ids: [0, 1, 300] }],
+  ['the guesses that were taken', { type: 'cancel', received: [31] }],
 ]
 
 const scored = { token: 'é', bytes: [0xc3, 0xa9], logprob: -0.5 }
@@ -219,6 +229,39 @@ const fromProvider: [name: string, frame: FromProvider][] = [
     },
   ],
   ['failed', { type: 'failed', ...fault }],
+  [
+    'accept of drafting',
+    {
+      type: 'accept',
+      inputTokens: 0,
+      price: { input: 0, output: 60 },
+      allowance: 1,
+      openSignature: signature,
+      resumedAt: [],
+    },
+  ],
+  ['guesses', { ...tokens, first: 12, ids: [5, 6, 7], text: '' }],
+  ['rollback without a reason', { type: 'rollback', choice: 0, from: 0, reason: '' }],
+  [
+    'done of drafting',
+    {
+      ...done,
+      finish: ['cancelled'],
+      usage: { inputTokens: 0, cachedTokens: 0, outputTokens: 31 },
+      receipt: { resultHash: hash(8), meteringUnits: 31, signature },
+      entry: hash(9),
+    },
+  ],
+  [
+    'done, for which two drafted',
+    {
+      ...done,
+      drafting: [
+        { drafter: alice.peerId, drafted: 9, accepted: 0, rolledBack: 9 },
+        { drafter: bob.peerId, drafted: 31, accepted: 21, rolledBack: 10 },
+      ],
+    },
+  ],
 ]
 
 const oneToken = encodeFromProvider(tokens)
@@ -230,6 +273,7 @@ export const generateGood: Good[] = [
   good('SignedJob', 'a price of nothing', signed({ ...minimalJob, maxPrice: nothing })),
   good('SignedJob', 'a kind of a newer version', kindOfTomorrow, signed(kindless)),
   good('SignedJob', 'the last kind that an enum can have', lastKind, signed(kindless)),
+  good('SignedJob', 'of drafting', signed(draftJob)),
   ...toProvider.map(([name, frame]) => good('ToProvider', name, encodeToProvider(frame))),
   good('ToProvider', 'a frame of a newer version', unknown()),
   good(

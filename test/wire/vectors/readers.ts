@@ -114,6 +114,7 @@ export const readers: Record<string, VectorReader> = {
   Resumes: reader(decodeResumes, encodeResumes, (bytes) => plainJson(resumesShape, bytes)),
   'body/chat': body('chat'),
   'body/completion': body('completion'),
+  'body/draft': body('draft'),
   'body/embedding': body('embedding'),
   'body/image': body('image'),
   frames: reader(readFrames, joinFrames, (bytes) => readFrames(bytes).map(packHex)),

@@ -14,7 +14,7 @@ import {
   signOpenReceipt,
   signReceipt,
 } from '../../../src/wire/receipt.ts'
-import { ResultHasher, vectorsHash } from '../../../src/wire/result-hash.ts'
+import { guessesHash, ResultHasher, vectorsHash } from '../../../src/wire/result-hash.ts'
 import { alice, bob, malleated, smallOrder } from './cases.ts'
 import { hex } from './raw.ts'
 
@@ -107,6 +107,7 @@ function resultOf(name: string, choices: Choice[], nonce?: Uint8Array) {
 
 const nonce = new Uint8Array(32).fill(0xcc)
 const numbers = Float32Array.of(0.25, -1, 0, 3.5)
+const guesses = [0, 1, 300, 2 ** 32 - 1]
 const call = { name: 'look_up', arguments: '{"of": "Köln \\n"}' }
 
 const results = [
@@ -123,6 +124,11 @@ const results = [
     message: 'Result',
     vectors: [hex(new Uint8Array(numbers.buffer, 0, 8)), hex(new Uint8Array(numbers.buffer, 8))],
     hash: hex(vectorsHash([numbers.subarray(0, 2), numbers.subarray(2)])),
+  },
+  { name: 'guesses', message: 'Result', guesses, hash: hex(guessesHash(guesses)) },
+  {
+    ...{ name: 'guesses, salted', message: 'Result', guesses, nonce: hex(nonce) },
+    hash: hex(guessesHash(guesses, nonce)),
   },
 ]
 

@@ -98,10 +98,11 @@ export class Delivery {
       this.fail(lane.run, new Error('no token is left to choose from'))
       return
     }
-    if (lane.guesses?.settle(token, lane.generated)) {
+    const isEnd = tokens.isEnd(token)
+    if (isEnd ? lane.guesses?.refute() : lane.guesses?.settle(token, lane.generated)) {
       this.#rollBack(lane, lane.generated, 'token_mismatch')
     }
-    if (tokens.isEnd(token)) {
+    if (isEnd) {
       this.finish(lane, 'stop')
     } else {
       const at = lane.prompt.tokens.length + lane.generated

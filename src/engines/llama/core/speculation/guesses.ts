@@ -87,7 +87,7 @@ export class Guesses {
     this.#committed++
     const by = this.#by
     if (by === undefined) return false
-    if (this.#open[0] !== token) return this.#refute() > 0
+    if (this.#open[0] !== token) return this.refute()
     this.#open = this.#open.slice(1)
     this.#right++
     this.#accepted++
@@ -116,8 +116,9 @@ export class Guesses {
     this.#accepted = 0
   }
 
-  /** There are no more tokens. */
+  /** There are no more tokens; of the last ones its drafters hear as well. */
   close(): void {
+    this.tell()
     const by = this.#by
     if (by !== undefined) by.counts.rolledBack += this.#open.length
     this.#open = []
@@ -127,12 +128,13 @@ export class Guesses {
     this.#sources = []
   }
 
-  #refute(): number {
+  /** The answer goes on otherwise, or ends. True where that makes guesses void. */
+  refute(): boolean {
     const wrong = this.#open.length
     if (this.#by !== undefined) this.#by.counts.rolledBack += wrong
     this.#open = []
     this.#judge()
-    return wrong
+    return wrong > 0
   }
 
   #judge(): void {
