@@ -25,7 +25,10 @@ class SchemaChecker:
             faults.append(malformed(f"{path} is no {schema['type']}"))
             return  # the other keywords ask about a value of that type
         if value is None:
-            return  # its type is all that can be wrong with it
+            # Beside its type, only what alone may stand there can be against it.
+            if None not in schema.get("enum", [schema.get("const")]):
+                faults.append(malformed(f"{path} is null"))
+            return
         for keyword, wanted in schema.items():
             if keyword in _LIMITS:
                 if not _LIMITS[keyword](value, wanted):
