@@ -10,6 +10,8 @@ import { median, quantile, rounded } from './statistics.ts'
 /** Those of the pinned pair: both agree nearly always, now and then, and next to never. */
 const CLOSE = 0.05
 const SHARES = [CLOSE, 0.3, 1]
+/** That of the peers: they draw by chance, where agreeing is harder. */
+const CLOSER = 0.005
 const PROMPTS = [
   'The network is a set of peers, and each of them',
   'A receipt says who did the work, and',
@@ -66,7 +68,7 @@ export async function run(args: readonly string[]): Promise<void> {
   }
   const delaysMs = numbers(delays)
   const lengths = { rounds: Number(rounds), tokens: Number(tokens), delaysMs }
-  const far = delaysMs.length > 0 ? await raceRemote(pinnedPair(CLOSE), lengths) : []
+  const far = delaysMs.length > 0 ? await raceRemote(pinnedPair(CLOSER), lengths) : []
   keep({
     name: 'speculate',
     about,
@@ -150,12 +152,14 @@ function distances(rows: readonly RemoteRow[]): Table {
   const overOf = (name: string, other: string) =>
     median(rounds.map((round) => speedOf(name, round) / speedOf(other, round)))
   return {
-    title: `Whole peers over HTTP, the pinned pair of share ${CLOSE}; the drafter is so far away, each way`,
+    title: `Whole peers over HTTP, the pinned pair of share ${CLOSER}, at temperature 0.4; the drafter is so far away, each way`,
     columns: ['drafter', 'speed-up', 'to the local one', 'tokens/s'],
-    rows: ['none', 'local', ...names.filter((name) => name.startsWith('remote'))].map((name) => {
-      const speed = median(rounds.map((round) => speedOf(name, round)))
-      return [name, rounded(overOf(name, 'none')), rounded(overOf(name, 'local')), rounded(speed)]
-    }),
+    rows: ['none', 'prompt', 'local', ...names.filter((name) => name.startsWith('remote'))].map(
+      (name) => {
+        const speed = median(rounds.map((round) => speedOf(name, round)))
+        return [name, rounded(overOf(name, 'none')), rounded(overOf(name, 'local')), rounded(speed)]
+      },
+    ),
   }
 }
 

@@ -142,7 +142,7 @@ async function buildEngine(
   store: Store,
   drafting: DraftingLater,
 ): Promise<Catalog> {
-  const { models, drafts, demo, aliases, slots, threads, reproducible } = config
+  const { models, drafts, guesses, demo, aliases, slots, threads, reproducible } = config
   return new Catalog(
     {
       ...base,
@@ -157,6 +157,7 @@ async function buildEngine(
       reproducible,
       ...(slots === undefined ? {} : { slots }),
       ...(threads === undefined ? {} : { threads }),
+      ...(guesses ? {} : { window: 0 }),
     },
   )
 }

@@ -209,6 +209,12 @@ export const settings = {
     help: "This peer may see the prompts of this peer's clients, to draft the answers.",
     defaultText: 'none: prompts go to who answers, and to nobody else',
   }),
+  guesses: toggle({
+    flag: 'guesses',
+    group: 'Models',
+    help: 'Guess ahead what a model will say, and verify it in batches, where that pays.',
+    default: true,
+  }),
   demo: optionalToggle({
     flag: 'demo',
     group: 'Models',

@@ -22,6 +22,8 @@ export interface ContestantOptions {
   /** Tokens for each slot. */
   context: number
   /** Of our peer, beside those. */
+  /** Default 0. */
+  temperature?: number
   flags?: readonly string[]
 }
 

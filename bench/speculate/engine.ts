@@ -76,11 +76,15 @@ export class Engine {
     )
   }
 
-  async answer(prompt: string, tokens: number, watched = false): Promise<Written> {
+  async answer(prompt: string, tokens: number, watched = false, temperature = 0): Promise<Written> {
     const run = ++this.#run
     const began = performance.now()
     const written: Written = { ids: [], ms: [], firstGhostMs: undefined, drafting: [] }
-    this.#child.send({ type: 'run', run, job: { ...this.#job(prompt, tokens), watched } })
+    this.#child.send({
+      type: 'run',
+      run,
+      job: { ...this.#job(prompt, tokens, temperature), watched },
+    })
     await this.#until((message) => {
       if (message.type !== 'chunks') return undefined
       const now = performance.now() - began
@@ -127,10 +131,10 @@ export class Engine {
   }
 
   /** Without ends, so that each answer has as many tokens as were asked for. */
-  #job(prompt: string, maxTokens: number): object {
+  #job(prompt: string, maxTokens: number, temperature: number): object {
     const bans = endTokens(this.#vocabulary).map((token) => [token, -100])
     const penalties = { presencePenalty: 0, frequencyPenalty: 0 }
-    const draws = { temperature: 0, topP: 1, seed: 1, choices: 1, stop: [] }
+    const draws = { temperature, topP: 1, seed: 1, choices: 1, stop: [] }
     const sampling = { ...draws, ...penalties, maxTokens, logitBias: bans }
     const work = { kind: 'completion', prompts: [prompt], sampling }
     return { id: `job_${this.#run}`, model: 'it', cacheScope: 'bench', work }

@@ -20,6 +20,8 @@ export interface RemoteRow {
 
 const entry = fileURLToPath(new URL('../../bin/pinaivu-peer.ts', import.meta.url))
 const PROMPT_WORDS = 24
+/** Greedy, a model of random weights soon repeats itself, and needs no drafter but its prompt. */
+const TEMPERATURE = 0.4
 /** A peer finds others, and measures what guesses cost once it has been idle for 5 s. */
 const SETTLE_MS = 20_000
 
@@ -29,7 +31,8 @@ export async function raceRemote(
   { rounds, tokens, delaysMs }: { rounds: number; tokens: number; delaysMs: readonly number[] },
 ): Promise<RemoteRow[]> {
   const { model, vocabulary } = pair
-  const options = { model, vocabulary, threads: 1, slots: 1, context: 1024 }
+  const fixed = { threads: 1, slots: 1, context: 1024, temperature: TEMPERATURE }
+  const options = { model, vocabulary, ...fixed }
   const drafter = await startDrafter(pair)
   const stops = [() => drafter.stop()]
   const contestants: { name: string; contestant: Contestant }[] = []
@@ -39,7 +42,8 @@ export async function raceRemote(
     contestants.push({ name, contestant })
   }
   try {
-    await add('none', [])
+    await add('none', ['--no-guesses'])
+    await add('prompt', [])
     await add('local', ['--draft', pair.draft])
     for (const ms of delaysMs) {
       const cable = await relay(drafter.port, ms)
@@ -51,11 +55,7 @@ export async function raceRemote(
     const rows: RemoteRow[] = []
     for (let round = 0; round <= rounds; round++) {
       for (const { name, contestant } of contestants) {
-        const prompt = `${round} ${words.slice(round, round + PROMPT_WORDS).join(' ')}`
-        const began = performance.now()
-        let count = 0
-        for await (const more of contestant.answer({ prompt, tokens })) count += more
-        const tokensPerSecond = (count * 1000) / (performance.now() - began)
+        const tokensPerSecond = await speedOf(contestant, round, tokens)
         // The first round warms up.
         if (round > 0) rows.push({ contestant: name, round, tokensPerSecond })
       }
@@ -65,6 +65,14 @@ export async function raceRemote(
   } finally {
     for (const stop of stops.reverse()) await stop()
   }
+}
+
+async function speedOf(contestant: Contestant, round: number, tokens: number): Promise<number> {
+  const prompt = `${round} ${words.slice(round, round + PROMPT_WORDS).join(' ')}`
+  const began = performance.now()
+  let count = 0
+  for await (const more of contestant.answer({ prompt, tokens })) count += more
+  return (count * 1000) / (performance.now() - began)
 }
 
 async function startDrafter({ draft }: Pair) {

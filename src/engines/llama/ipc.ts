@@ -42,7 +42,7 @@ export interface LoadOptions {
   draftPath?: string
   /** As calibration found them. */
   batchTimes?: BatchTime[]
-  /** Always guess as many tokens ahead; 0: none. Undefined: as many as pay. For measuring. */
+  /** Always guess as many tokens ahead; 0: none. Undefined: as many as pay. */
   window?: number
 }
 
