@@ -7,6 +7,8 @@ import { GuessTime } from './guess-time.ts'
 const READ_STEP = 64
 /** The last guess, and the token behind it: whoever reads more has something to catch up with. */
 const USUAL_STEP = 2
+/** Decodes, one token each. */
+const MEASURED = 5
 
 export interface DraftModelComponents extends SamplerComponents {
   clock: Clock
@@ -43,6 +45,19 @@ export class DraftModel implements Drafter {
 
   get msPerToken(): number {
     return this.#time.ms
+  }
+
+  /** Before any answer: what can't pay is then not even made to read their prompts. */
+  async measure(): Promise<void> {
+    const { context, clock } = this.#components
+    for (let at = 0; at < MEASURED; at++) {
+      const started = clock.elapsed()
+      context.initBatch(1)
+      context.addToBatch(0, at, Uint32Array.of(0), Uint32Array.of(0))
+      await context.decodeBatch()
+      this.#time.took(clock.elapsed() - started)
+    }
+    context.disposeSequence(0)
   }
 
   begin(place: Place): Drafts {
