@@ -59,7 +59,7 @@ export function v8Frame(event: V8Event, seq: number): string {
 function nameOf({ event, error }: Members): string {
   if (event === undefined && error !== undefined) return 'error'
   if (event !== undefined) return readString(event, 'event')
-  throw malformed('event', 'is missing: was the answer asked for with `"stream_mode": "v8"`?')
+  throw malformed('event', 'is missing: ask for the answer with `"stream_mode": "v8"`')
 }
 
 const readers: { [N in Name]: (members: Members) => Extract<V8Event, { event: N }> } = {

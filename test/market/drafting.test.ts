@@ -169,6 +169,15 @@ describe('a peer that drafts', () => {
     expect(writer.running).toBe(0)
   })
 
+  it('shows the prompt to nobody, and its guesses only to who hears them', async () => {
+    const { coordinator, writer } = await both(hashing)
+    await coordinator.ask({ ...draft, drafters: [coordinator.peerId], provisional: true })
+    const [job] = writer.jobs
+    expect(job).toBeDefined()
+    expect(job).not.toHaveProperty('drafters')
+    expect(job).not.toHaveProperty('watched')
+  })
+
   it('has no more of it once its target is gone', async () => {
     const { coordinator, outcomes, clock, writer, provider } = await both(hashing)
     const line = await coordinator.ask(draft)

@@ -14,7 +14,7 @@ export interface LlamaEngineOptions {
   cancelMs: number
   /** Chunks that wait for a slow reader. A chunk is about 300 bytes: 2.5 MB for a long answer. */
   lagMax: number
-  /** The same with log-probabilities: up to 4 KB a chunk. */
+  /** The same with the likeliest tokens beside each: up to 4 KB a chunk. */
   lagWithLogprobsMax: number
 }
 
@@ -95,8 +95,8 @@ export class LlamaEngine {
   #open(job: Job): Run {
     if (this.#stopped) throw stopping()
     if (this.#supervisor.failure) throw modelFailed(this.#supervisor.failure)
-    const logprobs = job.work.kind !== 'embedding' && job.work.sampling.logprobs !== undefined
-    const lagMax = logprobs ? this.#options.lagWithLogprobsMax : this.#options.lagMax
+    const others = job.work.kind === 'embedding' ? 0 : (job.work.sampling.logprobs ?? 0)
+    const lagMax = others > 0 ? this.#options.lagWithLogprobsMax : this.#options.lagMax
     const run = new Run(++this.#lastRun, job, lagMax)
     this.#runs.set(run.number, run)
     const guess: Guess = (choice, first, ids) => {

@@ -266,9 +266,12 @@ function turnOf(
 }
 
 function jobOf(wire: WireJob, more: JobParts): Job {
-  const { jobId: id, provisional, drafters } = wire
+  const { jobId, kind, provisional, drafters } = wire
+  const job = { id: jobId, cacheScope: cacheScopeOf(wire), ...more }
+  // Nobody drafts for who drafts: of that nothing is shown, and a third one would be paid for it.
+  if (kind === 'draft') return job
   return {
-    ...{ id, cacheScope: cacheScopeOf(wire), ...more },
+    ...job,
     ...(provisional && { watched: true }),
     ...(drafters.length > 0 && { drafters, ...draftWishes(wire) }),
   }

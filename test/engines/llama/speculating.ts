@@ -133,10 +133,21 @@ export class FakeEngine {
   }
 }
 
+export interface FakeDraft {
+  wrong?: number
+  contextLength?: number
+  failAt?: number
+  msOf?: (tokens: number, decodes: number) => number
+  endless?: boolean
+}
+
 /** The model of a `FakeEngine` again, wrong so often; a decode of it fails at some time, or none does. */
-export function fakeDraftModel({ wrong = 0, contextLength = 400, failAt = -1 }): DraftModel {
+export function fakeDraftModel(fake: FakeDraft): DraftModel {
+  const { wrong = 0, contextLength = 400, failAt = -1, msOf, endless = false } = fake
   const context = new FakeLlama()
   context.wrong = wrong
+  context.endless = endless
+  if (msOf !== undefined) context.msOf = (size) => msOf(size, context.batches.length)
   context.during = () => {
     if (context.batches.length === failAt) throw new Error('Eval has failed')
   }

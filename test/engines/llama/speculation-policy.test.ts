@@ -8,7 +8,7 @@ import { bestWindow, expected, passes } from '../../../src/engines/llama/core/sp
 import { greedy } from './core-harness.ts'
 import { VOCABULARY } from './fake-llama.ts'
 import { garbage, knowing } from './guessers.ts'
-import { type Asked, FakeEngine, type SetUp } from './speculating.ts'
+import { type Asked, FakeEngine, fakeDraftModel, type SetUp } from './speculating.ts'
 
 // Time here is the fake's: what a decode takes is a function of its size, and nothing else takes any.
 
@@ -141,6 +141,74 @@ describe('the window', () => {
         expect(expected(acceptance, tokens)).toBeLessThanOrEqual(tokens)
       }),
     )
+  })
+})
+
+describe('what a guess of a small model takes', () => {
+  const prompt = Array.from({ length: 300 }, (_, at) => (at * 7) % 10)
+  /** How many guesses come true, answer by answer, and what part of the time it takes to make them. */
+  async function accepted(
+    takes: (tokens: number, decodes: number) => number,
+    { answers = 1, maxTokens = 600, isMeasured = true } = {},
+  ) {
+    let spent = 0
+    const msOf: typeof takes = (...decode) => {
+      const ms = takes(...decode)
+      spent += ms
+      return ms
+    }
+    const draft = fakeDraftModel({ contextLength: 1000, endless: true, msOf })
+    if (isMeasured) await draft.measure()
+    const engine = new FakeEngine({
+      ...{ contextLength: 1000, endless: true, msOf: flat, known: sizes },
+      drafters: [draft],
+    })
+    const counts: number[] = []
+    for (let seed = 0; seed < answers; seed++) {
+      const sampling = { ...long, seed, maxTokens }
+      const [answer] = await engine.run([
+        { prompt: [seed % 10, 5 + (seed >> 3), ...prompt], sampling },
+      ])
+      counts.push(answer?.done.drafting?.[0]?.accepted ?? 0)
+    }
+    return { counts, ms: draft.msPerToken, spent, share: spent / engine.llama.time }
+  }
+
+  it('is not what it takes to read the prompt', async () => {
+    const { counts, ms } = await accepted((tokens) => 0.2 * tokens, { isMeasured: false })
+    expect(counts[0]).toBeGreaterThan(400)
+    expect(ms).toBeCloseTo(0.2, 1)
+  })
+
+  it('is not what it took the first time', async () => {
+    // Of a part of the prompt, and, once it is read, of a single token.
+    const takes = (_: number, decodes: number) => ([1, 6].includes(decodes) ? 500 : 0.5)
+    const { counts } = await accepted(takes, { isMeasured: false })
+    expect(counts[0]).toBeGreaterThan(400)
+  })
+
+  it('is measured again when it has not been for long', async () => {
+    const { counts } = await accepted((_, decodes) => (decodes < 12 ? 20 : 0.5), { answers: 8 })
+    expect(counts[0]).toBeLessThan(50)
+    expect(counts.at(-1)).toBeGreaterThan(400)
+  })
+
+  it('costs little where it is too much, although it is measured again and again', async () => {
+    const { share } = await accepted(() => 20, { answers: 16 })
+    expect(share).toBeLessThan(0.03)
+  })
+
+  it('is known before any prompt is read, which would be in vain', async () => {
+    const { spent, ms } = await accepted((tokens) => 8 * tokens, { answers: 20, maxTokens: 12 })
+    expect(ms).toBeGreaterThan(6)
+    expect(spent).toBe(5 * 8)
+  })
+
+  it('leaves the word to others where it is too much', async () => {
+    const good = await knows(0.7)
+    const dear = { ...(await knows(1)), name: 'dear', msPerToken: 50, prepare: async () => {} }
+    const alone = await speedUp([good], {})
+    expect(await speedUp([good, dear], {})).toBeGreaterThan(0.95 * alone)
   })
 })
 

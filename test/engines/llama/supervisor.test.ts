@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { engineEnvironment } from '../../../src/engines/llama/child-process.ts'
+import type { ChatWork } from '../../../src/wire/job.ts'
 import { chatJob, collect, supervised, textOf } from './supervised.ts'
 
 const counter = () => join(mkdtempSync(join(tmpdir(), 'pinaivu-')), 'count')
@@ -176,6 +177,25 @@ describe('a run', () => {
     await expect(readOn()).rejects.toMatchObject({ code: 'reader_too_slow' })
     expect(read).toBeLessThanOrEqual(101)
     expect(textOf(await collect(it.engine.generate, chatJob('answer')))).toBe('ab')
+  })
+
+  it.each([
+    [undefined, undefined],
+    [0, undefined],
+    [1, 'reader_too_slow'],
+  ])('holds less for it where tokens come with others (%s)', async (logprobs, code) => {
+    await using it = supervised('good', { lagMax: 100, lagWithLogprobsMax: 10 })
+    it.supervisor.start()
+    const { work } = chatJob('flood|50') as { work: ChatWork }
+    const sampling = { ...work.sampling, ...(logprobs !== undefined && { logprobs }) }
+    const job = chatJob('', { work: { ...work, sampling } })
+    const reader = it.engine.generate(job, new AbortController())[Symbol.asyncIterator]()
+    await reader.next()
+    const readOn = async () => {
+      for (let read = 0; read < 50; read++) await reader.next()
+    }
+    expect(await readOn().catch((error) => error.code)).toBe(code)
+    await reader.return?.()
   })
 
   it('that answers for a choice nobody asked for costs the process its life', async () => {

@@ -48,6 +48,7 @@ export async function startDraft(
     { context, newSampler: sampler, tokens, clock },
     { sequences, contextLength },
   )
+  await drafter.measure()
   return { drafter, owner }
 }
 

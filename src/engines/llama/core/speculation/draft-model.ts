@@ -1,11 +1,14 @@
 import type { Clock } from '../../../../base/clock.ts'
 import { Sampler, type SamplerComponents } from '../sampler.ts'
 import type { Drafter, Drafts, Place, Wanted } from './drafter.ts'
+import { GuessTime } from './guess-time.ts'
 
 /** Prompt tokens that are read in one go: answers wait for it. */
 const READ_STEP = 64
-/** Weight of the newest draft in what a guess takes. */
-const SMOOTHING = 0.1
+/** The last guess, and the token behind it: whoever reads more has something to catch up with. */
+const USUAL_STEP = 2
+/** Decodes, one token each. */
+const MEASURED = 5
 
 export interface DraftModelComponents extends SamplerComponents {
   clock: Clock
@@ -26,7 +29,7 @@ export class DraftModel implements Drafter {
   readonly name = 'model'
   readonly #components: DraftModelComponents
   readonly #memories: readonly Memory[]
-  #msPerToken = 0
+  readonly #time = new GuessTime()
 
   constructor(
     components: DraftModelComponents,
@@ -41,7 +44,20 @@ export class DraftModel implements Drafter {
   }
 
   get msPerToken(): number {
-    return this.#msPerToken
+    return this.#time.ms
+  }
+
+  /** Before any answer: what can't pay is then not even made to read their prompts. */
+  async measure(): Promise<void> {
+    const { context, clock } = this.#components
+    for (let at = 0; at < MEASURED; at++) {
+      const started = clock.elapsed()
+      context.initBatch(1)
+      context.addToBatch(0, at, Uint32Array.of(0), Uint32Array.of(0))
+      await context.decodeBatch()
+      this.#time.took(clock.elapsed() - started)
+    }
+    context.disposeSequence(0)
   }
 
   begin(place: Place): Drafts {
@@ -49,12 +65,10 @@ export class DraftModel implements Drafter {
     if (memory === undefined) throw new RangeError(`there is no sequence ${place.sequence}`)
     if (memory.scope !== place.scope) this.#wipe(place.sequence, memory)
     memory.scope = place.scope
-    return new ModelDrafts(this.#components, place, memory)
+    return new ModelDrafts(this.#components, place, { memory, time: this.#time })
   }
 
   async prepare(wanted: readonly Wanted[]): Promise<void> {
-    const { context, clock } = this.#components
-    const started = clock.elapsed()
     const working = wanted.flatMap(({ drafts, count }) =>
       drafts instanceof ModelDrafts && drafts.aim(count) ? [drafts] : [],
     )
@@ -62,10 +76,7 @@ export class DraftModel implements Drafter {
     working.sort((a, b) => a.place.sequence - b.place.sequence)
     try {
       for (let at = working; at.length > 0; at = at.filter(({ wants }) => wants)) {
-        context.initBatch(at.reduce((sum, { unread }) => sum + unread, 0))
-        for (const drafts of at) drafts.read()
-        await context.decodeBatch()
-        await Promise.allSettled(at.map((drafts) => drafts.drawNext()))
+        await this.#step(at)
       }
     } catch (error) {
       // Nobody knows what they hold now.
@@ -74,10 +85,17 @@ export class DraftModel implements Drafter {
     } finally {
       for (const drafts of working) drafts.rest()
     }
-    const drawn = working.reduce((sum, { ready }) => sum + ready, 0)
-    if (drawn === 0) return
-    const ms = (clock.elapsed() - started) / drawn
-    this.#msPerToken += (this.#msPerToken === 0 ? 1 : SMOOTHING) * (ms - this.#msPerToken)
+  }
+
+  async #step(working: readonly ModelDrafts[]): Promise<void> {
+    const { context, clock } = this.#components
+    const started = clock.elapsed()
+    const isUsual = working.every(({ unread }) => unread <= USUAL_STEP)
+    context.initBatch(working.reduce((sum, { unread }) => sum + unread, 0))
+    for (const drafts of working) drafts.read()
+    await context.decodeBatch()
+    await Promise.allSettled(working.map((drafts) => drafts.drawNext()))
+    if (isUsual) this.#time.took((clock.elapsed() - started) / working.length)
   }
 
   #wipe(sequence: number, memory: Memory): void {
@@ -91,6 +109,7 @@ class ModelDrafts implements Drafts {
   readonly memory: Memory
   readonly #components: SamplerComponents
   readonly #sampler: Sampler
+  readonly #time: GuessTime
   /** Tokens that are committed. */
   #length: number
   /** So many of them are known to be those in memory. */
@@ -101,12 +120,17 @@ class ModelDrafts implements Drafts {
   #works = false
   #ended = false
 
-  constructor(components: SamplerComponents, place: Place, memory: Memory) {
+  constructor(
+    components: SamplerComponents,
+    place: Place,
+    { memory, time }: { memory: Memory; time: GuessTime },
+  ) {
     const { draw, room, sampling, tokens, length, promptLength } = place
     const { logprobs: _, ...alone } = sampling
     const written = tokens.slice(promptLength, length)
     this.#components = components
     this.#sampler = new Sampler(components, alone, { draw, room, written })
+    this.#time = time
     this.#length = length
     this.place = place
     this.memory = memory
@@ -130,6 +154,7 @@ class ModelDrafts implements Drafts {
   }
 
   committed(count: number): void {
+    this.#time.passed(count)
     this.#length += count
     this.#guesses = []
   }

@@ -111,9 +111,10 @@ export class Speculation {
       if (!isWanted || hope <= offer.hoped.acceptance) continue
       if (!this.#begin(source, lane, guesses)) continue
       const computes = source.drafter.prepare !== undefined
+      const msPerGuess = source.drafter.msPerToken ?? 0
+      if (computes && !this.#isWorth(lane, lanes, { acceptance: hope, msPerGuess })) continue
       const ids = computes ? undefined : this.#ask(source, guesses, most)
       if (ids?.length === 0) continue
-      const msPerGuess = source.drafter.msPerToken ?? 0
       const least = lane.run.watched && share >= WATCHABLE ? WATCHED_MIN : 0
       offer.source = source
       offer.prospect = { least, most: ids?.length ?? most, acceptance: share, msPerGuess }
@@ -123,6 +124,13 @@ export class Speculation {
       offer.ids = ids
     }
     return offer
+  }
+
+  /** Who takes longer to guess than it could ever gain leaves the word to others, except where it is watched. */
+  #isWorth({ run }: Lane, lanes: number, guess: Partial<Prospect>): boolean {
+    const { stepwise, window: fixed } = this.#options
+    const isFree = run.watched || stepwise === true || fixed !== undefined
+    return isFree || couldPay(this.cost, lanes, guess)
   }
 
   #of(lane: Lane): Guesses {

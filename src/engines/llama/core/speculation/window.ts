@@ -85,11 +85,16 @@ export function bestWindow(cost: BatchCost, prospects: readonly Prospect[]): Win
   return best
 }
 
-/** Whether guesses could pay here at all, if all of them were right and took nothing to make. */
-export function couldPay(cost: BatchCost, lanes: number): boolean {
+/** Whether guesses could pay here at all; where nothing is said of them, all are right and take nothing to make. */
+export function couldPay(
+  cost: BatchCost,
+  lanes: number,
+  { acceptance = 1, msPerGuess = 0 }: Partial<Prospect> = {},
+): boolean {
   const alone = cost.ms(lanes)
   for (let tokens = 1; alone > 0 && tokens <= WINDOW_MAX; tokens++) {
-    if ((1 + tokens) * alone >= BOUND_MIN * cost.ms(lanes * (1 + tokens))) return true
+    const ms = cost.ms(lanes * (1 + tokens)) + lanes * tokens * msPerGuess
+    if ((1 + expected(acceptance, tokens)) * alone >= BOUND_MIN * ms) return true
   }
   return false
 }
