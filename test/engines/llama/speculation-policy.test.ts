@@ -171,7 +171,13 @@ describe('what a guess of a small model takes', () => {
       ])
       counts.push(answer?.done.drafting?.[0]?.accepted ?? 0)
     }
-    return { counts, ms: draft.msPerToken, spent, share: spent / engine.llama.time }
+    return {
+      counts,
+      ms: draft.msPerToken,
+      spent,
+      share: spent / engine.llama.time,
+      total: engine.llama.time + spent,
+    }
   }
 
   it('is not what it takes to read the prompt', async () => {
@@ -188,7 +194,7 @@ describe('what a guess of a small model takes', () => {
   })
 
   it('is measured again when it has not been for long', async () => {
-    const { counts } = await accepted((_, decodes) => (decodes < 12 ? 20 : 0.5), { answers: 8 })
+    const { counts } = await accepted((_, decodes) => (decodes < 12 ? 20 : 0.5), { answers: 24 })
     expect(counts[0]).toBeLessThan(50)
     expect(counts.at(-1)).toBeGreaterThan(400)
   })
@@ -202,6 +208,21 @@ describe('what a guess of a small model takes', () => {
     const { spent, ms } = await accepted((tokens) => 8 * tokens, { answers: 20, maxTokens: 12 })
     expect(ms).toBeGreaterThan(6)
     expect(spent).toBe(5 * 8)
+  })
+
+  it.each([12, 60, 200])(
+    'slows no answers of %d tokens to long prompts down',
+    async (maxTokens) => {
+      // Reading 300 tokens takes as long as 30 tokens of the answer do.
+      const drafted = await accepted((tokens) => 0.8 * tokens, { answers: 40, maxTokens })
+      const plain = await accepted(() => 1_000, { answers: 40, maxTokens })
+      expect(drafted.total).toBeLessThan(1.03 * (plain.total - plain.spent))
+    },
+  )
+
+  it('is made in long answers to long prompts', async () => {
+    const { counts } = await accepted((tokens) => 0.2 * tokens, { answers: 8 })
+    expect(counts.at(-1)).toBeGreaterThan(400)
   })
 
   it('leaves the word to others where it is too much', async () => {

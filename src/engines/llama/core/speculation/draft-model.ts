@@ -91,11 +91,14 @@ export class DraftModel implements Drafter {
     const { context, clock } = this.#components
     const started = clock.elapsed()
     const isUsual = working.every(({ unread }) => unread <= USUAL_STEP)
-    context.initBatch(working.reduce((sum, { unread }) => sum + unread, 0))
+    const tokens = working.reduce((sum, { unread }) => sum + unread, 0)
+    context.initBatch(tokens)
     for (const drafts of working) drafts.read()
     await context.decodeBatch()
     await Promise.allSettled(working.map((drafts) => drafts.drawNext()))
-    if (isUsual) this.#time.took((clock.elapsed() - started) / working.length)
+    const ms = clock.elapsed() - started
+    if (isUsual) this.#time.took(ms / working.length)
+    else if (tokens >= READ_STEP) this.#time.read(tokens, ms)
   }
 
   #wipe(sequence: number, memory: Memory): void {
@@ -147,6 +150,12 @@ class ModelDrafts implements Drafts {
   /** Tokens of the next batch. */
   get unread(): number {
     return Math.min(this.#length + this.#guesses.length - this.memory.length, READ_STEP)
+  }
+
+  /** But for the two tokens that each guess begins with. */
+  get behindMs(): number {
+    const unread = this.#length - this.#known() - USUAL_STEP
+    return unread > 0 ? this.#time.msToRead(unread) : 0
   }
 
   propose(count: number): readonly number[] {
@@ -207,13 +216,20 @@ class ModelDrafts implements Drafts {
     if (token < 0 || this.#components.tokens.isEnd(token)) this.#count = 0
   }
 
-  /** What did not come true; and the last token, as its logits are needed. */
-  #forget(): void {
+  /** So many tokens are in memory already. */
+  #known(): number {
     const { place, memory } = this
     const most = Math.min(memory.length, this.#length - 1)
     let common = Math.min(this.#common, most)
     while (common < most && memory.tokens[common] === place.tokens[common]) common++
     this.#common = common
+    return common
+  }
+
+  /** What did not come true; and the last token, as its logits are needed. */
+  #forget(): void {
+    const { place, memory } = this
+    const common = this.#known()
     if (common === memory.length) return
     const { context } = this.#components
     memory.length = common

@@ -39,6 +39,8 @@ export interface Place {
 
 /** The guesses of one choice. */
 export interface Drafts {
+  /** What it has to compute before its next guess, in ms: to read what it does not know yet. */
+  readonly behindMs?: number
   /**
    * At most `count` tokens behind those so far: what is there by now. Nobody waits for more, so who
    * has to ask others does that ahead, and has fewer or none until then.

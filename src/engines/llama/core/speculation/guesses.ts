@@ -9,6 +9,8 @@ export class Source {
   readonly acceptance: Acceptance
   readonly counts: Drafted
   drafts: Drafts | undefined
+  /** It catches up with the answer, in several goes; that it may was decided, and is paid for. */
+  isReading = false
 
   constructor(drafter: Drafter, standing: Standing) {
     this.drafter = drafter

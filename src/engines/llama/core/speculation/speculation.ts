@@ -53,6 +53,8 @@ interface Offer {
   /** How many it takes, and what each costs, in tokens of an answer. */
   count: number
   price: number
+  /** What comes before the first of them. */
+  behind: number
 }
 
 const nothing: Prospect = { least: 0, most: 0, acceptance: 0, msPerGuess: 0 }
@@ -84,7 +86,10 @@ export class Speculation {
     const offers = lanes.map((lane) => this.#offer(lane, pays || lane.run.watched, lanes.length))
     const { window, isTrial } = this.#window(offers)
     this.#price(offers, window)
-    for (const offer of offers) offer.count = this.#count(offer, window, isTrial)
+    for (const offer of offers) {
+      offer.count = this.#count(offer, window, isTrial)
+      pay(offer)
+    }
     await compute(offers)
     const fresh = offers.filter((offer) => this.#propose(offer))
     if (!stepwise) {
@@ -101,7 +106,7 @@ export class Speculation {
   /** Who guesses best has the first word; who need not compute says it at once. */
   #offer(lane: Lane, isWanted: boolean, lanes: number): Offer {
     const guesses = this.#of(lane)
-    const none = { prospect: nothing, hoped: nothing, count: 0, price: 1 }
+    const none = { prospect: nothing, hoped: nothing, count: 0, price: 1, behind: 0 }
     const offer: Offer = { lane, guesses, ...none }
     const most = Math.min(WINDOW_MAX, lane.limit - lane.generated - 1)
     if (most <= 0 || guesses.open.length > 0) return offer
@@ -113,10 +118,14 @@ export class Speculation {
       const computes = source.drafter.prepare !== undefined
       const msPerGuess = source.drafter.msPerToken ?? 0
       if (computes && !this.#isWorth(lane, lanes, { acceptance: hope, msPerGuess })) continue
+      const behind = this.#behind(source, lanes)
+      if (behind > 0 && !this.#mayRead(source, lane, behind)) continue
       const ids = computes ? undefined : this.#ask(source, guesses, most)
       if (ids?.length === 0) continue
       const least = lane.run.watched && share >= WATCHABLE ? WATCHED_MIN : 0
       offer.source = source
+      offer.behind = behind
+      if (behind === 0) source.isReading = false
       offer.prospect = { least, most: ids?.length ?? most, acceptance: share, msPerGuess }
       const affordable = this.#affordable(source, { lanes, msPerGuess })
       const hopedMost = Math.max(least, Math.min(offer.prospect.most, affordable))
@@ -127,10 +136,23 @@ export class Speculation {
   }
 
   /** Who takes longer to guess than it could ever gain leaves the word to others, except where it is watched. */
-  #isWorth({ run }: Lane, lanes: number, guess: Partial<Prospect>): boolean {
+  #isWorth(lane: Lane, lanes: number, guess: Partial<Prospect>): boolean {
+    return this.#isFree(lane) || couldPay(this.cost, lanes, guess)
+  }
+
+  #isFree({ run }: Lane): boolean {
     const { stepwise, window: fixed } = this.#options
-    const isFree = run.watched || stepwise === true || fixed !== undefined
-    return isFree || couldPay(this.cost, lanes, guess)
+    return run.watched || stepwise === true || fixed !== undefined
+  }
+
+  #mayRead(source: Source, lane: Lane, behind: number): boolean {
+    return source.isReading || this.#isFree(lane) || source.standing.affords(behind)
+  }
+
+  /** What a drafter has to read first, in tokens of an answer: a short answer to a long prompt may not be worth it. */
+  #behind({ drafts }: Source, lanes: number): number {
+    const alone = this.cost.ms(lanes)
+    return alone === 0 ? 0 : ((drafts?.behindMs ?? 0) * lanes) / alone
   }
 
   #of(lane: Lane): Guesses {
@@ -246,6 +268,13 @@ export class Speculation {
     const end = ids.findIndex((id) => !isUsable(id))
     return end < 0 ? ids : ids.slice(0, end)
   }
+}
+
+/** For the reading that comes before its guesses, at once. */
+function pay({ source, count, behind }: Offer): void {
+  if (source === undefined || count === 0 || behind === 0 || source.isReading) return
+  source.isReading = true
+  source.standing.lost(behind)
 }
 
 /** Has each drafter that computes do so for all choices that take its guesses. */

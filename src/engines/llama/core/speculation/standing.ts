@@ -13,11 +13,12 @@ const FORGOTTEN_AFTER = 1024
 
 /** A drafter may waste this part of the time. */
 const LOSS_SHARE = 0.02
-/** And so much before it has gained any, and after it has gained much; in tokens of an answer. */
+/** And so much before it has gained any; in tokens of an answer. */
 const GRACE = 4
 /** Who has shown that it guesses badly gets less. */
 const GRACE_BAD = 1
-const CREDIT_MAX = 8
+/** What it may waste, and what it gained, is kept so far: to read a long prompt takes that much at once. */
+const CREDIT_MAX = 64
 /** What it lost beyond is soon forgotten, so that it is tried again some day. */
 const DEBT_MAX = 16
 
@@ -69,7 +70,7 @@ export class Standing {
   /** So many answer tokens' time went by; it may lose a little of that. */
   passed(tokens: number): void {
     this.acceptance.passed(tokens)
-    this.#debt = Math.max(this.#debt - tokens * LOSS_SHARE, Math.min(this.#debt, 0))
+    this.#debt = Math.max(this.#debt - tokens * LOSS_SHARE, Math.min(this.#debt, -CREDIT_MAX))
   }
 
   /** What guesses cost, less the tokens that they gave. */
