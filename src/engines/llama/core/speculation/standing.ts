@@ -11,8 +11,8 @@ const HOPE_MAX = 0.97
 /** In tokens of an answer: what was seen so long ago is worth a third, and it may be hoped for more again. */
 const FORGOTTEN_AFTER = 1024
 
-/** A drafter may waste this part of the time. */
-const LOSS_SHARE = 0.02
+/** A drafter may waste this part of the time; there may be two or three. */
+const LOSS_SHARE = 0.01
 /** And so much before it has gained any; in tokens of an answer. */
 const GRACE = 4
 /** Who has shown that it guesses badly gets less. */
