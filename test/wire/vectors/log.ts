@@ -12,21 +12,13 @@ import { segmentReceiptsOf } from '../../../src/wire/execution.ts'
 import { type Head, signHead } from '../../../src/wire/head.ts'
 import { type Proof, proofJson } from '../../../src/wire/proof.ts'
 import { signReceipt } from '../../../src/wire/receipt.ts'
-import { guessesHash } from '../../../src/wire/result-hash.ts'
 import { signRouting } from '../../../src/wire/routing.ts'
 import { encode } from '../../../src/wire/shape.ts'
 import { signedShape } from '../../../src/wire/signed.ts'
-import {
-  ExampleLog,
-  execution,
-  filled,
-  oneJob,
-  provider,
-  routing,
-  signing,
-} from '../log-examples.ts'
+import { ExampleLog, execution, filled, oneJob, routing, signing } from '../log-examples.ts'
 import { alice, type Bad, bad, bob, type Good, good, network, signature } from './cases.ts'
 import { refusedCbor } from './cbor-bad.ts'
+import { draftEntry, draftRouting } from './draft-log.ts'
 import { join } from './raw.ts'
 
 const json = (value: object) => join(canonicalJson(value))
@@ -60,35 +52,6 @@ function resigned(change: CborMap): CborMap {
   const { signature: _, ...fields } = { ...routingBody, ...change }
   return { ...fields, signature: signature('routing', encodeDagCbor(fields), { by: bob }) }
 }
-
-const drafted = { input: 0, cached: 0, output: 21 }
-const draft = {
-  ...execution('job_1.d1'),
-  receipt: signReceipt(
-    {
-      ...{ jobId: 'job_1.d1', nodePk: execution().receipt.nodePk, meteringUnits: 21 },
-      resultHash: guessesHash([0, 1, 300]),
-    },
-    (message) => provider.sign(message),
-  ),
-  ...{ segments: [], work: 'draft', tokens: drafted, finish: ['cancelled'] },
-  price: { input: 0, output: 60 },
-}
-const draftEntry = executionEntry(5, draft)
-const draftTold = {
-  ...routing([{ execution: draftEntry.cid }]),
-  ...{ jobId: 'job_1.d1', work: 'draft', count: 'bounded' as const, tokens: drafted, amount: 2 },
-}
-const draftRouting = signRouting(
-  {
-    ...draftTold,
-    parts: draftTold.parts.map((part) => ({
-      ...part,
-      ...{ jobId: 'job_1.d1', tokens: drafted, price: draft.price, amount: 2 },
-    })),
-  },
-  signing,
-)
 
 const headFields: Omit<Head, 'net'> = {
   author: alice.publicKey,
