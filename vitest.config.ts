@@ -1,9 +1,11 @@
 import { configDefaults, defineConfig } from 'vitest/config'
 
 /** What these share is loaded once: nothing in them is kept in a module, and loading was half of their time. */
-const light = ['api', 'base', 'identity', 'market', 'receipts', 'sdk', 'storage', 'wire'].map(
-  (room) => `test/${room}/**/*.test.ts`,
-)
+const rooms = [
+  ...['accounts', 'api', 'base', 'identity', 'market', 'network', 'receipts', 'sdk', 'storage'],
+  'wire',
+]
+const light = rooms.map((room) => `test/${room}/**/*.test.ts`)
 
 export default defineConfig({
   test: {
@@ -11,8 +13,8 @@ export default defineConfig({
     // Many times what any of them takes: only one that hangs is to fail by it, on a busy machine too.
     testTimeout: 90_000,
     hookTimeout: 90_000,
-    // Two cores and a model in a child process: more workers only make each other late.
-    maxWorkers: 2,
+    // One more than the two cores of a small machine: many tests wait for processes of their own.
+    maxWorkers: 3,
     projects: [
       { extends: true, test: { name: 'light', include: light, isolate: false } },
       {

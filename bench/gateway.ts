@@ -10,13 +10,17 @@ const WARM_UP_SECONDS = 3
 /** In the row with keys: as many as a peer with a thousand users has. */
 const KEYS = 1000
 const RECEIPTS = 'with receipts'
+const ACCOUNT_SIDE = 'account side'
+
+/** Everything that an account's request meets. */
+const accountSide = ['--receipts', '--keys', String(KEYS), '--priced']
 
 /** One way to ask, and who is asked that way. */
 interface Discipline {
   title: string
   body: string
   /** Of our servers; the baselines run in every discipline. */
-  server: 'plain' | 'keys' | 'receipts'
+  server: 'plain' | 'keys' | 'receipts' | 'accounts'
 }
 
 const ask = (model: string, more = {}) => JSON.stringify({ model, ...question, ...more })
@@ -26,6 +30,7 @@ const disciplines: readonly Discipline[] = [
   { title: 'streamed, 20 tokens', body: ask('pieces', { stream: true }), server: 'plain' },
   { title: 'keys and limits', body: ask('whole'), server: 'keys' },
   { title: RECEIPTS, body: ask('whole'), server: 'receipts' },
+  { title: ACCOUNT_SIDE, body: ask('whole'), server: 'accounts' },
 ]
 
 interface Row {
@@ -58,14 +63,18 @@ export async function run(args: readonly string[]): Promise<void> {
   try {
     const loader = await start(Loader.start())
     const upstream = await start(Server.start('./instant-upstream.ts'))
+    const accounts = await start(Server.start('./our-server.ts', accountSide, profile))
     const contest = new Contest(loader, {
       proxy: await start(Server.start('./bare-proxy.ts', [upstream.url])),
       instant: await start(Server.start('./bare-proxy.ts')),
       plain: await start(Server.start('./our-server.ts', [], profile)),
       keys: await start(Server.start('./our-server.ts', ['--keys', String(KEYS)])),
       receipts: await start(Server.start('./our-server.ts', ['--receipts'], profile)),
+      accounts,
+      proofs: await start(Server.start('./bare-proxy.ts', [upstream.url, '--proofs'])),
     })
     const rows = await contest.run(Number(values.rounds), Number(values.seconds))
+    await checkCharged(accounts, rows)
     keep({
       name: 'gateway',
       about,
@@ -74,6 +83,7 @@ export async function run(args: readonly string[]): Promise<void> {
       tables: [
         ...connectionCounts.map((connections) => table(rows, connections)),
         receiptsTable(rows),
+        proofsTable(rows),
       ],
       raw: rows,
     })
@@ -89,10 +99,11 @@ const about =
   "baseline's; the last columns are ours to `instant`'s. A peer checks the key, counts metrics " +
   'and keeps its limits in every row; the row `keys and limits` asks with the key of an account ' +
   `among ${KEYS} instead of the owner's. Only in the row \`${RECEIPTS}\` does the peer sign its ` +
-  'work and wait for the disk, three signatures and two log entries for each answer. Medians of ' +
-  'all rounds, in turn.'
+  'work and wait for the disk, three signatures and two log entries for each answer; and in ' +
+  `\`${ACCOUNT_SIDE}\`, which adds to that a key of an account as above, with limits, and a price: ` +
+  'credits are set aside, charged and counted with the same write. Medians of all rounds, in turn.'
 
-type ServerName = 'proxy' | 'instant' | 'plain' | 'keys' | 'receipts'
+type ServerName = 'proxy' | 'proofs' | 'instant' | Discipline['server']
 
 class Contest {
   readonly #loader: Loader
@@ -109,6 +120,7 @@ class Contest {
       const names: ServerName[] = ['proxy', discipline.server, 'instant']
       // What receipts add is told from the same rounds.
       if (discipline.title === RECEIPTS) names.push('plain')
+      if (discipline.title === ACCOUNT_SIDE) names.push('proofs')
       for (const connections of connectionCounts) {
         for (const name of names) await this.#load(name, discipline, connections, WARM_UP_SECONDS)
         for (let round = 0; round < rounds; round++) {
@@ -127,6 +139,18 @@ class Contest {
   #load(name: ServerName, discipline: Discipline, connections: number, seconds: number) {
     return this.#loader.load(this.#servers[name], { connections, seconds, body: discipline.body })
   }
+}
+
+/** An account whose answers are free would be fast. */
+async function checkCharged({ url, key }: Server, rows: readonly Row[]): Promise<void> {
+  const headers = { authorization: `Bearer ${key}` }
+  const answer = await fetch(`${url}/v1/usage`, { headers })
+  const usage = (await answer.json()) as { total_cost: number }
+  const measured = rows.filter(
+    ({ discipline, server }) => discipline === ACCOUNT_SIDE && server === 'ours',
+  )
+  const answers = measured.reduce((sum, row) => sum + row.measured.requests, 0)
+  if (usage.total_cost < answers) throw new Error(`${answers} answers cost ${usage.total_cost}`)
 }
 
 const figures = ['requestsPerSecond', 'p50', 'p99', 'cpuMicroseconds'] as const
@@ -162,6 +186,33 @@ function receiptsTable(rows: readonly Row[]): Table {
           rounded(of(server, 'requestsPerSecond')),
           rounded(of(server, 'cpuMicroseconds')),
         ]),
+      ]
+    }),
+  }
+}
+
+/** What of an account's request is proof, and no more than that. */
+function proofsTable(rows: readonly Row[]): Table {
+  return {
+    title: 'What proofs alone take: the proxy, with the signatures and the writes of an answer',
+    columns: [
+      ...['connections', 'requests/s', 'p50 ms', 'CPU µs', 'to the proxy'],
+      ...['ours to it: requests/s ratio', 'CPU ratio'],
+    ],
+    rows: connectionCounts.map((connections): Cell[] => {
+      const of = (server: string, figure: Figure) =>
+        medianOf(rows, figure, { discipline: ACCOUNT_SIDE, connections, server })
+      const over = (server: string, other: string, figure: Figure) =>
+        rounded(of(server, figure) / of(other, figure))
+      return [
+        connections,
+        ...(['requestsPerSecond', 'p50', 'cpuMicroseconds'] as const).map((it) =>
+          rounded(of('proofs', it)),
+        ),
+        over('proofs', 'proxy', 'requestsPerSecond'),
+        ...(['requestsPerSecond', 'cpuMicroseconds'] as const).map((it) =>
+          over('ours', 'proofs', it),
+        ),
       ]
     }),
   }

@@ -3,8 +3,9 @@ import { machineFacts } from './machine.ts'
 import { keep, type Table } from './results.ts'
 import { bestBound, bound, msBetween, rightOf } from './speculate/bound.ts'
 import { type BatchTime, Engine, type Written } from './speculate/engine.ts'
+import { boundsOf, costOf, costsOf, type FarBounds, rightOfPair } from './speculate/far.ts'
 import { demoPair, type Pair, pinnedPair } from './speculate/pair.ts'
-import { type RemoteRow, raceRemote } from './speculate/remote.ts'
+import { type RemoteRow, raceRemote, remoteName } from './speculate/remote.ts'
 import { median, quantile, rounded } from './statistics.ts'
 
 /** Those of the pinned pair: both agree nearly always, now and then, and next to never. */
@@ -52,11 +53,14 @@ export async function run(args: readonly string[]): Promise<void> {
   const { rounds, tokens, pairs, delays } = values
   const windows = numbers(values.windows)
   const machine = machineFacts()
-  const all = pairs.split(',').flatMap((name) => {
-    if (name === 'demo') return [demoPair]
-    if (name === 'pinned') return SHARES.map(pinnedPair)
-    throw new Error(`there is no pair ${name}: demo, pinned`)
-  })
+  const all = pairs
+    .split(',')
+    .filter(Boolean)
+    .flatMap((name) => {
+      if (name === 'demo') return [demoPair]
+      if (name === 'pinned') return SHARES.map(pinnedPair)
+      throw new Error(`there is no pair ${name}: demo, pinned`)
+    })
   const rows: Row[] = []
   const curves: { pair: string; curve: BatchTime[]; draftMs: number }[] = []
   for (const pair of all) {
@@ -68,16 +72,16 @@ export async function run(args: readonly string[]): Promise<void> {
   }
   const delaysMs = numbers(delays)
   const lengths = { rounds: Number(rounds), tokens: Number(tokens), delaysMs }
-  const far = delaysMs.length > 0 ? await raceRemote(pinnedPair(CLOSER), lengths) : []
+  const far = delaysMs.length > 0 ? await farAway(lengths) : undefined
   keep({
     name: 'speculate',
     about,
     machine,
     settings: { rounds, tokens, delays, threads: 1, slots: 1, prompts: PROMPTS.length },
     tables: [
-      costs(curves),
+      ...(curves.length > 0 ? [costs(curves)] : []),
       ...curves.map(({ pair, curve, draftMs }) => speeds(pair, { curve, draftMs, windows }, rows)),
-      ...(far.length > 0 ? [distances(far)] : []),
+      ...(far === undefined ? [] : [distances(far)]),
     ],
     raw: { curves, rows, far },
   })
@@ -144,22 +148,43 @@ function figures({ ms, drafting, firstGhostMs }: Written) {
   }
 }
 
-function distances(rows: readonly RemoteRow[]): Table {
-  const names = [...new Set(rows.map(({ contestant }) => contestant))]
+async function farAway(lengths: { rounds: number; tokens: number; delaysMs: number[] }) {
+  const pair = pinnedPair(CLOSER)
+  const before = await costsOf(pair)
+  const right = await rightOfPair(pair, lengths)
+  const rows = await raceRemote(pair, lengths)
+  const cost = costOf([...before, ...(await costsOf(pair))])
+  return { cost, bounds: boundsOf(cost, right, lengths.delaysMs), rows }
+}
+
+function distances({ rows, bounds }: { rows: readonly RemoteRow[]; bounds: FarBounds }): Table {
   const speedOf = (name: string, round: number) =>
     rows.find((row) => row.contestant === name && row.round === round)?.tokensPerSecond ?? 0
   const rounds = [...new Set(rows.map(({ round }) => round))]
   const overOf = (name: string, other: string) =>
     median(rounds.map((round) => speedOf(name, round) / speedOf(other, round)))
+  const remote = bounds.far.map(({ delayMs, most }) => ({ name: remoteName(delayMs), most }))
+  const all = [
+    { name: 'none' },
+    { name: 'prompt' },
+    { name: 'local', most: bounds.near },
+    ...remote,
+  ]
   return {
-    title: `Whole peers over HTTP, the pinned pair of share ${CLOSER}, at temperature 0.4; the drafter is so far away, each way`,
-    columns: ['drafter', 'speed-up', 'to the local one', 'tokens/s'],
-    rows: ['none', 'prompt', 'local', ...names.filter((name) => name.startsWith('remote'))].map(
-      (name) => {
-        const speed = median(rounds.map((round) => speedOf(name, round)))
-        return [name, rounded(overOf(name, 'none')), rounded(overOf(name, 'local')), rounded(speed)]
-      },
-    ),
+    title: `Whole peers over HTTP, the pinned pair of share ${CLOSER}, at temperature 0.4: a guess is right ${rounded(bounds.right)} of the time, where those before it are; the drafter is so far away, each way`,
+    columns: [
+      ...['drafter', 'speed-up', 'of the bound of a local one', 'bound at that distance', 'of it'],
+      ...['to the local one', 'tokens/s'],
+    ],
+    rows: all.map(({ name, most }: { name: string; most?: number }) => {
+      const speedUp = overOf(name, 'none')
+      const ofBounds =
+        most === undefined
+          ? ['', '', '']
+          : [speedUp / bounds.near, most, speedUp / most].map(rounded)
+      const speed = median(rounds.map((round) => speedOf(name, round)))
+      return [name, rounded(speedUp), ...ofBounds, rounded(overOf(name, 'local')), rounded(speed)]
+    }),
   }
 }
 

@@ -16,6 +16,8 @@ export interface AskOptions {
   body?: unknown
   /** Asks without the key. */
   open?: boolean
+  /** For the whole answer; without it, as long as most take at most. */
+  withinMs?: number
   signal: AbortSignal
 }
 
@@ -48,12 +50,17 @@ export class HttpClient {
 
   /** A JSON answer, also of a status in `also` that would otherwise be thrown. */
   async json(
-    method: 'GET' | 'POST',
+    method: 'GET' | 'POST' | 'DELETE',
     path: string,
-    { signal, body, open }: AskOptions,
+    { signal, body, open, withinMs }: AskOptions,
     also: readonly number[] = [],
   ): Promise<unknown> {
-    const { status, text } = await this.#whole(method, path, { signal, body, open: open === true })
+    const { status, text } = await this.#whole(method, path, {
+      signal,
+      body,
+      open: open === true,
+      withinMs: withinMs ?? answerMsMax,
+    })
     if (status >= 300 && !also.includes(status)) throw refusal(status, text)
     try {
       return JSON.parse(text)
@@ -95,15 +102,19 @@ export class HttpClient {
     return answer
   }
 
-  async #whole(method: string, path: string, { signal, ...ask }: AskOptions) {
-    const late = AbortSignal.timeout(answerMsMax)
+  async #whole(
+    method: string,
+    path: string,
+    { signal, withinMs, ...ask }: AskOptions & { withinMs: number },
+  ) {
+    const late = AbortSignal.timeout(withinMs)
     try {
       const limited = AbortSignal.any([signal, late])
       const answer = await this.#send(method, path, { ...ask, signal: limited })
       return { status: answer.statusCode ?? 0, text: await textOf(answer, limited) }
     } catch (cause) {
       if (signal.aborted || !late.aborted) throw cause
-      const message = `${this.url} gave no answer within ${answerMsMax / 1000} s.`
+      const message = `${this.url} gave no answer within ${withinMs / 1000} s.`
       throw new UnreachableError(message, { cause })
     }
   }

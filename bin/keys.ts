@@ -1,5 +1,6 @@
 import { didYouMean, scopes } from '../src/index.ts'
 import type { Command, Input } from './command.ts'
+import type { HttpClient } from './http-client.ts'
 import { CommandError, exitCodes, type Io, print, tableWidthOf, UsageError } from './io.ts'
 import { requirePeer } from './running-peer.ts'
 import { type Column, paintFor, safeJson, safeLine, table } from './text.ts'
@@ -17,6 +18,12 @@ interface KeyRow {
   last_used_at: string | null
   expires_at: string | null
   revoked_at: string | null
+  credit_limit: number | null
+  rpm_limit: number | null
+  tpm_limit: number | null
+  concurrency_limit: number | null
+  jurisdiction: string | null
+  overlap_ends_at: string | null
   key?: string
 }
 
@@ -30,8 +37,7 @@ export const keysList: Command = {
   ],
   async run(input, io) {
     const { client } = await requirePeer(input.dataDir, io.signal)
-    const answer = (await client.json('GET', path, { signal: io.signal })) as { data?: unknown }
-    const keys = Array.isArray(answer.data) ? answer.data.map(keyOf) : []
+    const keys = await allKeys(client, io.signal)
     const lines = input.json ? [safeJson(keys)] : listLines(keys, io)
     print(io.stdout, ...lines)
     return exitCodes.done
@@ -62,6 +68,31 @@ export const keysCreate: Command = {
       help: 'A time from now (90d, 12h, 30min) or a date (2027-01-31).',
       defaultText: 'never',
     },
+    {
+      name: 'credit-limit',
+      placeholder: 'N',
+      help: 'Micro-credits that it may spend, in all.',
+      defaultText: 'none',
+    },
+    { name: 'rpm', placeholder: 'N', help: 'Requests a minute.', defaultText: 'no limit' },
+    {
+      name: 'tpm',
+      placeholder: 'N',
+      help: 'Tokens a minute, read and written.',
+      defaultText: 'no limit',
+    },
+    {
+      name: 'concurrency',
+      placeholder: 'N',
+      help: 'Requests at a time.',
+      defaultText: 'no limit',
+    },
+    {
+      name: 'jurisdiction',
+      placeholder: 'CC',
+      help: 'For requests that name none: a country (DE), or EU for any of its members.',
+      defaultText: 'anywhere',
+    },
   ],
   examples: [
     ['pinaivu-peer keys create --name laptop', 'A key with all scopes but keys:manage'],
@@ -69,22 +100,103 @@ export const keysCreate: Command = {
       'pinaivu-peer keys create --name app --account alice --scope inference --expires 90d',
       "A key of alice's that only answers, for 90 days",
     ],
+    [
+      'pinaivu-peer keys create --name demo --rpm 60 --tpm 40000 --concurrency 4',
+      'A key that can be given away',
+    ],
   ],
   async run(input, io) {
     const body = creation(input, Date.now())
     const { client } = await requirePeer(input.dataDir, io.signal)
     const made = keyOf(await client.json('POST', path, { signal: io.signal, body }))
-    if (made.key === undefined) throw new CommandError('The peer made a key but did not show it.')
-    print(io.stdout, ...(input.json ? [safeJson(made)] : [safeLine(made.key)]))
-    // The key alone is on stdout, for KEY=$(pinaivu-peer keys create).
     const note = `Key "${made.name}" for account ${made.account}. Keep it: it is not shown again.`
-    if (!input.json) print(io.stderr, safeLine(note))
+    showSecret(made, note, input, io)
     return exitCodes.done
   },
 }
 
+export const keysRotate: Command = {
+  name: 'keys rotate',
+  summary: 'Replace an API key by a new one with the same id, rights and limits.',
+  operands: 'ID',
+  operandsMax: 1,
+  options: [
+    {
+      name: 'overlap',
+      placeholder: 'SPAN',
+      help: 'How long the replaced key goes on to work (7d, 12h, 30min, 0).',
+      defaultText: '24h',
+    },
+  ],
+  examples: [
+    ['pinaivu-peer keys rotate key_01…', 'Both keys work for a day; the ids are in "keys list"'],
+    ['pinaivu-peer keys rotate key_01… --overlap 0', 'The old one ends at once: it leaked'],
+  ],
+  async run(input, io) {
+    const { overlap } = input.values
+    const body = typeof overlap === 'string' ? { overlap_seconds: overlapOf(overlap) } : {}
+    const id = idOf(input)
+    const { client } = await requirePeer(input.dataDir, io.signal)
+    const rotated = keyOf(
+      await client.json('POST', `${path}/${id}/rotate`, { signal: io.signal, body }),
+    )
+    const until = dateText(rotated.overlap_ends_at)
+    const old = until === '-' ? 'ended just now' : `works until ${until} UTC`
+    const note = `Key "${rotated.name}" has a new secret; the old one ${old}. Keep it: it is not shown again.`
+    showSecret(rotated, note, input, io)
+    return exitCodes.done
+  },
+}
+
+export const keysRevoke: Command = {
+  name: 'keys revoke',
+  summary: 'End an API key, at once and for ever.',
+  operands: 'ID',
+  operandsMax: 1,
+  options: [],
+  examples: [['pinaivu-peer keys revoke key_01…', 'The ids are in "keys list"']],
+  async run(input, io) {
+    const id = idOf(input)
+    const { client } = await requirePeer(input.dataDir, io.signal)
+    const revoked = keyOf(await client.json('DELETE', `${path}/${id}`, { signal: io.signal }))
+    const line = `Key "${revoked.name}" of account ${revoked.account} is revoked.`
+    print(io.stdout, input.json ? safeJson(revoked) : safeLine(line))
+    return exitCodes.done
+  },
+}
+
+function idOf({ operands }: Input): string {
+  const [id] = operands
+  if (id !== undefined && /^key_[0-9a-z]{1,64}$/.test(id)) return id
+  throw new UsageError('Say which key by its id, key_…; "pinaivu-peer keys list" shows them.')
+}
+
+/** The key alone is on stdout, for KEY=$(pinaivu-peer keys create). */
+function showSecret(made: KeyRow, note: string, { json }: Input, io: Io): void {
+  if (made.key === undefined) throw new CommandError('The peer made a key but did not show it.')
+  print(io.stdout, ...(json ? [safeJson(made)] : [safeLine(made.key)]))
+  if (!json) print(io.stderr, safeLine(note))
+}
+
+/** More than a peer holds. */
+const PAGES_MAX = 1_000
+
+async function allKeys(client: HttpClient, signal: AbortSignal): Promise<KeyRow[]> {
+  const keys: KeyRow[] = []
+  for (let page = 0, after = ''; page < PAGES_MAX; page++) {
+    const answer = (await client.json('GET', `${path}?order=asc&limit=100${after}`, {
+      signal,
+    })) as { data?: unknown; has_more?: unknown } | null
+    if (Array.isArray(answer?.data)) keys.push(...answer.data.map(keyOf))
+    const last = keys.at(-1)
+    if (answer?.has_more !== true || last === undefined) break
+    after = `&after=${encodeURIComponent(last.id)}`
+  }
+  return keys
+}
+
 function creation({ values }: Input, now: number): Record<string, unknown> {
-  const { name, account, scope, expires } = values
+  const { name, account, scope, expires, jurisdiction } = values
   const wanted = Array.isArray(scope) ? scope : undefined
   for (const each of wanted ?? []) {
     if (!(scopes as readonly string[]).includes(each)) {
@@ -96,7 +208,28 @@ function creation({ values }: Input, now: number): Record<string, unknown> {
     ...(typeof account === 'string' ? { account } : {}),
     ...(wanted === undefined ? {} : { scopes: wanted }),
     ...(typeof expires === 'string' ? { expires_at: expiryOf(expires, now) } : {}),
+    ...(typeof jurisdiction === 'string' ? { jurisdiction } : {}),
+    ...countOf(values, 'credit-limit', 'credit_limit', 0),
+    ...countOf(values, 'rpm', 'rpm_limit', 1),
+    ...countOf(values, 'tpm', 'tpm_limit', 1),
+    ...countOf(values, 'concurrency', 'concurrency_limit', 1),
   }
+}
+
+function countOf(values: Input['values'], option: string, field: string, least: number): object {
+  const text = values[option]
+  if (typeof text !== 'string') return {}
+  const count = /^\d{1,15}$/.test(text) ? Number(text) : -1
+  if (count >= least) return { [field]: count }
+  throw new UsageError(`--${option}: expected a whole number from ${least} on: "${text}".`)
+}
+
+/** Seconds. */
+export function overlapOf(text: string): number {
+  const [, count, unit = ''] = /^(\d{1,6})(min|h|d)$/.exec(text) ?? []
+  if (count !== undefined) return (Number(count) * (unitMs[unit] ?? 0)) / 1000
+  if (text === '0') return 0
+  throw new UsageError(`--overlap: expected 7d, 12h, 30min or 0: "${text}".`)
 }
 
 const unitMs: Readonly<Record<string, number>> = { min: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -130,6 +263,7 @@ const columns: readonly Column[] = [
   { title: 'KEY' },
   { title: 'ACCOUNT' },
   { title: 'SCOPES' },
+  { title: 'LIMITS' },
   { title: 'CREATED' },
   { title: 'LAST USED' },
   { title: 'EXPIRES' },
@@ -142,6 +276,7 @@ function listLines(keys: readonly KeyRow[], io: Io): string[] {
     `${key.prefix}…`,
     key.account,
     scopesText(key.scopes),
+    limitsText(key),
     dateText(key.created_at),
     dateText(key.last_used_at),
     key.revoked_at === null ? dateText(key.expires_at) : 'revoked',
@@ -153,6 +288,18 @@ function scopesText(given: readonly string[]): string {
   const missing = scopes.filter((scope) => !given.includes(scope))
   if (missing.length === 0) return 'all'
   return missing.length === 1 ? `all but ${missing[0]}` : given.join(' ')
+}
+
+function limitsText(key: KeyRow): string {
+  const { credit_limit: credits, rpm_limit: rpm, tpm_limit: tpm, concurrency_limit: jobs } = key
+  const parts = [
+    credits == null ? '' : `${credits} credits`,
+    rpm == null ? '' : `${rpm} rpm`,
+    tpm == null ? '' : `${tpm} tpm`,
+    jobs == null ? '' : `${jobs} at a time`,
+    key.jurisdiction ?? '',
+  ]
+  return parts.filter((part) => part !== '').join(', ') || '-'
 }
 
 /** To the minute, in UTC. */

@@ -1,10 +1,11 @@
 import { didYouMean, InvalidError, messageOf, PeerError, version } from '../src/index.ts'
 import { chat } from './chat.ts'
 import { type Command, parseCommandLine } from './command.ts'
+import { credits, creditsAudit, creditsGrant, creditsOwed } from './credits.ts'
 import { doctor } from './doctor.ts'
 import { commandHelp, groupHelp, type HelpStyle, programHelp } from './help.ts'
 import { CommandError, columnsOf, exitCodes, type Io, print, UsageError } from './io.ts'
-import { keysCreate, keysList } from './keys.ts'
+import { keysCreate, keysList, keysRevoke, keysRotate } from './keys.ts'
 import { models } from './models.ts'
 import { peers } from './peers.ts'
 import { receiptsGet, receiptsList, receiptsVerify } from './receipts.ts'
@@ -13,6 +14,7 @@ import { start } from './start.ts'
 import { status } from './status.ts'
 import { testnet } from './testnet.ts'
 import { paintFor, safeLine, safeText } from './text.ts'
+import { usage } from './usage.ts'
 
 const commands: readonly Command[] = [
   start,
@@ -22,6 +24,13 @@ const commands: readonly Command[] = [
   models,
   keysList,
   keysCreate,
+  keysRotate,
+  keysRevoke,
+  credits,
+  creditsGrant,
+  creditsAudit,
+  creditsOwed,
+  usage,
   receiptsList,
   receiptsGet,
   receiptsVerify,

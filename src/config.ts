@@ -247,9 +247,12 @@ function assemble(
     demo: demo ?? rest.models.length === 0,
     tls,
     aliases,
-    notices,
+    notices: rest.allowPrivateWebhooks ? [...notices, PRIVATE_WEBHOOKS] : notices,
   })
 }
+
+const PRIVATE_WEBHOOKS =
+  'allow-private-webhooks: whoever holds a key can have requests sent into this network.'
 
 type Pinned = Pick<SettingValues, 'reproducible' | 'slots' | 'threads'>
 

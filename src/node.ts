@@ -1,25 +1,7 @@
-import { readFile } from 'node:fs/promises'
-import { KeyStore } from './accounts/keys.ts'
-import { freshOwnerKey, loadOwnerKey } from './accounts/owner-key.ts'
-import { healthRoutes } from './api/health.ts'
-import { keyRoutes } from './api/keys.ts'
 import { PromMetrics } from './api/metrics.ts'
-import { networkRoutes } from './api/network.ts'
-import { chatRoutes } from './api/openai/chat-completions.ts'
-import { completionRoutes } from './api/openai/completions.ts'
-import { embeddingRoutes } from './api/openai/embeddings.ts'
-import { modelRoutes } from './api/openai/models.ts'
-import { openApiRoutes } from './api/openapi.ts'
-import { pageRoutes } from './api/page.ts'
-import { logRoutes } from './api/receipts/log.ts'
-import { receiptRoutes, routingReceiptRoutes } from './api/receipts/receipts.ts'
-import { mounted } from './api/route.ts'
-import { HttpServer } from './api/server.ts'
 import { type Clock, systemClock } from './base/clock.ts'
-import { InvalidError, messageOf } from './base/errors.ts'
 import type { Service } from './base/lifecycle.ts'
 import { type Logger, silentLogger } from './base/logger.ts'
-import { isLoopback } from './base/loopback.ts'
 import { type Metrics, noMetrics } from './base/metrics.ts'
 import { type Random, systemRandom } from './base/random.ts'
 import { type Config, environment } from './config.ts'
@@ -49,6 +31,8 @@ import { knownPeerRows, sequenceRows } from './network/discovery/peer-cache-rows
 import { banRows } from './network/host/ban-rows.ts'
 import { defaultHost, Libp2pHost } from './network/host/libp2p-host.ts'
 import type { Network } from './network/network.ts'
+import { type Accounts, openAccounts } from './node-accounts.ts'
+import { buildHttp } from './node-http.ts'
 import { LocalPeer, type Peer } from './peer.ts'
 import { FeedStore } from './receipts/feeds/feed-store.ts'
 import { OwnFeed } from './receipts/feeds/own-feed.ts'
@@ -78,7 +62,7 @@ export interface PeerComponents {
   network(identity: Identity): Network
 }
 
-interface Base {
+export interface Base {
   clock: Clock
   random: Random
   logger: Logger
@@ -88,11 +72,10 @@ interface Base {
 }
 
 /** What every part above the engines is given. */
-interface Ground extends Base {
+export interface Ground extends Base, Accounts {
   config: Config
   identity: Identity
   store: Store
-  keys: KeyStore
   engine: Engine & Service
   network: Network
 }
@@ -113,15 +96,12 @@ export async function createPeer(
   try {
     const folder = components.identity === undefined ? config.dataDir : undefined
     const identity = components.identity ?? (await loadIdentity(config.dataDir, base))
-    const keys = await KeyStore.open({ ...base, store })
-    const ownerKey =
-      folder === undefined
-        ? await freshOwnerKey({ keys, random })
-        : await loadOwnerKey(folder, { keys, random })
+    const accounts = await openAccounts({ ...base, store }, config, folder)
+    const { ownerKey } = accounts
     const drafting = new DraftingLater()
     const engine = components.engine ?? (await buildEngine(config, base, store, drafting))
     const network = components.network?.(identity) ?? buildNetwork(config, base, store, identity)
-    const ground: Ground = { ...base, config, identity, store, keys, engine, network }
+    const ground: Ground = { ...base, config, identity, store, ...accounts, engine, network }
     const proof = buildProof(ground)
     const peers = buildPeers(ground, proof)
     const drafters = buildDrafters(ground, proof, peers)
@@ -176,7 +156,7 @@ function buildNetwork(config: Config, base: Base, store: Store, identity: Identi
 }
 
 /** What a peer says of work that was done, and keeps of it. */
-interface Proof {
+export interface Proof {
   feeds: FeedStore
   log: OwnFeed
   live: LiveReceipts
@@ -209,7 +189,7 @@ class DraftingLater {
 }
 
 /** What makes a single peer one of a network. */
-interface Peers {
+export interface Peers {
   describe(): AdvertFacts
   load(): ModelLoad[]
   discovery: Discovery
@@ -219,7 +199,7 @@ interface Peers {
 
 function buildPeers(ground: Ground, proof: Proof): Peers {
   const { config, identity, store, engine } = ground
-  const { network, region, price, roles, publish, drafters } = config
+  const { network, region, price, roles, publish, drafters, creditLimit } = config
   const serves = roles.includes('provider')
   const served = () => (serves ? engine.status() : [])
   const describe = (): AdvertFacts => ({
@@ -248,7 +228,10 @@ function buildPeers(ground: Ground, proof: Proof): Peers {
   })
   engine.onLoad(() => discovery.loadChanged())
   const provider = serves
-    ? new Provider({ ...ground, ...proof }, { network, price, region, publish, drainMs: DRAIN_MS })
+    ? new Provider(
+        { ...ground, ...proof },
+        { network, price, region, publish, creditLimit, drainMs: DRAIN_MS },
+      )
     : undefined
   const asks = roles.includes('coordinator')
   const coordinator = new Coordinator(
@@ -287,63 +270,4 @@ function buildReplication(ground: Ground, proof: Proof, { discovery }: Peers): R
       publish: publish === 'receipts',
     },
   )
-}
-
-async function buildHttp(
-  { prom: metrics, ...ground }: Ground & { prom: PromMetrics | undefined },
-  peers: Peers,
-  { receipts: ofAccounts, feeds, replication }: Proof & { replication: Replication },
-): Promise<HttpServer | undefined> {
-  const { config, verify } = ground
-  if (config.http === null || metrics === undefined) return undefined
-  const { host, port } = config.http
-  const loopback = isLoopback(host)
-  const { network, bootstrap, mdns } = config
-  const joins = { network, bootstrap: bootstrap.length, mdns }
-  const { coordinator: market, discovery, describe, load } = peers
-  const { receipts } = replication
-  const shown = { describe, load, directory: discovery.directory }
-  const parts = { ...ground, ...shown, metrics, market, receipts }
-  const proving = {
-    ...{ receipts, ofAccounts, clock: ground.clock },
-    verifying: { network, verify },
-  }
-  const openai = [
-    chatRoutes(parts),
-    completionRoutes(parts),
-    embeddingRoutes(parts),
-    modelRoutes(parts),
-    routingReceiptRoutes(proving),
-  ]
-  const routes = [
-    // Clients differ in whether the base address they are given ends in /v1.
-    ...openai.map((route) => mounted(route, '/v1', [''])),
-    mounted(keyRoutes(parts), '/api/v1'),
-    networkRoutes({ ...parts, feeds }),
-    logRoutes({ feeds }),
-    receiptRoutes(proving),
-    healthRoutes(parts, { version, loopback, joins }),
-    openApiRoutes({ version }),
-    pageRoutes(),
-  ]
-  const { insecureHttp, corsOrigins, hostNames } = config
-  const tls = config.tls === null ? undefined : await readTls(config.tls)
-  const endWork = () => {
-    market.stop().catch(() => {})
-  }
-  return new HttpServer(
-    { ...parts, endWork },
-    { host, port, insecureHttp, corsOrigins, hostNames, routes, tls },
-  )
-}
-
-async function readTls(files: { certFile: string; keyFile: string }) {
-  const read = (setting: string, path: string) =>
-    readFile(path, 'utf8').catch((error: unknown) => {
-      throw new InvalidError(setting, `--${setting}: cannot read ${path}: ${messageOf(error)}.`)
-    })
-  return {
-    certPem: await read('tls-cert', files.certFile),
-    keyPem: await read('tls-key', files.keyFile),
-  }
 }

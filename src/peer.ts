@@ -1,4 +1,7 @@
+import type { FileStore } from './accounts/files/file-store.ts'
 import type { KeyStore } from './accounts/keys.ts'
+import type { TillComponents } from './accounts/payment.ts'
+import type { Webhooks } from './accounts/webhooks/webhooks.ts'
 import type { HttpServer } from './api/server.ts'
 import type { Clock } from './base/clock.ts'
 import { messageOf, PeerError } from './base/errors.ts'
@@ -25,6 +28,9 @@ export interface Parts {
   ownerKey: string
   store: Store
   keys: KeyStore
+  webhooks: Webhooks
+  till: TillComponents
+  files: FileStore | undefined
   engine: Engine & Service
   network: Network
   discovery: Discovery
@@ -105,9 +111,10 @@ export class LocalPeer implements Peer {
   async #start(signal: AbortSignal): Promise<void> {
     const { engine, log, coordinator, http, network, discovery, provider, replication } =
       this.#parts
-    const { identity, ownerKey, clock } = this.#parts
+    const { identity, ownerKey, clock, webhooks } = this.#parts
     // The engine's process takes longest to come up, so it is asked first; HTTP answers before libp2p.
-    const parts = [engine, log, coordinator, http, network, provider, replication, discovery]
+    const served = [engine, log, coordinator, http]
+    const parts = [...served, webhooks, network, provider, replication, discovery]
     await startAll(
       parts.filter((part) => part !== undefined),
       signal,
@@ -150,17 +157,19 @@ export class LocalPeer implements Peer {
     // Whoever asked for the start is told how it ended.
     await this.#starting?.catch(() => {})
     const { engine, coordinator, http, network, discovery, provider } = this.#parts
-    const { log, keys, store, replication, drafters } = this.#parts
+    const { log, keys, till, files, store, replication, drafters, webhooks } = this.#parts
     const closing: Service[] = [
       { start: nothing, stop: () => store.close() },
       { start: nothing, stop: () => keys.close() },
+      { start: nothing, stop: () => till.usage.save() },
+      { start: nothing, stop: async () => files?.close() },
       { start: nothing, stop: () => this.#forgetPeerInfo() },
     ]
     // While this peer's own clients get the rest of their answers, no other peer sends new work.
     provider?.drain()
     discovery.drain()
     const ours = [engine, network, drafters, replication, provider, coordinator, http, discovery]
-    const parts = [...closing, log, ...ours]
+    const parts = [...closing, webhooks, log, ...ours]
     await stopAll(parts.filter((part) => part !== undefined))
   }
 

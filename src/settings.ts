@@ -108,6 +108,7 @@ function optionalToggle(text: SettingText): Setting<boolean | undefined> {
 const switchShape = { kind: 'switch', negatable: true } as const
 
 const slotsMax = 256 // sequences in one llama.cpp context
+const creditLimitMax = 999_999_999_999_999 // nobody is granted more
 const threadsMax = 1024 // more than any machine has: catches a slip of the finger
 
 /** Every setting of a peer. The keys are those of `Config`. */
@@ -153,6 +154,12 @@ export const settings = {
     placeholder: 'NAME',
     help: 'Answer under this name too, such as the one of a proxy in front.',
     defaultText: 'its own address and localhost',
+  }),
+  allowPrivateWebhooks: toggle({
+    flag: 'allow-private-webhooks',
+    group: 'HTTP endpoint',
+    help: 'Webhooks may be plain HTTP and lead into this machine and its network. For development.',
+    default: false,
   }),
   listen: many(parseListenAddress, {
     flag: 'listen',
@@ -245,8 +252,15 @@ export const settings = {
     flag: 'price',
     group: 'Models',
     placeholder: 'IN/OUT',
-    help: 'Micro-credits per 1,000 tokens read and written, asked of other peers.',
+    help: 'Micro-credits per 1,000 tokens read and written, asked of other peers and accounts.',
     default: '0/0',
+  }),
+  creditLimit: optional(parseWhole(0, creditLimitMax), {
+    flag: 'credit-limit',
+    group: 'Models',
+    placeholder: 'CREDITS',
+    help: 'Micro-credits that another peer may owe this one for its work; then it is refused.',
+    defaultText: 'no limit',
   }),
   roles: many(parseOneOf(roles), {
     flag: 'roles',
@@ -298,7 +312,7 @@ export const envName = (flag: string): string =>
   `PINAIVU_${flag.toUpperCase().replaceAll('-', '_')}`
 
 /** Announced options that nothing stands behind yet: silence would look like agreement. */
-export const notYet: readonly string[] = ['upstream', 'allow-private-webhooks']
+export const notYet: readonly string[] = ['upstream']
 
 /** Says what is wrong with a setting of that name, in the spelling of where it stood. */
 export function unknownSetting(flag: string, prefix = '', more: readonly string[] = []): string {

@@ -42,6 +42,7 @@ describe('readConfig', () => {
       insecureHttp: false,
       corsOrigins: [],
       hostNames: [],
+      allowPrivateWebhooks: false,
       listen: ['/ip4/0.0.0.0/tcp/7463'],
       bootstrap: [],
       mdns: false,
@@ -57,6 +58,7 @@ describe('readConfig', () => {
       reproducible: false,
       roles: ['provider', 'coordinator', 'auditor'],
       price: { input: 0, output: 0 },
+      creditLimit: undefined,
       region: undefined,
       dataDir: '/home/eve/.local/share/pinaivu',
       logLevel: undefined,
@@ -157,6 +159,14 @@ describe('readConfig', () => {
     expect(readConfig(machine({ flags })).hostNames).toEqual(['peer.example.com', '[2001:db8::1]'])
   })
 
+  it('says out loud that webhooks may reach into the own network', () => {
+    expect(readConfig(machine({ flags: {} }))).toMatchObject({ allowPrivateWebhooks: false })
+    const flags = { 'allow-private-webhooks': true }
+    const { allowPrivateWebhooks, notices } = readConfig(machine({ flags }))
+    expect(allowPrivateWebhooks).toBe(true)
+    expect(notices).toEqual([expect.stringMatching(/allow-private-webhooks.*this network/)])
+  })
+
   it('notices a misspelt variable', () => {
     const { notices } = readConfig(machine({ env: { PINAIVU_HTPP: 'x', OTHER: 'y' } }))
     expect(notices).toEqual([
@@ -206,6 +216,7 @@ describe('a refusal names the source and what is expected', () => {
     [flag('price', '-1/2'), /^--price: expected micro-credits/],
     [flag('price', '1.5/2'), /^--price: expected micro-credits/],
     [flag('price', '1/9999999999999'), /^--price: expected micro-credits/],
+    [flag('credit-limit', '-1'), /^--credit-limit: expected a whole number/],
     [flag('region', 'EU'), /^--region: expected a country/],
     [flag('region', 'DEU'), /^--region: expected a country/],
     [flag('region', 'QX'), /^--region: expected a country/],
@@ -314,6 +325,7 @@ const samples: Record<SettingKey, [string, string]> = {
   insecureHttp: ['true', 'false'],
   corsOrigins: ['https://a.example', 'http://b.example:8080'],
   hostNames: ['peer.example.com', 'b.example'],
+  allowPrivateWebhooks: ['true', 'false'],
   listen: ['/ip4/127.0.0.1/tcp/0', '/ip6/::/tcp/1'],
   bootstrap: [`/ip4/1.2.3.4/tcp/1/p2p/${peerId}`, `/dns/a.example/tcp/2/p2p/${peerId}`],
   mdns: ['true', 'false'],
@@ -328,6 +340,7 @@ const samples: Record<SettingKey, [string, string]> = {
   threads: ['1', '8'],
   reproducible: ['true', 'false'],
   price: ['40/120', '0/1'],
+  creditLimit: ['1000000', '0'],
   roles: ['provider', 'archive'],
   region: ['DE', 'JP'],
   dataDir: ['/data/a', '/data/b'],

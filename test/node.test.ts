@@ -58,7 +58,7 @@ describe('a peer inside this process', () => {
     const peer = await make(dataDir)
     const [start] = await Promise.allSettled([peer.start({ signal: never }), peer.stop()])
     expect(start).toMatchObject({ status: 'rejected', reason: { name: 'AbortError' } })
-    expect(readdirSync(dataDir).sort()).toEqual(['identity.key', 'owner.key', 'store'])
+    expect(readdirSync(dataDir).sort()).toEqual(['files', 'identity.key', 'owner.key', 'store'])
     await (await make(dataDir)).stop()
   })
 

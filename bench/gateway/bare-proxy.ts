@@ -1,7 +1,8 @@
 /**
  * The baseline: what a gateway cannot do without, in plain Node. It reads a JSON body, parses and
  * checks it, and hands it on to an upstream over kept connections, or answers itself when no
- * upstream is given. No keys, no limits but one, no metrics, no ids.
+ * upstream is given. No keys, no limits but one, no metrics, no ids. `--proofs`, behind the upstream:
+ * each answer waits for as many signatures and as much of the disk as one of a peer.
  */
 import {
   Agent,
@@ -11,10 +12,12 @@ import {
   type ServerResponse,
 } from 'node:http'
 import { streamedAnswer, wholeAnswer } from './answers.ts'
+import { Proofs } from './proofs.ts'
 import { serve } from './serve.ts'
 
 const BODY_BYTES_MAX = 1024 * 1024
-const upstream = process.argv[2]
+const [, , upstream, mode] = process.argv
+const proofs = mode === '--proofs' ? await Proofs.open() : undefined
 const agent = new Agent({ keepAlive: true })
 
 const server = createServer((request, response) => {
@@ -64,7 +67,8 @@ function forward(body: Buffer, response: ServerResponse, url: string): void {
     agent,
     headers: { 'content-type': 'application/json', 'content-length': body.length },
   }
-  const onAnswer = (answer: IncomingMessage) => {
+  const onAnswer = async (answer: IncomingMessage) => {
+    await proofs?.prove()
     response.writeHead(answer.statusCode ?? 502, answer.headers)
     answer.pipe(response)
   }

@@ -4,6 +4,8 @@
  * `--receipts`: the engine says that it took on the job, as all engines do, so the peer signs what
  * was done and keeps it in its log. Without, it signs and writes nothing: what lies around.
  * `--keys N`: the peer knows so many, and the one to ask with is not its owner's but one of them.
+ * `--priced`: its models cost something, so each answer is paid for out of the credits of that key's
+ * account, within limits of its rates and of what it may spend that it never reaches.
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -17,11 +19,21 @@ const { values } = parseArgs({
   options: {
     receipts: { type: 'boolean', default: false },
     keys: { type: 'string', default: '1' },
+    priced: { type: 'boolean', default: false },
   },
 })
 const keyCount = Number(values.keys)
 /** Keys made at the same time. */
 const KEYS_AT_ONCE = 100
+
+const ACCOUNT = 'bench'
+/** Nothing of what is asked comes near to any of these. */
+const limits = {
+  credit_limit: 1e14,
+  rpm_limit: 1e9,
+  tpm_limit: 1e12,
+  concurrency_limit: 1e6,
+}
 
 const status = (name: string): ModelStatus => ({
   name,
@@ -61,11 +73,13 @@ const flags = {
   http: '127.0.0.1:0',
   listen: ['/ip4/127.0.0.1/tcp/0'],
   'no-demo': true,
+  ...(values.priced ? { price: '1000/2000' } : {}),
 }
 const peer = await createPeer(readConfig({ flags, env: {} }), { engine })
 await peer.start({ signal: new AbortController().signal })
 const { http, apiKey } = peer.ready()
 let key = apiKey
+if (values.priced) await post('/credits/grants', { account: ACCOUNT, amount: 1e14 })
 for (let made = 1; made < keyCount; made += KEYS_AT_ONCE) {
   const keys = await Promise.all(Array.from({ length: KEYS_AT_ONCE }, makeKey))
   key = keys.at(-1) ?? key
@@ -78,12 +92,17 @@ process.once('disconnect', async () => {
 announce(Number(new URL(String(http)).port), key)
 
 async function makeKey(): Promise<string> {
-  const response = await fetch(`${http}/api/v1/auth/api-keys`, {
+  const body = { name: 'bench', account: ACCOUNT, ...(values.priced ? limits : {}) }
+  return String((await post('/auth/api-keys', body)).key)
+}
+
+async function post(path: string, body: object): Promise<Record<string, unknown>> {
+  const response = await fetch(`${http}/api/v1${path}`, {
     method: 'POST',
     headers: { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ name: 'bench', account: 'bench' }),
+    body: JSON.stringify(body),
   })
-  const made: { key?: string } = await response.json()
-  if (made.key === undefined) throw new Error(JSON.stringify(made))
-  return made.key
+  const made = (await response.json()) as Record<string, unknown>
+  if (!response.ok) throw new Error(JSON.stringify(made))
+  return made
 }

@@ -21,9 +21,12 @@ export interface RemoteRow {
 const entry = fileURLToPath(new URL('../../bin/pinaivu-peer.ts', import.meta.url))
 const PROMPT_WORDS = 24
 /** Greedy, a model of random weights soon repeats itself, and needs no drafter but its prompt. */
-const TEMPERATURE = 0.4
-/** A peer finds others, and measures what guesses cost once it has been idle for 5 s. */
-const SETTLE_MS = 20_000
+export const TEMPERATURE = 0.4
+/**
+ * A peer finds others, and measures what guesses cost once it has been idle for 5 s: one after the
+ * other, as each needs the machine for itself.
+ */
+const SETTLE_MS = 15_000
 
 /** Whole peers, asked over HTTP: without a drafter, with one of their own, with one so far away. */
 export async function raceRemote(
@@ -40,6 +43,7 @@ export async function raceRemote(
     const contestant = await peer({ ...options, flags })
     stops.push(() => contestant.stop())
     contestants.push({ name, contestant })
+    await sleep(SETTLE_MS)
   }
   try {
     await add('none', ['--no-guesses'])
@@ -49,9 +53,8 @@ export async function raceRemote(
       const cable = await relay(drafter.port, ms)
       stops.push(async () => cable.stop())
       const address = `/ip4/127.0.0.1/tcp/${cable.port}/p2p/${drafter.peerId}`
-      await add(`remote, ${ms} ms`, ['--drafter', drafter.peerId, '--bootstrap', address])
+      await add(remoteName(ms), ['--drafter', drafter.peerId, '--bootstrap', address])
     }
-    await sleep(SETTLE_MS)
     const rows: RemoteRow[] = []
     for (let round = 0; round <= rounds; round++) {
       for (const { name, contestant } of contestants) {
@@ -67,8 +70,13 @@ export async function raceRemote(
   }
 }
 
+export const remoteName = (delayMs: number) => `remote, ${delayMs} ms`
+
+export const promptOf = (round: number) =>
+  `${round} ${words.slice(round, round + PROMPT_WORDS).join(' ')}`
+
 async function speedOf(contestant: Contestant, round: number, tokens: number): Promise<number> {
-  const prompt = `${round} ${words.slice(round, round + PROMPT_WORDS).join(' ')}`
+  const prompt = promptOf(round)
   const began = performance.now()
   let count = 0
   for await (const more of contestant.answer({ prompt, tokens })) count += more

@@ -23,6 +23,21 @@ export interface Principal {
   keyId: string
   account: string
   scopes: ReadonlySet<Scope>
+  /** Of this key; absent where it has none. */
+  limits?: Limits
+  /** Micro-credits that this key may spend, in all. */
+  creditLimit?: number
+  /** For requests that name none. */
+  jurisdiction?: string
+}
+
+/** How much of this peer a key may use; an absent member is no limit. */
+export interface Limits {
+  requestsPerMinute?: number
+  /** Read and written. */
+  tokensPerMinute?: number
+  /** Requests at a time. */
+  concurrency?: number
 }
 
 /** What a new key may do unless said otherwise: everything but making more keys. */

@@ -1,15 +1,19 @@
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { fastify } from 'fastify'
+import type { Idempotency } from '../accounts/idempotency/idempotency.ts'
 import type { Principal } from '../accounts/principal.ts'
 import { isAbort } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
+import { limitBodies } from './body-room.ts'
 import { validatorCompiler } from './check.ts'
 import { clientGone } from './client-signal.ts'
 import type { Entrance } from './entrance.ts'
 import { answerTo, errorBody, errorHeaders } from './error-answer.ts'
+import { serveOnce } from './idempotency.ts'
 import { acceptJson } from './json-body.ts'
 import type { NodeHandler, NodeServer } from './node-server.ts'
+import { tellLimits } from './rate-limits.ts'
 import type { RouteModule } from './route.ts'
 import { listRoutes } from './route-list.ts'
 
@@ -18,10 +22,12 @@ export interface AppParts {
   logger: Logger
   newRequestId: () => string
   bodyBytesMax: number
+  bodiesBytesMax: number
   routes: readonly RouteModule[]
   createServer: (handler: NodeHandler) => NodeServer
   onBadHttp: (error: Error, socket: Socket) => void
   closing: AbortSignal
+  idempotency?: Idempotency | undefined
 }
 
 const PARAM_CHARS_MAX = 512
@@ -57,7 +63,10 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   listRoutes(app)
   app.decorate('closing', { getter: () => parts.closing })
   decoratePrincipal(app)
+  tellLimits(app)
+  serveOnce(app, parts.idempotency)
   app.addHook('onRequest', parts.entrance.onRequest)
+  limitBodies(app, parts.bodiesBytesMax)
   app.setErrorHandler(onError)
   for (const routes of parts.routes) app.register(async (scope) => routes(scope))
   await app.ready()

@@ -27,7 +27,8 @@ export function authenticate(
   return principal
 }
 
-function secretOf(headers: IncomingHttpHeaders): string {
+/** The API key that came with a request. */
+export function secretOf(headers: IncomingHttpHeaders): string {
   const { authorization } = headers
   if (authorization !== undefined) {
     const secret = bearer.exec(authorization)?.[1]

@@ -20,7 +20,7 @@ import type { Schema } from './schema.ts'
 export const validatorCompiler: FastifySchemaCompiler<Schema> = ({ schema, httpPart }) => {
   return (value: unknown) => {
     // Where nothing was sent, Fastify says null.
-    if (value === null && httpPart === 'body') {
+    if (value === null && httpPart === 'body' && find(schema, null) !== undefined) {
       return { error: new PeerError('invalid_json', 'This endpoint needs a JSON object as body.') }
     }
     const error = check(schema, value)
@@ -173,7 +173,12 @@ function hasType(type: Schema['type'], value: unknown): boolean {
 
 const dateTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i
 
-const isDateTime = (text: string): boolean => dateTime.test(text) && !Number.isNaN(Date.parse(text))
+/** Of a day that there is: February 31st is a day in March to `Date.parse`. */
+function isDateTime(text: string): boolean {
+  if (!dateTime.test(text) || Number.isNaN(Date.parse(text))) return false
+  const day = text.slice(0, 'YYYY-MM-DD'.length)
+  return new Date(day).toISOString().startsWith(day)
+}
 
 /** As many as our schemas have. */
 const regExps = new Map<string, RegExp>()

@@ -3,12 +3,18 @@ import type { Http2ServerResponse } from 'node:http2'
 import type { FastifyReply } from 'fastify'
 
 const signals = new WeakMap<FastifyReply, AbortSignal>()
+const carried = new WeakMap<FastifyReply, { over: Promise<void>; signal: AbortSignal }>()
 
 /**
- * Aborts when the client goes away before its answer was ended: the one way for a handler to learn
- * that nobody listens any more. Holds for HTTP/1 and HTTP/2, and also after `reply.hijack()`.
+ * Aborts when nobody wants the work for an answer any more: the one way for a handler to learn that
+ * its client is gone. Holds for HTTP/1 and HTTP/2, and also after `reply.hijack()`.
  */
 export function clientSignal(reply: FastifyReply): AbortSignal {
+  return carried.get(reply)?.signal ?? closeSignal(reply)
+}
+
+/** Aborts when the client goes away before its answer was ended. */
+export function closeSignal(reply: FastifyReply): AbortSignal {
   const known = signals.get(reply)
   if (known !== undefined) return known
   const controller = new AbortController()
@@ -20,6 +26,16 @@ export function clientSignal(reply: FastifyReply): AbortSignal {
   else raw.once('close', onClose)
   signals.set(reply, controller.signal)
   return controller.signal
+}
+
+/** The work for this answer goes on to its end although its client may leave. */
+export function carryOn(reply: FastifyReply, over: Promise<void>): void {
+  carried.set(reply, { over, signal: new AbortController().signal })
+}
+
+/** Undefined where it ends with its client. */
+export function carriedUntil(reply: FastifyReply): Promise<void> | undefined {
+  return carried.get(reply)?.over
 }
 
 /** Nothing that is written any more will arrive. An HTTP/2 response itself does not know. */

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { constants, type Http2ServerRequest } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
+import type { RateLimiter } from '../accounts/limits/rate-limiter.ts'
 import type { Clock } from '../base/clock.ts'
 import { PeerError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
@@ -10,10 +11,12 @@ import { authenticate, type Keys } from './auth.ts'
 import type { HttpOptions } from './http-options.ts'
 import { tooSlow } from './node-server.ts'
 import { exposedHeaders, OriginPolicy } from './origin.ts'
+import { enterWithin } from './rate-limits.ts'
 import { allowedMethods } from './route-list.ts'
 
 export interface EntranceComponents {
   keys: Keys
+  limiter: RateLimiter
   logger: Logger
   metrics: Metrics
   clock: Clock
@@ -27,6 +30,7 @@ const headerNames = /^[\w!#$%&'*+.^`|~-]+(\s*,\s*[\w!#$%&'*+.^`|~-]+)*$/
 /** What happens to every request before its body is read, and after its answer. */
 export class Entrance {
   readonly #keys: Keys
+  readonly #limiter: RateLimiter
   readonly #logger: Logger
   readonly #clock: Clock
   readonly #requests: Counter
@@ -39,8 +43,9 @@ export class Entrance {
   #onIdle: (() => void) | undefined
 
   constructor(components: EntranceComponents, options: HttpOptions) {
-    const { keys, logger, metrics, clock } = components
+    const { keys, limiter, logger, metrics, clock } = components
     this.#keys = keys
+    this.#limiter = limiter
     this.#logger = logger
     this.#clock = clock
     this.#options = options
@@ -86,6 +91,7 @@ export class Entrance {
     const access = request.routeOptions.config.access ?? 'key'
     if (access !== 'public') {
       request.principal = authenticate(request.headers, this.#keys, access)
+      enterWithin(this.#limiter, request, reply)
     }
     done()
   }

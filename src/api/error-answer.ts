@@ -1,4 +1,4 @@
-import { BusyError, PeerError } from '../base/errors.ts'
+import { BusyError, LimitError, PeerError } from '../base/errors.ts'
 import type { Route } from '../wire/chunk.ts'
 import { type ErrorStatus, errorStatus } from './error-status.ts'
 import { routeHeaders } from './work-headers.ts'
@@ -52,9 +52,10 @@ export function answerTo(error: unknown): ErrorAnswer {
   if (error instanceof PeerError) {
     const row = statusOf(error.code)
     if (row !== undefined && row !== internal) {
+      const knowsWhen = error instanceof BusyError || error instanceof LimitError
       return answer(error.code, error.message, row, {
         param: error.param ?? null,
-        retryAfterMs: error instanceof BusyError ? error.retryAfterMs : row.retryAfterMs,
+        retryAfterMs: knowsWhen ? error.retryAfterMs : row.retryAfterMs,
         route: (error as Routable).route,
       })
     }

@@ -113,7 +113,7 @@ export function healthRoutes(components: HealthComponents, options: HealthOption
     }
   }
   return (app) => {
-    const tags = ['health']
+    const tags = ['Service']
     const alive = object({ status: literal('ok') })
     app.get(
       '/healthz',
@@ -141,7 +141,11 @@ export function healthRoutes(components: HealthComponents, options: HealthOption
     app.get(
       '/metrics',
       {
-        schema: { summary: 'Prometheus text', tags },
+        schema: {
+          ...{ summary: 'Figures of this process, as Prometheus reads them', tags },
+          description: 'Public only where the peer listens to its own machine alone.',
+          response: { 200: prometheus },
+        },
         config: { access: options.loopback ? 'public' : 'key' },
       },
       async (_request, reply) => {
@@ -150,6 +154,11 @@ export function healthRoutes(components: HealthComponents, options: HealthOption
       },
     )
   }
+}
+
+const prometheus = {
+  description: 'Its text format.',
+  content: { 'text/plain': { schema: string() } },
 }
 
 const open = { config: { access: 'public' } } as const

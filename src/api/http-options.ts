@@ -13,6 +13,7 @@ export interface HttpOptions {
   /** Names this server is reached by, beside its own address and localhost. */
   hostNames: readonly string[]
   bodyBytesMax: number
+  bodiesBytesMax: number
   headerBytesMax: number
   headersMax: number
   headersTimeoutMs: number
@@ -34,14 +35,16 @@ export const defaultHttp = {
   hostNames: [],
   /** 2,048 embedding inputs or a few photographs in base64; a body is held in memory whole. */
   bodyBytesMax: 20 * 1024 * 1024,
+  /** Of all that are not answered yet; parsed, they take two to three times as much memory. */
+  bodiesBytesMax: 512 * 1024 * 1024,
   /** Node's own; OpenAI's clients send about 1 KiB. */
   headerBytesMax: 16 * 1024,
   /** OpenAI's clients send about 20. */
   headersMax: 100,
   /** A client that sends its headers slower than this holds a connection for nothing. */
   headersTimeoutMs: 10_000,
-  /** The largest body at 2 Mbit/s. */
-  requestTimeoutMs: 90_000,
+  /** The largest file at 2 Mbit/s. */
+  requestTimeoutMs: 240_000,
   /** Longer than the 60 s of common proxies, so that they are the ones to close an idle connection. */
   keepAliveMs: 72_000,
   /** Ten thousand idle streams, with room; each costs a descriptor and about 20 KiB. */

@@ -15,6 +15,11 @@ export function acceptJson(app: FastifyInstance): void {
       return
     }
     const text = body as string
+    // Many clients name the type of a body that they do not send, as with DELETE.
+    if (text === '' && request.routeOptions.schema?.body === undefined) {
+      done(null, undefined)
+      return
+    }
     if (text.length > NESTING_MAX && nestsDeeper(text, NESTING_MAX)) {
       done(new PeerError('invalid_json', `The JSON nests more than ${NESTING_MAX} levels deep.`))
       return

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { rateLimitHeaderNames } from './rate-limits.ts'
 import { workHeaderNames } from './work-headers.ts'
 
 /** A page that resolves its own name to 127.0.0.1 still sends that name: nothing but these may ask. */
@@ -55,5 +56,6 @@ export const exposedHeaders = [
   'retry-after',
   'retry-after-ms',
   'Idempotency-Replayed',
+  ...rateLimitHeaderNames,
   ...workHeaderNames,
 ].join(', ')

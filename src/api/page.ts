@@ -16,6 +16,9 @@ const files = [
   { url: '/app.js', name: 'app.js', type: SCRIPT },
   { url: '/favicon.svg', name: 'favicon.svg', type: 'image/svg+xml' },
   { url: '/ghost', name: 'ghost.html', type: HTML },
+  { url: '/reference', name: 'reference.html', type: HTML },
+  { url: '/reference.js', name: 'reference.js', type: SCRIPT },
+  { url: '/reference-schema.js', name: 'reference-schema.js', type: SCRIPT },
 ]
 
 /** Nothing from elsewhere, nothing inline: a model's or a peer's name can never become a script. */

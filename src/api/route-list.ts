@@ -18,6 +18,7 @@ export function listRoutes(app: FastifyInstance): void {
         method: one,
         url,
         access,
+        idempotent: config?.idempotent,
         // Asked late: a scope inside, such as an alias of `mounted`, may still replace it.
         get schema() {
           return (route.schema ?? {}) as RouteSchema

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import type { Deed } from '../accounts/idempotency/idempotency.ts'
 import type { Principal, Scope } from '../accounts/principal.ts'
 import type { Schema } from './schema.ts'
 
@@ -14,6 +15,9 @@ import type { Schema } from './schema.ts'
  *   }
  * }
  * ```
+ *
+ * Whatever makes or charges something says so in its config, `idempotent: 'work'` for one: then an
+ * `Idempotency-Key` is all that a client needs to send it twice (see idempotency.ts).
  *
  * A handler reads `request.principal`, `request.id` (`req_…`) and `clientSignal(reply)`, returns a
  * JSON value or throws a PeerError. One that streams calls `reply.hijack()` and writes its head with
@@ -31,6 +35,8 @@ export interface RouteEntry {
   /** The template, `/v1/models/:id`. */
   url: string
   access: Access
+  /** What a request with an `Idempotency-Key` does once; undefined where none is taken. */
+  idempotent: Deed | 'form' | undefined
   schema: RouteSchema
 }
 
@@ -40,9 +46,15 @@ export interface RouteSchema {
   description?: string
   tags?: readonly string[]
   body?: Schema
+  /** Of a route that reads `multipart/form-data` itself; documents only. */
+  form?: Schema
   querystring?: Schema
   params?: Schema
   response?: unknown
+  /** Codes of what can go wrong here, beyond what can at every route like it. */
+  errors?: readonly string[]
+  /** The same by OpenAI's client, in JavaScript. */
+  sdk?: string
   /** Not listed in `openapi.json`: another path of a route that is. */
   hide?: boolean
 }
@@ -66,6 +78,9 @@ declare module 'fastify' {
     summary?: string
     description?: string
     tags?: readonly string[]
+    form?: Schema
+    errors?: readonly string[]
+    sdk?: string
     hide?: boolean
   }
 }

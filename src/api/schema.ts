@@ -41,6 +41,9 @@ interface Keywords extends Words {
 interface Words {
   readonly description?: string
   readonly default?: unknown
+  readonly examples?: readonly unknown[]
+  /** Of text that is a file's bytes. */
+  readonly contentMediaType?: string
 }
 
 export const string = (

@@ -1,4 +1,6 @@
 import type { AddressInfo, Socket } from 'node:net'
+import type { Idempotency } from '../accounts/idempotency/idempotency.ts'
+import { RateLimiter } from '../accounts/limits/rate-limiter.ts'
 import type { Clock } from '../base/clock.ts'
 import { PeerError } from '../base/errors.ts'
 import { newId } from '../base/ids.ts'
@@ -15,6 +17,10 @@ import { badHttpHandler, createNodeServer, type NodeServer } from './node-server
 
 export interface HttpComponents {
   keys: Keys
+  /** Shared with what counts tokens. Default: one of its own. */
+  limiter?: RateLimiter
+  /** Without it, `Idempotency-Key` is ignored. */
+  idempotency?: Idempotency
   logger: Logger
   metrics: Metrics
   clock: Clock
@@ -46,7 +52,8 @@ export class HttpServer implements Service {
     this.#options = { ...defaultHttp, ...options }
     this.#logger = components.logger.child('api')
     this.#components = components
-    this.#entrance = new Entrance({ ...components, logger: this.#logger }, this.#options)
+    const limiter = components.limiter ?? new RateLimiter(components)
+    this.#entrance = new Entrance({ ...components, limiter, logger: this.#logger }, this.#options)
   }
 
   async start({ signal }: { signal: AbortSignal }): Promise<void> {
@@ -59,7 +66,9 @@ export class HttpServer implements Service {
       logger: this.#logger,
       newRequestId,
       bodyBytesMax: this.#options.bodyBytesMax,
+      bodiesBytesMax: this.#options.bodiesBytesMax,
       routes: this.#options.routes,
+      idempotency: this.#components.idempotency,
       createServer: (handler) => createNodeServer(handler, this.#options),
       onBadHttp: badHttpHandler(newRequestId, (socket) => this.#entrance.underway(socket)),
       closing: this.#closing.signal,
@@ -116,6 +125,7 @@ export class HttpServer implements Service {
     })
     await closed
     cut()
+    await this.#components.idempotency?.close()
   }
 
   #track(socket: Socket): void {

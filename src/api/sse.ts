@@ -2,7 +2,9 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import type { Clock } from '../base/clock.ts'
 import { DeadlineError } from '../base/errors.ts'
-import { clientSignal } from './client-signal.ts'
+import { closeSignal } from './client-signal.ts'
+import { kept, streamHeaders } from './idempotency.ts'
+import { setLimitHeaders } from './rate-limits.ts'
 
 export interface SseOptions {
   /** How often a comment tells proxies and clients that the stream lives. */
@@ -46,16 +48,16 @@ export class SseWriter {
     this.#clock = components.clock
     this.#reply = components.reply
     this.#raw = components.reply.raw
-    this.#clientGone = clientSignal(components.reply)
+    this.#clientGone = closeSignal(components.reply)
     this.#options = options
     // Only chunks can be followed by more, and HTTP/1.0 has none.
     const { httpVersion } = components.reply.request.raw
     this.#trailers = httpVersion === '1.0' ? undefined : trailers
   }
 
-  /** The head is out: a status can no longer be chosen. */
+  /** The head is out, or kept for whoever asks again: a status can no longer be chosen. */
   get opened(): boolean {
-    return this.#opened
+    return this.#opened || this.#recording?.opened === true
   }
 
   /** More is on its way than the client takes. */
@@ -65,17 +67,17 @@ export class SseWriter {
 
   /** Sends the head although there is no event yet. */
   open(): void {
-    this.#write(': open\n\n')
+    this.#event(': open\n\n')
   }
 
   /** JSON has no raw line breaks, so no text of a model or a client can begin a line of its own. */
   send(value: unknown): void {
-    this.#write(`data: ${JSON.stringify(value)}\n\n`)
+    this.#event(`data: ${JSON.stringify(value)}\n\n`)
   }
 
   /** An event that has more fields than its data, as its bytes are. */
   frame(text: string): void {
-    this.#write(text)
+    this.#event(text)
   }
 
   /** Resolves when the client has read on, or is gone; one that reads nothing is cut off. */
@@ -96,7 +98,9 @@ export class SseWriter {
       const onStall = settle(() => {
         this.#cut = true
         this.#raw.destroy()
-        reject(new DeadlineError('Reading the answer', this.#options.stallMs))
+        // Whoever asks again is told the rest.
+        if (this.#recording !== undefined) resolve()
+        else reject(new DeadlineError('Reading the answer', this.#options.stallMs))
       })
       const cancelStall = this.#clock.after(this.#options.stallMs, onStall)
       this.#raw.once('drain', onGo)
@@ -106,7 +110,8 @@ export class SseWriter {
 
   /** The mark by which OpenAI's clients know that nothing is missing, and the end. */
   done(trailers: Record<string, string> = {}): void {
-    this.#write('data: [DONE]\n\n')
+    this.#event('data: [DONE]\n\n')
+    this.#recording?.trail(trailers)
     if (this.#trailers !== undefined && this.#opened && !this.#ended()) {
       this.#raw.addTrailers(trailers)
     }
@@ -120,6 +125,19 @@ export class SseWriter {
     if (!this.#opened || this.#ended()) return
     this.#raw.end(this.#pending)
     this.#pending = ''
+  }
+
+  get #recording() {
+    return this.#reply.request.recording
+  }
+
+  #event(text: string): void {
+    const recording = this.#recording
+    if (recording !== undefined) {
+      if (!recording.opened) recording.open(kept(this.#reply.getHeaders()))
+      recording.add(text)
+    }
+    this.#write(text)
   }
 
   #write(frames: string): void {
@@ -147,13 +165,11 @@ export class SseWriter {
 
   #open(): void {
     this.#opened = true
+    setLimitHeaders(this.#reply.request, this.#reply)
     this.#reply.hijack()
     this.#raw.writeHead(200, {
       ...(this.#reply.getHeaders() as Record<string, string>),
-      'content-type': 'text/event-stream; charset=utf-8',
-      'cache-control': 'no-cache, no-transform',
-      // Tells nginx and its kin not to collect the stream before they pass it on.
-      'x-accel-buffering': 'no',
+      ...streamHeaders,
       ...(this.#trailers === undefined ? {} : { trailer: this.#trailers }),
     })
     this.#raw.once('close', () => this.#cancelPing())

@@ -17,6 +17,10 @@ export function countryCode(text: string): string | undefined {
   return new Intl.Locale(`und-${code}`).region ?? code
 }
 
+/** Where work may be bound to: a country, or `EU` for any of its members. */
+export const jurisdictionCode = (text: string): string | undefined =>
+  text.toUpperCase() === 'EU' ? 'EU' : countryCode(text)
+
 /** Whether a peer that says it is in `country` may see what is bound to `jurisdiction`. */
 export function liesWithin(country: string | undefined, jurisdiction: string): boolean {
   if (country === undefined) return false

@@ -36,6 +36,16 @@ export class BusyError extends PeerError {
   }
 }
 
+/** The caller asks for more than it may in this time. Later it works. */
+export class LimitError extends PeerError {
+  readonly retryAfterMs: number
+
+  constructor(message: string, retryAfterMs: number) {
+    super('rate_limit_exceeded', message)
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
 /** Something took longer than it was given. */
 export class DeadlineError extends PeerError {
   constructor(what: string, limitMs: number) {

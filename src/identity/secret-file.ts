@@ -3,6 +3,7 @@ import { link, mkdir, open, readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { messageOf, PeerError } from '../base/errors.ts'
 import type { Random } from '../base/random.ts'
+import { syncFolder } from '../base/sync-folder.ts'
 
 /** A file with a secret that can't be used. `code` says whether its rights, content or place. */
 export class SecretFileError extends PeerError {
@@ -167,17 +168,6 @@ async function unlessExists(creation: Promise<void>): Promise<boolean> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false
     throw error
-  }
-}
-
-/** Makes the new name itself survive a power cut. Windows can't open folders, and needs no help. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const handle = await open(folder, constants.O_RDONLY)
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 

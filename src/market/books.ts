@@ -12,6 +12,7 @@ import type { AnswerReceipt, Done, Usage } from '../wire/chunk.ts'
 import { rawCid, ryv1Cid } from '../wire/cid.ts'
 import { routingEntry, type SealedEntry } from '../wire/entry.ts'
 import { declaredModelId } from '../wire/model-id.ts'
+import { sameBytes } from '../wire/octets.ts'
 import { peerIdOf, publicKeyOf } from '../wire/peer-id.ts'
 import { type Receipt, receiptDigest, signReceipt } from '../wire/receipt.ts'
 import { ATTEMPTS_MAX, type Routing, type RoutingPart, signRoutingLater } from '../wire/routing.ts'
@@ -84,10 +85,7 @@ export class Books {
     const parts = await this.#parts(shares, rows)
     const routing = await this.#routing(account, {
       parts,
-      amount: Math.min(
-        Number.MAX_SAFE_INTEGER,
-        parts.reduce((sum, { amount }) => sum + amount, 0),
-      ),
+      amount: amountOf(parts),
       // Its own tokenizer counted.
       count: shares.every(({ payee }) => payee === undefined) ? 'verified' : 'bounded',
       verdict: dispute === undefined ? 'ok' : 'dispute',
@@ -97,13 +95,34 @@ export class Books {
     const publish = shares.every(({ isPublic }) => isPublic)
     const { log, requests } = this.#components
     const { origin } = request.job
+    await this.#settle(account, { parts, routing }, rows)
     if (origin !== undefined) {
       requests.put(rows, origin.requestId, { account: origin.account, cid: routing.cid })
     }
     const appended = log.append([...own, routing], { publish, rows })
     // Whoever waits for it hears of it.
     appended.catch(() => {})
+    request.payment?.hold(appended)
     return { routing, appended }
+  }
+
+  /** Whoever asked pays what its parts come to, and in the same commit. */
+  async #settle(
+    { request, done, isInVain }: Account,
+    { parts, routing }: { parts: readonly RoutingPart[]; routing: SealedEntry },
+    rows: Batch,
+  ): Promise<void> {
+    const { payment } = request
+    if (payment === undefined) return
+    await payment.ready
+    const { identity } = this.#components
+    const payees = parts.flatMap(({ node, amount }) => {
+      if (amount === 0) return []
+      return [{ peerId: sameBytes(node, identity.publicKey) ? undefined : peerIdOf(node), amount }]
+    })
+    const tokens = done.usage
+    const cost = { amount: amountOf(parts), payees, routing: routing.cid.toString() }
+    payment.settle({ ...cost, tokens, isInVain }, rows)
   }
 
   /** One for each that signed something: the others are not paid, and nobody could check them. */
@@ -185,6 +204,12 @@ export class Books {
     }
   }
 }
+
+const amountOf = (parts: readonly RoutingPart[]): number =>
+  Math.min(
+    Number.MAX_SAFE_INTEGER,
+    parts.reduce((sum, { amount }) => sum + amount, 0),
+  )
 
 const isWhole = ({ finish }: Done): boolean => !finish.includes('cancelled')
 

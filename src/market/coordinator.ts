@@ -1,6 +1,7 @@
+import type { PaidGenerate, Pay, Payment } from '../accounts/payment.ts'
 import type { Clock } from '../base/clock.ts'
 import { within } from '../base/deadline.ts'
-import { BusyError, PeerError } from '../base/errors.ts'
+import { BusyError } from '../base/errors.ts'
 import type { Service } from '../base/lifecycle.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Metrics } from '../base/metrics.ts'
@@ -12,12 +13,13 @@ import type { Directory } from '../network/discovery/directory.ts'
 import type { Discovery } from '../network/discovery/discovery.ts'
 import type { LiveReceipts } from '../receipts/live.ts'
 import type { Store } from '../storage/store.ts'
-import type { Chunk, Generate, Routed } from '../wire/chunk.ts'
+import type { Chunk, Routed } from '../wire/chunk.ts'
 import { ryv1Cid } from '../wire/cid.ts'
 import type { Job, Price } from '../wire/job.ts'
 import { type OpenReceipt, openDigest } from '../wire/receipt.ts'
 import type { Verify } from '../wire/signed.ts'
 import { Activity, type ActivityFigures } from './activity.ts'
+import { isAnswer, isGhost } from './answer-chunks.ts'
 import type { Books } from './books.ts'
 import { unwanted } from './choose/choice.ts'
 import { Dispatcher } from './choose/dispatcher.ts'
@@ -29,7 +31,8 @@ import { LocalEffort } from './local-effort.ts'
 import type { Market, MarketModel } from './market.ts'
 import { type MarketMetrics, marketMetrics } from './market-metrics.ts'
 import { ModelList } from './model-list.ts'
-import { unknownModel } from './no-provider.ts'
+import { isCallers, unknownModel } from './no-provider.ts'
+import { FREE } from './quote.ts'
 import type { RemoteComponents } from './remote/attempt.ts'
 import { JobWriter } from './remote/job-writer.ts'
 import { RemoteEffort, type RemoteEffortComponents } from './remote-effort.ts'
@@ -184,17 +187,19 @@ export class Coordinator implements Market, Service {
     return this.#activity.figures()
   }
 
-  generate: Generate = (job, { signal }) => this.#generate(job, signal)
+  generate: PaidGenerate = (job, { signal, pay }) => this.#generate(job, signal, pay)
 
-  async *#generate(job: Job, caller: AbortSignal): AsyncGenerator<Chunk> {
+  async *#generate(job: Job, caller: AbortSignal, pay?: Pay): AsyncGenerator<Chunk> {
     const { signal, leave } = this.#enter(caller)
     const { clock } = this.#components
     let failed = false
     let isAccepted = false
     let request: Request | undefined
     let open: OpenReceipt | undefined
+    let payment: Payment | undefined
     try {
-      request = await this.#request(job, signal)
+      payment = pay?.(job)
+      request = await this.#request(job, payment, signal)
       let effort: Effort | undefined = this.#ownEffort(request, request.model.local)
       for (;;) {
         effort ??= await this.#nextEffort(request, signal)
@@ -236,13 +241,12 @@ export class Coordinator implements Market, Service {
         }
       }
     } catch (error) {
-      // What names a parameter is the caller's own fault.
-      const theirs = caller.aborted || (error instanceof PeerError && error.param !== undefined)
-      failed = !theirs
+      failed = !caller.aborted && !isCallers(error)
       if (request !== undefined) await this.#failover.givenUp(request)
       throw error
     } finally {
       leave(failed)
+      payment?.over(failed)
     }
   }
 
@@ -262,7 +266,7 @@ export class Coordinator implements Market, Service {
     return { signal: stop.signal, leave }
   }
 
-  async #request(job: Job, signal: AbortSignal): Promise<Request> {
+  async #request(job: Job, payment: Payment | undefined, signal: AbortSignal): Promise<Request> {
     const { clock, store } = this.#components
     // What can't come into the log would be done in vain.
     if (store.failure !== undefined) throw store.failure
@@ -274,7 +278,7 @@ export class Coordinator implements Market, Service {
     const modelId = model.id ?? this.#models.idOf(job.model)
     const write = (each: Job) => this.#writer.write(each)
     const allowed = withDrafters(job, this.#options.drafters)
-    return new Request({ job: allowed, model, modelId, write }, times)
+    return new Request({ job: allowed, model, modelId, write, payment }, times)
   }
 
   /** Undefined where this machine does not serve the model, or must not. */
@@ -284,7 +288,9 @@ export class Coordinator implements Market, Service {
     const { peerId } = identity
     const { region, publish } = this.#options
     if (local === undefined) return undefined
-    const reason = unwanted({ peerId, region, price: undefined }, wishes)
+    const price = request.payment === undefined ? undefined : this.#options.price
+    const unfit = unwanted({ peerId, region, price }, wishes)
+    const reason = unfit ?? (request.covers(price ?? FREE) ? undefined : 'credits')
     if (reason !== undefined) {
       request.selfExcluded = reason
       return undefined
@@ -292,7 +298,7 @@ export class Coordinator implements Market, Service {
     const others = discovery?.directory.byModelId(modelId) ?? []
     const replaceable = others.some((entry) => entry.peerId !== peerId)
     const node = nodeOf(peerId, engine.hardware().gpus, region)
-    const work = { node, model: local, replaceable }
+    const work = { node, model: local, replaceable, price: price ?? FREE }
     const issue = this.#components
     const parting = (each: Promise<void>) => this.#part(each)
     return new LocalEffort(
@@ -379,12 +385,4 @@ const nobody: Directory = {
   byModelId: () => [],
   byModelName: () => [],
   modelNames: () => new Map(),
-}
-
-const isGhost = ({ type }: Chunk): boolean => type === 'provisional' || type === 'rollback'
-
-/** The first of these says who answers. Who left does not hear it any more. */
-function isAnswer(chunk: Chunk): boolean {
-  if (chunk.type === 'done') return !chunk.finish.includes('cancelled')
-  return chunk.type === 'tokens' || chunk.type === 'vectors'
 }

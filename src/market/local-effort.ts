@@ -6,6 +6,7 @@ import { cancelledDone } from '../engines/lanes.ts'
 import { type IssueComponents, issued, WorkRecord } from '../receipts/issue.ts'
 import type { AnswerReceipt, Chunk, Done, Issued, Node } from '../wire/chunk.ts'
 import { drafterOf, draftingOf } from '../wire/drafting.ts'
+import type { Price } from '../wire/job.ts'
 import { declaredModelId } from '../wire/model-id.ts'
 import type { Books } from './books.ts'
 import type { Effort } from './effort.ts'
@@ -35,10 +36,9 @@ export interface LocalWork {
   model: ModelStatus
   /** Others could do it if this machine can't. */
   replaceable: boolean
+  /** For whoever pays for it, per 1,000 tokens. */
+  price: Price
 }
-
-/** Own work has no price. */
-const FREE = { input: 0, output: 0 }
 
 const nothing = (): void => {}
 
@@ -51,6 +51,7 @@ export class LocalEffort implements Effort {
   readonly #components: LocalComponents
   readonly #request: Request
   readonly #replaceable: boolean
+  readonly #price: Price
   readonly #attempt: number
   #ended = false
   #record: WorkRecord | undefined
@@ -67,6 +68,7 @@ export class LocalEffort implements Effort {
     this.#components = components
     this.#request = request
     this.#replaceable = work.replaceable
+    this.#price = work.price
     request.report.own(work.node.id)
   }
 
@@ -82,7 +84,7 @@ export class LocalEffort implements Effort {
       promptRoot: () => request.written.promptRoot,
       coordinator: issue.identity.publicKey,
       model: { id, name },
-      price: FREE,
+      price: this.#price,
       region: this.node.country,
       nonce: salt,
       isPublic: publish === 'receipts',
@@ -169,7 +171,7 @@ export class LocalEffort implements Effort {
       isPublic: this.#components.publish === 'receipts',
       usage: done.usage,
       unsignedTail: 0,
-      ...{ price: FREE, paid: done.usage },
+      ...{ price: this.#price, paid: done.usage },
     }
     return { effort: this, done, share, dispute: undefined, resultHash }
   }
@@ -209,7 +211,9 @@ export class LocalEffort implements Effort {
     const share = this.#ending?.share
     const hash = this.#record?.hash
     if (hash === undefined) throw told
-    handOver(this.#request, { effort: this, hash, share, dispute: undefined, told }, now)
+    // The price of the prompt is for who finishes the answer.
+    const paid = share && { ...share, paid: { ...share.paid, inputTokens: 0 } }
+    handOver(this.#request, { effort: this, hash, share: paid, dispute: undefined, told }, now)
   }
 
   #end(outcome: string): boolean {

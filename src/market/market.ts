@@ -1,3 +1,4 @@
+import { metered, type PaidGenerate, type TillComponents } from '../accounts/payment.ts'
 import type { ModelStatus } from '../engines/engine.ts'
 import type { Generate } from '../wire/chunk.ts'
 import type { Price } from '../wire/job.ts'
@@ -29,3 +30,20 @@ export interface MarketModel {
   /** The lowest. */
   price: Price | undefined
 }
+
+/** The same market behind a wrapper of its generate. */
+export const marketBehind = <G>(
+  market: Omit<Market, 'generate'> & { generate: G },
+  wrap: (generate: G) => Generate,
+): Market => ({
+  models: () => market.models(),
+  resolve: (name) => market.resolve(name),
+  find: (name, options) => market.find(name, options),
+  generate: wrap(market.generate),
+})
+
+/** The same market, in which accounts pay for their jobs, and what they use is counted. */
+export const paidMarket = (
+  market: Omit<Market, 'generate'> & { generate: PaidGenerate },
+  till: TillComponents,
+): Market => marketBehind(market, (generate) => metered(generate, till))

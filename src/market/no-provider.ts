@@ -1,5 +1,7 @@
+import { insufficientCredits } from '../accounts/ledger/ledger.ts'
 import { BusyError, PeerError } from '../base/errors.ts'
 import type { Choice } from './choose/choice.ts'
+import { FREE, quote } from './quote.ts'
 import type { ProviderError } from './remote/provider-error.ts'
 import type { Request } from './request.ts'
 
@@ -15,6 +17,7 @@ export function noProvider(request: Request, excluded: Choice['excluded']): Peer
     const asked = attempts === 1 ? '1 peer was' : `${attempts} peers were`
     return unavailable(`${asked} asked for '${model.name}', and none could do it. Ask again.`)
   }
+  if (excluded.credits) return tooDear(request)
   if (excluded.price) {
     return unavailable(`No peer serves '${model.name}' at 'max_price' or below. Offer more.`)
   }
@@ -29,6 +32,15 @@ export function noProvider(request: Request, excluded: Choice['excluded']): Peer
   }
   return unavailable(`No peer serves '${model.name}' now. Ask again later.`)
 }
+
+function tooDear({ bounds, model, payment, job }: Request): PeerError {
+  const cost = quote(bounds, model.price ?? FREE)
+  return insufficientCredits(job.origin ?? {}, cost, payment?.affordable ?? 0)
+}
+
+/** Who asks is at fault: with what a parameter names, or with what there is to pay. */
+export const isCallers = (error: unknown): boolean =>
+  error instanceof PeerError && (error.param !== undefined || error.code === 'insufficient_credits')
 
 /** The request itself is at fault; the provider says where. */
 export function asTold({ code, message, param }: ProviderError): PeerError {

@@ -2,7 +2,7 @@ import { LruMap } from '../base/lru-map.ts'
 import type { Batch } from '../storage/batch.ts'
 import { integerKey, textKey } from '../storage/codec.ts'
 import type { Store } from '../storage/store.ts'
-import type { Table } from '../storage/table.ts'
+import type { Range, Table } from '../storage/table.ts'
 
 /** Far more payees than have work on its way to the disk at one time. */
 const TOTALS_MAX = 8192
@@ -19,7 +19,7 @@ export class Owed {
   readonly #turns = new Map<string, Promise<unknown>>()
 
   constructor({ store }: { store: Store }) {
-    this.#table = store.table('owed', { key: textKey, value: integerKey })
+    this.#table = owedTable(store)
   }
 
   /** For each payee one after the other: what is owed only grows, in the log and on the disk. */
@@ -49,3 +49,12 @@ export class Owed {
     return (await this.#table.get(peerId)) ?? 0
   }
 }
+
+/** What is owed to each peer, in order of their ids. */
+export const owedTo = (
+  store: Pick<Store, 'table'>,
+  range: Range<string>,
+): AsyncIterable<[peerId: string, total: number]> => owedTable(store).range(range)
+
+const owedTable = (store: Pick<Store, 'table'>): Table<string, number> =>
+  store.table('owed', { key: textKey, value: integerKey })

@@ -22,6 +22,17 @@ export function boundsOf(work: Work, contextLength: number): Bounds {
 export const quote = (bounds: Bounds, price: Price): number =>
   toCredits(roundedUp(thousandths(bounds, price)))
 
+/** What nobody pays for has no price. */
+export const FREE: Price = { input: 0, output: 0 }
+
+export const isFree = ({ input, output }: Price): boolean => input === 0 && output === 0
+
+/** What covers both. */
+export const dearer = (a: Price, b: Price): Price => ({
+  input: Math.max(a.input, b.input),
+  output: Math.max(a.output, b.output),
+})
+
 /** The same before it is rounded, in thousandths of a micro-credit. */
 export const thousandths = ({ inputTokens, outputTokens }: Bounds, price: Price): bigint =>
   BigInt(inputTokens) * BigInt(price.input) + BigInt(outputTokens) * BigInt(price.output)

@@ -88,15 +88,14 @@ export class RemoteEffort implements Effort {
   }
 
   chunks(options: { signal: AbortSignal }): Promise<AsyncIterable<Chunk>> {
-    const { dispatcher, clock, parting, identity } = this.#components
+    const { dispatcher, clock, identity } = this.#components
     const { entry, model, engagement, firstTokenBy } = this.#assignment
-    const { job, attempts, wishes, written, doneBy, salt, askedAgain, handover } = this.#request
+    const { job, attempts, written, doneBy, salt, askedAgain, handover } = this.#request
     const begun = handover?.begun
     const isPublic = this.#isPublic
     const now = clock.elapsed()
     const { peerId } = entry
-    // What it advertises is what was promised to the client, unless that allows more.
-    const maxPrice = wishes.maxPrice ?? model.price
+    const maxPrice = this.#request.priceMax(model.price)
     const cover = written.sign({
       provider: peerId,
       model: model.id,
@@ -144,7 +143,7 @@ export class RemoteEffort implements Effort {
         engagement.accepted(allowance)
         dispatcher.freed(model.id, allowance)
       },
-      onParting: parting,
+      onParting: (each) => this.#part(each),
     }
     return remote(this.#components, attempt, options)
   }
@@ -164,7 +163,7 @@ export class RemoteEffort implements Effort {
   }
 
   async #book(ending: Ending | undefined): ReturnType<Attempt['book']> {
-    const { books, parting, logger } = this.#components
+    const { books, logger } = this.#components
     const request = this.#request
     if (ending?.dispute !== undefined) {
       request.report.ended(this.node.id, ending.dispute, this.#ms())
@@ -172,7 +171,7 @@ export class RemoteEffort implements Effort {
     const account = this.#account(ending)
     if (account === undefined) return undefined
     const booking = books.write(account)
-    parting(booking.then(nothing, nothing))
+    this.#part(booking.then(nothing, nothing))
     try {
       return await booking
     } catch (error) {
@@ -181,10 +180,16 @@ export class RemoteEffort implements Effort {
     }
   }
 
+  /** It may still come to something that is to be paid. */
+  #part(parting: Promise<void>): void {
+    this.#request.payment?.hold(parting)
+    this.#components.parting(parting)
+  }
+
   #account(ending: Ending | undefined): Account | undefined {
     const request = this.#request
     // The others' work is told of where the answer ends.
-    if (this.#isPassedOver) return ending && ownAccount(request, ending)
+    if (this.#isPassedOver) return ending && { ...ownAccount(request, ending), isInVain: true }
     if (ending !== undefined) return wholeAccount(request, ending)
     return lostAccount(request, cancelledDone(request.job))
   }

@@ -1,9 +1,10 @@
-import type { Job, Wishes } from '../wire/job.ts'
+import type { Payment } from '../accounts/payment.ts'
+import type { Job, Price, Wishes } from '../wire/job.ts'
 import type { Exclusion } from './choose/choice.ts'
 import type { Engagement } from './choose/providers.ts'
 import type { Handover } from './failover/handover.ts'
 import type { MarketModel } from './market.ts'
-import { type Bounds, boundsOf } from './quote.ts'
+import { type Bounds, boundsOf, dearer, FREE, isFree, quote } from './quote.ts'
 import type { WrittenJob } from './remote/job-writer.ts'
 import type { ProviderError } from './remote/provider-error.ts'
 import { RouteReport } from './route-report.ts'
@@ -26,6 +27,14 @@ export interface Times {
   doneBy: number
 }
 
+export interface RequestParts {
+  job: Job
+  model: MarketModel
+  modelId: string
+  write(job: Job): WrittenJob
+  payment: Payment | undefined
+}
+
 /** Somebody found fault with the request itself. */
 export interface Declined {
   engagement: Engagement
@@ -40,6 +49,8 @@ export class Request {
   /** Under which the network knows it. */
   readonly modelId: string
   readonly wishes: Wishes
+  /** Undefined: nobody pays for it. */
+  readonly payment: Payment | undefined
   readonly beganAt: number
   readonly doneBy: number
   readonly report = new RouteReport()
@@ -76,21 +87,19 @@ export class Request {
   readonly #firstTokenMs: number
   readonly #write: (job: Job) => WrittenJob
   #bounds: Bounds | undefined
+  /** Of those who were asked. */
+  #dearest: Price = FREE
   #written: WrittenJob | undefined
 
   constructor(
-    {
-      job,
-      model,
-      modelId,
-      write,
-    }: { job: Job; model: MarketModel; modelId: string; write: (job: Job) => WrittenJob },
+    { job, model, modelId, write, payment }: RequestParts,
     { beganAt, firstTokenBy, doneBy }: Times,
   ) {
     this.job = job
     this.model = model
     this.modelId = modelId
     this.wishes = job.wishes ?? {}
+    this.payment = payment
     this.beganAt = beganAt
     this.#firstTokenBy = firstTokenBy
     this.#firstTokenMs = firstTokenBy - beganAt
@@ -160,6 +169,34 @@ export class Request {
   get bounds(): Bounds {
     this.#bounds ??= boundsOf(this.job.work, this.model.contextLength ?? CONTEXT_LENGTH)
     return this.#bounds
+  }
+
+  /** Whether it can be paid if somebody works on it at this price, too. */
+  affords(price: Price): boolean {
+    if (this.payment === undefined || isFree(price)) return true
+    return this.#costOf(price) <= this.payment.affordable
+  }
+
+  /** Sets aside what it costs then; false where there is not so much. */
+  covers(price: Price): boolean {
+    if (this.payment === undefined || isFree(price)) return true
+    if (!this.affords(price)) return false
+    this.payment.reserve(this.#costOf(price))
+    this.#dearest = dearer(this.#dearest, price)
+    return true
+  }
+
+  /**
+   * What a provider that advertises this price may ask. It is what was promised to the client, unless
+   * that allows more; and where somebody pays, what was set aside.
+   */
+  priceMax(advertised: Price): Price {
+    return this.payment === undefined ? (this.wishes.maxPrice ?? advertised) : advertised
+  }
+
+  /** The tokens are paid to whoever wrote them, the prompt to whoever ends the answer. */
+  #costOf(price: Price): number {
+    return quote(this.bounds, dearer(this.#dearest, price))
   }
 
   /** What is hashed in front of the answer, where nobody is to guess it. */

@@ -25,6 +25,16 @@ export class RequestIndex {
     rows.put(this.#requests, requestHash(requestId), requested)
   }
 
+  /** Whether anything came of a request: its entry, and with it what it cost, was written. */
+  async has(requestId: string): Promise<boolean> {
+    return (await this.find(requestHash(requestId))) !== undefined
+  }
+
+  /** Of all requests, in no order. */
+  async *all({ signal }: { signal: AbortSignal }): AsyncGenerator<Requested> {
+    for await (const [, requested] of this.#requests.range({ signal })) yield requested
+  }
+
   /** By the hash of a request's id. */
   find(hash: Uint8Array): Promise<Requested | undefined> {
     return this.#requests.get(hash)

@@ -1,5 +1,6 @@
 import { PeerError } from '../base/errors.ts'
 import { malformed } from '../wire/malformed.ts'
+import { readSaidError } from './said-error.ts'
 
 /** Bytes of a stream, or events that somebody parsed. */
 export type AnswerBody = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | object>
@@ -19,7 +20,7 @@ export interface Pieces {
 }
 
 /** Waits for one step, not for ever. */
-type Next = <T>(step: () => Promise<T>) => Promise<T>
+export type Next = <T>(step: () => Promise<T>) => Promise<T>
 
 /** Of an error's body, more is not read. */
 const ERROR_BYTES_MAX = 64 * 1024
@@ -32,7 +33,7 @@ export async function bodyOf(source: ResponseLike | AnswerBody, next: Next): Pro
   const pieces = piecesOf(body)
   if (ok && headers.get('content-type')?.startsWith('text/event-stream') !== false) return pieces
   try {
-    throw ok ? notAStream() : refusal(status, await textOf(pieces, next))
+    throw ok ? notAStream() : refusal(status, await errorText(pieces, next))
   } finally {
     pieces.return().catch(() => {})
   }
@@ -41,7 +42,7 @@ export async function bodyOf(source: ResponseLike | AnswerBody, next: Next): Pro
 const isResponse = (source: object): source is ResponseLike => 'ok' in source && 'headers' in source
 
 /** By its reader, where it has one: a browser may iterate no other way, and none leaves a read that hangs. */
-function piecesOf(body: AnswerBody): Pieces {
+export function piecesOf(body: AnswerBody): Pieces {
   if ('getReader' in body) {
     const reader = body.getReader()
     return {
@@ -59,7 +60,7 @@ function piecesOf(body: AnswerBody): Pieces {
 const notAStream = () =>
   malformed('answer', 'is no stream of events: ask with `"stream": true` and `"stream_mode": "v8"`')
 
-async function textOf(pieces: Pieces, next: Next): Promise<string> {
+export async function errorText(pieces: Pieces, next: Next): Promise<string> {
   const utf8 = new TextDecoder()
   let text = ''
   while (text.length < ERROR_BYTES_MAX) {
@@ -72,16 +73,7 @@ async function textOf(pieces: Pieces, next: Next): Promise<string> {
 
 /** In the words of the peer, where it is one. */
 function refusal(status: number, text: string): PeerError {
-  const { message, code, type, param } = errorIn(text)
-  const said = typeof message === 'string' ? message : `The peer answered with status ${status}.`
-  const name = [code, type].find((each) => typeof each === 'string') ?? `http_${status}`
-  return new PeerError(`${name}`, said, typeof param === 'string' ? { param } : {})
-}
-
-function errorIn(text: string): Record<string, unknown> {
-  try {
-    return JSON.parse(text).error ?? {}
-  } catch {
-    return {}
-  }
+  const { message, code, param } = readSaidError(text)
+  const said = message ?? `The peer answered with status ${status}.`
+  return new PeerError(code ?? `http_${status}`, said, param === undefined ? {} : { param })
 }

@@ -8,8 +8,8 @@ const LF = 10
 const CR = 13
 const BYTE_ORDER_MARK = '\ufeff'
 
-/** An event's JSON, and the name of the field before it. */
-const LINE_BYTES_MAX = v8Limits.eventBytes + 256
+/** Of the name of a field, and of an event. */
+const NAME_BYTES_MAX = 256
 
 class Line extends ByteBuffer {
   get length(): number {
@@ -32,8 +32,18 @@ export class EventStreamDecoder {
   readonly #line = new Line()
   #data: string | undefined
   #dataBytes = 0
+  #name = ''
+  readonly #bytesMax: number
   #isFirstLine = true
   #endedWithCr = false
+
+  /** The name that stood beside the data of the last event; empty where it had none. */
+  name = ''
+
+  /** Of the data of one event. */
+  constructor(bytesMax: number = v8Limits.eventBytes) {
+    this.#bytesMax = bytesMax
+  }
 
   /** Only once `next` has nothing more. */
   push(bytes: Uint8Array): void {
@@ -49,8 +59,10 @@ export class EventStreamDecoder {
         const data = this.#data
         this.#data = undefined
         this.#dataBytes = 0
+        this.name = this.#name
+        this.#name = ''
         return data
-      }
+      } else this.#name = ''
     }
     return undefined
   }
@@ -66,8 +78,9 @@ export class EventStreamDecoder {
     let end = start
     while (end < chunk.length && chunk[end] !== LF && chunk[end] !== CR) end++
     this.#at = end
-    if (this.#line.length + end - start > LINE_BYTES_MAX) {
-      throw malformed('event', `has a line of more than ${LINE_BYTES_MAX} bytes`)
+    const most = this.#bytesMax + NAME_BYTES_MAX
+    if (this.#line.length + end - start > most) {
+      throw malformed('event', `has a line of more than ${most} bytes`)
     }
     if (end === chunk.length) {
       this.#line.add(chunk.subarray(start))
@@ -93,12 +106,17 @@ export class EventStreamDecoder {
 
   #take(line: string): void {
     const colon = line.indexOf(':')
-    if ((colon < 0 ? line : line.slice(0, colon)) !== 'data') return
+    const field = colon < 0 ? line : line.slice(0, colon)
+    if (field !== 'data' && field !== 'event') return
     const value =
       colon < 0 ? '' : line.slice(line.charAt(colon + 1) === ' ' ? colon + 2 : colon + 1)
+    if (field === 'event') {
+      this.#name = value.slice(0, NAME_BYTES_MAX)
+      return
+    }
     this.#dataBytes += utf8Length(value) + (this.#data === undefined ? 0 : 1)
-    if (this.#dataBytes > v8Limits.eventBytes) {
-      throw malformed('event', `is longer than ${v8Limits.eventBytes} bytes`)
+    if (this.#dataBytes > this.#bytesMax) {
+      throw malformed('event', `is longer than ${this.#bytesMax} bytes`)
     }
     this.#data = this.#data === undefined ? value : `${this.#data}\n${value}`
   }

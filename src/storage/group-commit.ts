@@ -40,18 +40,20 @@ export class GroupCommit {
   /** Resolves after the fsync that covers the batch. Once accepted it can't be taken back. */
   async commit(batch: Batch): Promise<void> {
     if (this.#refusal !== undefined) throw this.#refusal()
-    const { bytes } = batch
     // Whatever its size, one commit may always wait alone.
     const full =
       this.#waiting.length >= this.#limits.waitingCommitsMax ||
-      (this.#waiting.length > 0 && this.#waitingBytes + bytes > this.#limits.waitingBytesMax)
+      (this.#waiting.length > 0 && this.#waitingBytes + batch.bytes > this.#limits.waitingBytesMax)
     if (full) throw new BusyError('The disk is behind with writing. Ask again in a second.')
+    // Its last rows are made in here, and nothing may come between this and its place in the line.
     const rows = batch.seal()
+    const { bytes } = batch
     await new Promise<void>((resolve, reject) => {
       this.#waiting.push({ rows, bytes, resolve, reject })
       this.#waitingBytes += bytes
       this.#running ??= this.#run()
     })
+    batch.written()
   }
 
   /** Refuses what comes from now on, and resolves when all that was accepted is settled. */

@@ -147,6 +147,7 @@ export class Store {
    */
   async write(batch: Batch): Promise<void> {
     await this.#writeUnsynced(batch.seal())
+    batch.written()
   }
 
   /** Whether no table holds any row. */

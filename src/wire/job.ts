@@ -35,6 +35,9 @@ export interface Origin {
   account: string
   /** As in `/v1/chat/completions`. */
   endpoint: string
+  /** `key_…`: through which key, and what that may spend in all; never told to anybody else either. */
+  keyId?: string
+  creditLimit?: number
 }
 
 /** What the caller asks of whoever does the work. */

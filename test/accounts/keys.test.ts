@@ -68,7 +68,14 @@ describe('a new key', () => {
       createdAt: START,
       expiresAt: null,
       revokedAt: null,
+      rotatedAt: null,
+      overlapEndsAt: null,
       lastUsedAt: null,
+      creditLimit: null,
+      rpmLimit: null,
+      tpmLimit: null,
+      concurrencyLimit: null,
+      jurisdiction: null,
     })
     const other = await keys.create({ name: 'bot', account: 'ada', scopes: ['inference'] })
     const principal = keys.verify(other.key)
@@ -121,6 +128,12 @@ describe('a new key', () => {
       [{ name: 'a', expiresAt: START }, 'expires_at'],
       [{ name: 'a', expiresAt: Number.NaN }, 'expires_at'],
       [{ name: 'a', scopes: [] }, 'scopes'],
+      [{ name: 'a', creditLimit: -1 }, 'credit_limit'],
+      [{ name: 'a', creditLimit: 0.5 }, 'credit_limit'],
+      [{ name: 'a', rpmLimit: 0 }, 'rpm_limit'],
+      [{ name: 'a', tpmLimit: Number.NaN }, 'tpm_limit'],
+      [{ name: 'a', concurrencyLimit: 2 ** 53 }, 'concurrency_limit'],
+      [{ name: 'a', jurisdiction: 'XX' }, 'jurisdiction'],
     ] as const
     for (const [input, param] of wrong) {
       await expect(keys.create(input), JSON.stringify(input)).rejects.toMatchObject({ param })
@@ -196,7 +209,7 @@ describe('a key that is refused', () => {
 describe('the last use of a key', () => {
   it('is written rarely, without fsync, and at the end', async () => {
     const { backend, keys, time, close, open } = await setUp()
-    const { key } = await keys.create({ name: 'a' })
+    const { key, record } = await keys.create({ name: 'a' })
     const { record: unused } = await keys.create({ name: 'b' })
     backend.writes.length = 0
     for (let n = 0; n < 1000; n++) {
@@ -207,7 +220,7 @@ describe('the last use of a key', () => {
       { rows: 1, sync: false },
       { rows: 1, sync: false },
     ])
-    expect(keys.list()[0]?.lastUsedAt).toBe(START + 100_000)
+    expect(keys.get(record.id).lastUsedAt).toBe(START + 100_000)
     await close()
     const again = await open()
     const used = again.keys.list().find((record) => record.id !== unused.id)
@@ -244,6 +257,23 @@ describe('many keys', () => {
     await close()
     const names = (await open()).keys.list().map((record) => record.name)
     expect(names).toEqual(['3', '4', '5'])
+  })
+
+  it('of one account leave room for those of others', async () => {
+    const { keys, time } = await setUp({ accountKeysMax: 2 })
+    const make = (account: string, name = account) => keys.create({ name, account })
+    const gone = await make('bob')
+    await keys.revoke(gone.record.id)
+    const first = await make('ann', '1')
+    await make('ann', '2')
+    await expect(make('ann', '3')).rejects.toMatchObject({ code: 'too_many_keys' })
+    await make('bob')
+    for (let n = 0; n < 3; n++) await make('owner')
+    time.now += 1
+    await keys.revoke(first.record.id)
+    await make('ann', '3')
+    expect(keys.list('ann').map(({ name }) => name)).toEqual(['2', '3'])
+    expect(keys.list('bob').length).toBe(2)
   })
 
   it('a damaged row is a typed error at opening', async () => {

@@ -5,7 +5,7 @@ import type { Keys } from '../../src/api/auth.ts'
 import type { HttpOptions } from '../../src/api/http-options.ts'
 import { PromMetrics } from '../../src/api/metrics.ts'
 import type { RouteModule } from '../../src/api/route.ts'
-import { HttpServer } from '../../src/api/server.ts'
+import { type HttpComponents, HttpServer } from '../../src/api/server.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { PeerError } from '../../src/base/errors.ts'
 import type { LogData, Logger } from '../../src/base/logger.ts'
@@ -54,18 +54,22 @@ export interface TestServer {
   log: LogLine[]
 }
 
+type TestComponents = Pick<HttpComponents, 'keys' | 'endWork' | 'limiter' | 'idempotency'>
+
 /** A real server on a free loopback port, stopped when the test ends. */
 export async function startServer(
   routes: RouteModule[],
-  options: Partial<HttpOptions> & { keys?: Keys; endWork?: () => void } = {},
+  options: Partial<HttpOptions> & Partial<TestComponents> = {},
 ): Promise<TestServer> {
   const log: LogLine[] = []
   const metrics = new PromMetrics()
-  const { keys = stubKeys, endWork, ...rest } = options
+  const { keys = stubKeys, endWork, limiter, idempotency, ...rest } = options
   const server = new HttpServer(
     {
       ...{ keys, logger: recordingLogger(log), metrics, clock: systemClock, random: systemRandom },
       ...(endWork && { endWork }),
+      ...(limiter && { limiter }),
+      ...(idempotency && { idempotency }),
     },
     { port: 0, ...rest, routes },
   )

@@ -86,8 +86,11 @@ describe('POST /api/v1/auth/api-keys', () => {
   })
 
   it.each([
-    [{ name: 'x', credit_limit: 5 }, 'unsupported_parameter', /credit_limit/],
-    [{ name: 'x', rpm_limit: 5 }, 'unsupported_parameter', /rpm_limit/],
+    [{ name: 'x', credit_limit: -5 }, 'invalid_value', /credit_limit/],
+    [{ name: 'x', rpm_limit: 0 }, 'invalid_value', /rpm_limit/],
+    [{ name: 'x', tpm_limit: 1.5 }, 'invalid_type', /tpm_limit/],
+    [{ name: 'x', concurrency_limit: '1' }, 'invalid_type', /concurrency_limit/],
+    [{ name: 'x', jurisdiction: 'Atlantis' }, 'invalid_jurisdiction', /DE or CA, or EU/],
     [{ name: 'x', toString: 5 }, 'unknown_parameter', /toString/],
     [{ name: 'x', scopes: ['inference', 'root'] }, 'invalid_scope', /root/],
     [{ name: 'x', scopes: [] }, 'invalid_scope', /scope/],
@@ -142,8 +145,8 @@ describe('GET /api/v1/auth/api-keys', () => {
     await created({ name: 'other', account: 'team-b' })
     const all = await list(ownerKey)
     expect(all.body).toMatchObject({ object: 'list' })
-    expect(all.body.data.map(({ account }) => account)).toEqual(['owner', 'team-a', 'team-b'])
-    expect(all.body.data[0]?.scopes).toEqual([...scopes])
+    expect(all.body.data.map(({ account }) => account)).toEqual(['team-b', 'team-a', 'owner'])
+    expect(all.body.data[2]?.scopes).toEqual([...scopes])
     expect((await list(manager.key)).body.data.map(({ id }) => id)).toEqual([manager.id])
   })
 })

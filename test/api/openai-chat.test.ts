@@ -205,6 +205,7 @@ describe('what goes down to the engine', () => {
       origin: {
         requestId: expect.stringMatching(/^req_\w{26}$/),
         account: 'acct_1',
+        keyId: 'key_1',
         endpoint: '/v1/chat/completions',
       },
       work: {

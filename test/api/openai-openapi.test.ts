@@ -122,6 +122,7 @@ describe('openapi.json', () => {
           method: 'GET',
           url: '/api/v1/things/:id',
           access: 'key',
+          idempotent: 'work',
           schema: {
             querystring: {
               required: ['limit'],
@@ -130,7 +131,13 @@ describe('openapi.json', () => {
             params: { properties: { id: { type: 'string', maxLength: 9 } } },
           },
         },
-        { method: 'GET', url: '/*', access: 'public', schema: { hide: true } },
+        {
+          method: 'GET',
+          url: '/*',
+          access: 'public',
+          idempotent: undefined,
+          schema: { hide: true },
+        },
       ],
       { version: '1.0.0' },
     ) as Document
@@ -140,6 +147,7 @@ describe('openapi.json', () => {
         { name: 'id', in: 'path', required: true, schema: { type: 'string', maxLength: 9 } },
         { name: 'limit', in: 'query', required: true, schema: { type: 'integer' } },
         { name: 'after', in: 'query', required: false, schema: { type: 'string' } },
+        { name: 'Idempotency-Key', in: 'header', required: false },
       ],
       responses: {
         default: { content: { 'application/json': { schema: expect.any(Object) } } },

@@ -146,16 +146,16 @@ describe('an answer that another peer went on with', () => {
 })
 
 it('a job knows which request it is for, by whatever path that came', async () => {
-  const account = 'acct_1'
+  const asker = { account: 'acct_1', keyId: 'key_1' }
   const ids: (string | null)[] = []
   for (const [path, body] of [...cases, ['/chat/completions', chat] as const]) {
     ids.push((await api.post(path, body)).headers.get('x-request-id'))
   }
   expect(api.engine.jobs.map(({ origin }) => origin)).toEqual([
-    { requestId: ids[0], account, endpoint: '/v1/chat/completions' },
-    { requestId: ids[1], account, endpoint: '/v1/completions' },
-    { requestId: ids[2], account, endpoint: '/v1/embeddings' },
-    { requestId: ids[3], account, endpoint: '/v1/chat/completions' },
+    { requestId: ids[0], ...asker, endpoint: '/v1/chat/completions' },
+    { requestId: ids[1], ...asker, endpoint: '/v1/completions' },
+    { requestId: ids[2], ...asker, endpoint: '/v1/embeddings' },
+    { requestId: ids[3], ...asker, endpoint: '/v1/chat/completions' },
   ])
 })
 

@@ -25,6 +25,7 @@ describe('the status page', () => {
     const { url } = await startServer([pageRoutes()])
     const html = await (await fetch(url)).text()
     expect(html).not.toMatch(/<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=/)
+    expect(html).toContain('href="/reference"')
     const loaded = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, to]) => to)
     expect(loaded).toContain('/app.js')
     for (const to of loaded) expect(to).toMatch(/^\/[\w./-]*$/)
@@ -50,6 +51,26 @@ describe('the status page', () => {
     expect(again.status).toBe(304)
     expect(await again.text()).toBe('')
   })
+})
+
+describe('the reference', () => {
+  it.each(['/reference', '/reference.js', '/reference-schema.js'])(
+    '%s is public, runs no script but its own, and asks nobody else',
+    async (path) => {
+      const { url } = await startServer([pageRoutes()])
+      const answer = await fetch(url + path)
+      expect(answer.status).toBe(200)
+      const policy = answer.headers.get('content-security-policy') ?? ''
+      expect(policy).toMatch(/^default-src 'none'; script-src 'self';/)
+      expect(policy).not.toMatch(/unsafe|\*|https?:/)
+      const text = await answer.text()
+      expect(text).not.toMatch(/sk-pnv-|innerHTML|insertAdjacentHTML|document\.write|eval\(/)
+      expect(text).not.toMatch(/<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=|https?:/)
+      for (const [, to] of text.matchAll(/(?:src|href|from)[= ]["']([^"']+)["']/g)) {
+        expect(to).toMatch(/^(\.?\/[\w./-]*)$/)
+      }
+    },
+  )
 })
 
 describe('the page of ghost tokens', () => {

@@ -116,6 +116,26 @@ class Campaign {
     await this.#prove(answer, how)
   }
 
+  /** Every answer was paid for once, with what the log says of it. */
+  async audit(): Promise<void> {
+    await Promise.allSettled(this.#healing.values())
+    const { http, apiKey } = this.#stage.gateway
+    const get = async (path: string) => {
+      const answer = await fetch(`${http}${path}`, {
+        headers: { authorization: `Bearer ${apiKey}` },
+      })
+      return (await answer.json()) as Record<string, unknown>
+    }
+    const audit = await get('/api/v1/credits/audit')
+    expect(audit).toMatchObject({ ok: true, sum: 0, problems: [], charges: { without_entry: 0 } })
+    const usage = await get('/v1/usage')
+    const { owed, borne } = audit.balances as { owed: number; borne: number }
+    expect(usage).toMatchObject({ total_cost: owed + borne })
+    // Those that were asked for to see who is well come on top.
+    expect(usage.total_output_tokens).toBeGreaterThanOrEqual(this.tokens)
+    expect(await get('/api/v1/credits')).toMatchObject({ reserved_credits: 0 })
+  }
+
   /** Each is asked for many times, and undisturbed once. */
   async #drawn(): Promise<Asked> {
     if (this.#asked.length === REQUESTS) return this.#pick(this.#asked)
@@ -251,6 +271,7 @@ async function run(plan: typeof lane | typeof usual, points: number): Promise<vo
       })
       if (++done % TOLD_EVERY === 0 && done < points) tell(done, campaign)
     }
+    await campaign.audit()
   } finally {
     await campaign.close()
   }

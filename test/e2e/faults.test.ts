@@ -69,7 +69,9 @@ describe('a peer in trouble', () => {
   })
 
   it('answers to the end of the context when it may not stop', async () => {
-    const answer = await client.chat.completions.create(long)
+    // Far behind it this small model takes 10 ms for each token.
+    const messages = [{ role: 'user' as const, content: 'hello there '.repeat(450) }]
+    const answer = await client.chat.completions.create({ ...long, messages })
     expect(answer.choices[0]?.finish_reason).toBe('length')
     expect(answer.usage?.total_tokens).toBe(1024)
   })
@@ -193,7 +195,9 @@ describe('a peer whose model files are broken', () => {
   it('serves the good one, says what is wrong with the others, and lives', async () => {
     const folder = temporaryFolder()
     const good = new URL('../../models/pinaivu-demo-q8_0.gguf', import.meta.url).pathname
-    const bad = malformations.flatMap((malformation) => [
+    // All of them are given to the engines themselves, in `test/engines`.
+    const some = malformations.slice(0, rounds(3, malformations.length))
+    const bad = some.flatMap((malformation) => [
       '--model',
       `${malformation}=${writeMalformed(folder.path, malformation)}`,
     ])
@@ -202,7 +206,7 @@ describe('a peer whose model files are broken', () => {
       args: ['--model', `good=${good}`, ...bad],
     })
     try {
-      for (const malformation of malformations) {
+      for (const malformation of some) {
         const event = await peer.event(
           (found) =>
             found.event === 'model' && found.name === malformation && found.state === 'failed',

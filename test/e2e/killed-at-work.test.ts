@@ -10,6 +10,7 @@ import type { Execution } from '../../src/wire/execution.ts'
 import { openHead } from '../../src/wire/head.ts'
 import { leafHash, Peaks } from '../../src/wire/merkle.ts'
 import type { Routing } from '../../src/wire/routing.ts'
+import { tillStage } from '../accounts/till-stage.ts'
 import { rounds } from '../campaign.ts'
 import { gather } from '../receipts/feeds/stage.ts'
 import { proofStage } from '../receipts/stage.ts'
@@ -17,6 +18,7 @@ import { ask, type PeerProcess, startPeer, temporaryFolder } from './peer-proces
 
 // A provider and a coordinator do the work of some clients; one or the other is killed at any moment, in
 // the end both. What is on their disks then is whole, tells the same, and has all that a client was told.
+// The provider works for money: what was paid for is what was done, and once.
 
 const NETWORK = 'killed'
 const KILLS = rounds(2, 120)
@@ -28,11 +30,17 @@ const ANSWERS_MIN = 8
 const ANSWERED_MS = 90_000
 
 const kinds = {
-  provider: ['--roles', 'provider'],
+  provider: ['--roles', 'provider', '--price', '1000/2000'],
   coordinator: ['--no-demo', '--roles', 'coordinator'],
 }
 type Name = keyof typeof kinds
 const names = Object.keys(kinds) as Name[]
+
+const unpaid = {
+  generate: () => {
+    throw new Error('nobody asks for anything')
+  },
+}
 
 class Pair {
   readonly random: Random
@@ -108,6 +116,7 @@ class Pair {
     const clock = systemClock
     const proof = await proofStage({ clock, identity, network: NETWORK, backend })
     const { feeds, store, receipts } = proof
+    const till = await tillStage({ clock, identity, proof, coordinator: unpaid })
     try {
       const own = await gather(feeds.tables.own.range())
       const epoch = own.find(([key]) => key.name === 'public')?.[1].epoch ?? new Uint8Array(8)
@@ -128,7 +137,8 @@ class Pair {
       }
       const lost: string[] = []
       for (const cid of this.acknowledged) if (!(await found(cid))) lost.push(cid)
-      return { bodies, lost }
+      const { charges } = await till.audited()
+      return { bodies, lost, charges: charges.matched, used: await till.used('owner') }
     } finally {
       await store.close()
     }
@@ -150,6 +160,22 @@ function compare(executions: readonly Execution[], routings: readonly Routing[])
   const jobs = (bodies: readonly { jobId: string }[]) => bodies.map(({ jobId }) => jobId)
   expect(new Set(jobs(routings)).size).toBe(routings.length)
   expect(new Set(jobs(executions.map(({ receipt }) => receipt))).size).toBe(executions.length)
+}
+
+/** Each is paid for, and counted, once. */
+function comparePaid(
+  { charges, used }: Awaited<ReturnType<Pair['onDisk']>>,
+  routings: readonly Routing[],
+): void {
+  const sum = (count: (routing: Routing) => number) =>
+    routings.reduce((all, routing) => all + count(routing), 0)
+  expect(charges).toBe(routings.filter(({ amount }) => amount > 0).length)
+  expect(charges).toBeGreaterThan(0)
+  expect(used).toMatchObject({
+    cost: sum(({ amount }) => amount),
+    inputTokens: sum(({ tokens }) => tokens.input),
+    outputTokens: sum(({ tokens }) => tokens.output),
+  })
 }
 
 async function run(pair: Pair): Promise<void> {
@@ -174,10 +200,14 @@ async function run(pair: Pair): Promise<void> {
   }
   const [provider, coordinator] = [await pair.onDisk('provider'), await pair.onDisk('coordinator')]
   expect([provider.lost, coordinator.lost]).toEqual([[], []])
+  const routings = coordinator.bodies.flatMap((each) =>
+    each.kind === 'routing' ? [each.body] : [],
+  )
   compare(
     provider.bodies.flatMap((each) => (each.kind === 'execution' ? [each.body] : [])),
-    coordinator.bodies.flatMap((each) => (each.kind === 'routing' ? [each.body] : [])),
+    routings,
   )
+  comparePaid(coordinator, routings)
 }
 
 const seed = Number(process.env.PINAIVU_SEED ?? systemRandom.below(2 ** 31))

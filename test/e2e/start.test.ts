@@ -91,6 +91,14 @@ describe('a started peer', () => {
     const list = await runProgram(['keys', 'list', ...folderArgs])
     expect(list.stdout).toContain('laptop')
     expect(list.stdout).not.toContain(key)
+    const { id } = JSON.parse(made.stdout)
+    const rotated = await runProgram(['keys', 'rotate', id, '--overlap', '0', ...folderArgs])
+    const { key: next } = JSON.parse(rotated.stdout)
+    const statusOf = async (apiKey: string) =>
+      (await ask({ ...peer.ready, apiKey }, '/v1/models')).status
+    expect([await statusOf(key), await statusOf(next)]).toEqual([401, 200])
+    const revoked = await runProgram(['keys', 'revoke', id, ...folderArgs])
+    expect([revoked.code, await statusOf(next)]).toEqual([0, 401])
   })
 })
 

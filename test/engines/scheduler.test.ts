@@ -72,6 +72,28 @@ describe('scheduled', () => {
     expect(engine.started).toEqual(['x1', 'x2', 'y1', 'z1', 'x3', 'y2', 'x4'])
   })
 
+  it('keeps nobody waiting behind a thousand jobs of another', async () => {
+    const engine = manual()
+    const generate = scheduled(engine.generate, components, { slots: 1 })
+    const many = Array.from({ length: 1000 }, (_, n) => collect(generate, jobOf(`a${n}`, 'a')))
+    const refused = Promise.allSettled(many.slice(49))
+    const one = collect(generate, jobOf('b', 'b'))
+    await quiet()
+    engine.end('a0')
+    await quiet()
+    engine.end('a1')
+    await quiet()
+    expect(engine.started).toEqual(['a0', 'a1', 'b'])
+    engine.end('b')
+    await one
+    for (const { status } of await refused) expect(status).toBe('rejected')
+    for (let n = 2; n < 49; n++) {
+      await quiet()
+      engine.end(`a${n}`)
+    }
+    await Promise.all(many.slice(0, 49))
+  })
+
   it('lets those take turns whose jobs name whose turn it is, whatever cache they use', async () => {
     const engine = manual()
     const generate = scheduled(engine.generate, components, { slots: 1 })

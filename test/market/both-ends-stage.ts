@@ -15,6 +15,8 @@ import { modelId, NETWORK, type StageOptions, signal, stage } from './coordinato
 export interface BothEndsOptions {
   slots?: number
   price?: Price
+  /** What the coordinator may owe. */
+  creditLimit?: number
   /** Of the coordinator. */
   own?: StageOptions
   theirBackend?: Backend
@@ -28,6 +30,7 @@ export interface BothEndsOptions {
 export async function bothEnds({
   slots = 4,
   price = { input: 0, output: 0 },
+  creditLimit,
   own = {},
   theirBackend = new MemoryBackend(),
   publish = 'receipts',
@@ -57,7 +60,7 @@ export async function bothEnds({
       logger: silentLogger,
       metrics: noMetrics,
     },
-    { network: NETWORK, price, region: 'DE', publish, drainMs: 1_000 },
+    { network: NETWORK, price, creditLimit, region: 'DE', publish, drainMs: 1_000 },
   )
   await provider.start()
   await network.start({ signal })

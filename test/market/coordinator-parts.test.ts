@@ -3,14 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { seededRandom } from '../../src/base/random.ts'
 import { Activity } from '../../src/market/activity.ts'
 import { Breaker } from '../../src/market/choose/breaker.ts'
-import { Lobby } from '../../src/market/choose/lobby.ts'
 import { type JobTimes, Measurement } from '../../src/market/choose/measurements.ts'
 import { Providers } from '../../src/market/choose/providers.ts'
 import { Ventures } from '../../src/market/choose/ventures.ts'
 import { boundsOf, mayExceed, quote } from '../../src/market/quote.ts'
 import type { Work } from '../../src/wire/job.ts'
-import { FakeClock, settled } from '../base/fake-clock.ts'
-import { chat, signal } from './coordinator-stage.ts'
+import { FakeClock } from '../base/fake-clock.ts'
+import { chat } from './coordinator-stage.ts'
 
 const times = { firstTokenMs: 100, msPerToken: 10, jobMs: 1000 }
 
@@ -251,44 +250,6 @@ describe('ventures', () => {
     const ventures = new Ventures()
     for (let n = 0; n < 10; n++) ventures.begin(known)?.ended(ms, ended)
     expect(bold(ventures)).toBe(isCheap)
-  })
-})
-
-describe('the lobby', () => {
-  const lobby = () => {
-    const clock = new FakeClock()
-    return { clock, lobby: new Lobby({ clock }) }
-  }
-
-  it('lets those go first that came first, of the model in question', async () => {
-    const { lobby: place } = lobby()
-    const gone: string[] = []
-    for (const name of ['a', 'b', 'c']) place.wait('m', 1000, signal).then(() => gone.push(name))
-    place.wait('other', 1000, signal).then(() => gone.push('other'))
-    place.wake('m', 2)
-    await settled()
-    expect(gone).toEqual(['a', 'b'])
-    place.wake('m', 5)
-    place.wake('m', 5)
-    await settled()
-    expect(gone).toEqual(['a', 'b', 'c'])
-  })
-
-  it('keeps nobody beyond the time, or a caller that left', async () => {
-    const { lobby: place, clock } = lobby()
-    const leaving = new AbortController()
-    const waits = [place.wait('m', 1000, signal), place.wait('m', 5000, leaving.signal)]
-    waits.push(place.wait('m', 5000, AbortSignal.abort()))
-    await clock.advance(1000)
-    leaving.abort()
-    await Promise.all(waits)
-    expect(clock.pending).toBe(0)
-  })
-
-  it('has a limit', () => {
-    const { lobby: place } = lobby()
-    for (let n = 0; n < 4096; n++) place.wait('m', 1000, signal)
-    expect(() => place.wait('m', 1000, signal)).toThrow('4096')
   })
 })
 

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { type Identity, identityFromSeed } from '../../src/identity/identity.ts'
 import { DraftRecord } from '../../src/receipts/draft-record.ts'
 import { LiveReceipts } from '../../src/receipts/live.ts'
@@ -8,23 +8,10 @@ import { publicKeyOf } from '../../src/wire/peer-id.ts'
 import { FakeClock, settled } from '../base/fake-clock.ts'
 import { hashing } from '../engines/fake-writer.ts'
 import { chat, frames, type Script } from './coordinator-stage.ts'
-import { drafted, drafter, guess, said } from './drafting-stage.ts'
+import { drafted, guess, type Priced, price, pricedDrafters, said } from './drafting-stage.ts'
 import type { Line } from './provider-line.ts'
 
-const price = { input: 700, output: 1_500 }
-
-const stops: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const stop of stops.splice(0)) await stop()
-})
-
-async function priced(setup: Parameters<typeof drafter>[0] = {}) {
-  const all = await drafter({ price, ...setup })
-  stops.push(all.stop)
-  return all
-}
-
-type Priced = Awaited<ReturnType<typeof priced>>
+const priced = pricedDrafters()
 
 /** What a real drafter makes of a target that does what the test says. */
 describe('a drafter whose target', () => {

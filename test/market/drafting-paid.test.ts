@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { Owed } from '../../src/market/owed.ts'
 import type { Row } from '../../src/storage/backend.ts'
 import type { Guess } from '../../src/wire/drafter.ts'
@@ -13,25 +13,12 @@ import { verify } from '../receipts/feeds/stage.ts'
 import { proofStage } from '../receipts/stage.ts'
 import { StubBackend } from '../storage/stub-backend.ts'
 import { chat, jobOf, NETWORK } from './coordinator-stage.ts'
-import { drafted, drafter, said } from './drafting-stage.ts'
-
-const price = { input: 700, output: 1_500 }
+import { drafted, drafter, type Priced, price, pricedDrafters, said } from './drafting-stage.ts'
 
 const idsHash = (ids: readonly number[]) =>
   new Uint8Array(createHash('sha256').update(Uint32Array.from(ids)).digest())
 
-const stops: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const stop of stops.splice(0)) await stop()
-})
-
-async function priced(setup: Parameters<typeof drafter>[0] = {}) {
-  const all = await drafter({ price, ...setup })
-  stops.push(all.stop)
-  return all
-}
-
-type Priced = Awaited<ReturnType<typeof priced>>
+const priced = pricedDrafters()
 type Target = Awaited<ReturnType<Priced['target']>>
 
 /** An answer of 90 tokens, of which `accepted` are the drafter's guesses. */
@@ -208,14 +195,13 @@ describe('a drafter and its target', () => {
 
   it('of which the one that drafts is killed behind its entry owe nothing', async () => {
     const backend = new Mortal()
-    const all = await priced({ backend })
+    // Nobody stops it afterwards: it is gone.
+    const all = await drafter({ price, backend })
     const target = await all.target()
     backend.afterWrite = () => all.hub.kill(target.peerId)
     await draft(all, target, { accepted: 60 })
     expect(await all.proof.bodies()).toMatchObject([{ kind: 'execution' }])
     expect(await target.proof.bodies()).toEqual([])
-    // There is nobody to stop.
-    stops.length = 0
   })
 
   it('of which the other is killed behind its own owe what that one’s log says', async () => {

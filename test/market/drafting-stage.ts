@@ -1,4 +1,5 @@
-import { silentLogger } from '../../src/base/logger.ts'
+import { afterEach } from 'vitest'
+import { type LogData, type Logger, silentLogger } from '../../src/base/logger.ts'
 import { seededRandom } from '../../src/base/random.ts'
 import { identityFromSeed } from '../../src/identity/identity.ts'
 import { Books } from '../../src/market/books.ts'
@@ -39,13 +40,15 @@ const large = { id: modelId('large'), facts: { architecture: 'llama', parameters
 
 const free = { input: 0, output: 0 }
 
-type Given = Omit<RemoteDraftersComponents, 'random' | 'engine' | 'secret' | 'logger'>
+type Given = Omit<RemoteDraftersComponents, 'random' | 'engine' | 'secret' | 'logger'> & {
+  logger?: Logger
+}
 
 const draftersOf = (given: Given, options: Partial<RemoteDraftersOptions>) =>
   new RemoteDrafters(
     {
-      ...given,
       logger: silentLogger,
+      ...given,
       random: seededRandom(5),
       engine: { resolve: () => large as never },
       secret: new Uint8Array(32).fill(8),
@@ -62,7 +65,10 @@ export interface DraftedSetup extends Pick<ProviderSetup, 'region'> {
 export async function drafted(script: Script, { price = free, ...more }: DraftedSetup = {}) {
   const all = await stage()
   const drafter = await all.provider({ script, ...more, model: { ...small, ...more.model } })
-  const drafters = draftersOf({ ...all.proof, ...all }, { price })
+  const passedOver: LogData[] = []
+  const logger = { ...silentLogger, child: () => logger } as Logger
+  logger.info = (_, data = {}) => passedOver.push(data)
+  const drafters = draftersOf({ ...all.proof, ...all, logger }, { price })
   const guesses: [first: number, ids: readonly number[]][] = []
   const lost: number[] = []
   const find = (job: Partial<Job> = {}): Drafting | undefined =>
@@ -71,7 +77,7 @@ export async function drafted(script: Script, { price = free, ...more }: Drafted
       (_, first, ids) => guesses.push([first, ids]),
       () => lost.push(all.clock.elapsed()),
     )
-  return { ...all, drafter, find, guesses, lost }
+  return { ...all, drafter, find, guesses, lost, passedOver }
 }
 
 export const saying = (...more: FromProvider[]): Script => {
@@ -130,4 +136,22 @@ export async function drafter({ rule = hashing, price = free, ...more }: Drafter
     await stopping
   }
   return { ...all, coordinator: await all.coordinator(), writer, target, stop }
+}
+
+/** What drafters of these tests ask for. */
+export const price: Price = { input: 700, output: 1_500 }
+
+export type Priced = Awaited<ReturnType<typeof drafter>>
+
+/** Those of one test file; what they hold is let go after each test. */
+export function pricedDrafters(): (setup?: DrafterSetup) => Promise<Priced> {
+  const stops: (() => Promise<void>)[] = []
+  afterEach(async () => {
+    for (const stop of stops.splice(0)) await stop()
+  })
+  return async (setup = {}) => {
+    const all = await drafter({ price, ...setup })
+    stops.push(all.stop)
+    return all
+  }
 }

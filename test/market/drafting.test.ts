@@ -60,6 +60,17 @@ describe('a drafter elsewhere', () => {
     expect(find() !== undefined).toBe(isAsked)
   })
 
+  it('that was named for nothing is said to be, once', async () => {
+    const { find, drafter, identity, passedOver } = await drafted(saying(), { region: 'US' })
+    const unknown = identityFromSeed(new Uint8Array(32).fill(77)).peerId
+    for (let n = 0; n < 3; n++) find({ drafters: [unknown, identity.peerId] })
+    expect(passedOver).toEqual([{ peerId: unknown, why: expect.stringContaining('not known') }])
+    find({ drafters: [unknown, drafter.peerId], wishes: { jurisdiction: 'EU' } })
+    expect(passedOver.slice(1)).toEqual([
+      { peerId: drafter.peerId, why: expect.stringContaining('jurisdiction') },
+    ])
+  })
+
   const hostile: [what: string, frames: FromProvider[]][] = [
     ['asks for more', [{ ...frames.accept(0), price: { input: 0, output: 1 } } as FromProvider]],
     ['guesses for another choice', [{ ...guess(0, [1]), choice: 1 } as FromProvider]],

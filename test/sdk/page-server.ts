@@ -18,29 +18,36 @@ export interface PageCase {
 /** What it said there. */
 export type PageResult = { report: object } | { refused: string }
 
-/** As a page on the web has it: modules as they are packed, found by an import map, no bundler. */
-const page = (imports: Record<string, string>) => `<!doctype html>
+/**
+ * As a page on the web has it: modules as they are packed, found by an import map, no bundler.
+ * `script` returns what is to be told of it; `sdk` and `given` are there for it.
+ */
+const page = (imports: Record<string, string>, script: string) => `<!doctype html>
 <title>The SDK</title>
 <script type="importmap">${JSON.stringify({ imports })}</script>
 <script type="module">
 const tell = (said) => fetch('/said', { method: 'POST', body: JSON.stringify(said) })
 try {
-  const { ghost, verifyReceipt } = await import('/${entry}')
-  const judge = ({ receipt, options }) => {
-    try {
-      return { report: verifyReceipt(receipt, options) }
-    } catch (error) {
-      return { refused: error.code ?? String(error) }
-    }
-  }
-  const cases = await (await fetch('/cases')).json()
-  const views = []
-  for await (const view of ghost(await fetch('/stream'))) views.push(view)
-  await tell({ results: cases.map(judge), views })
+  const sdk = await import('/${entry}')
+  const given = await (await fetch('/given')).json()
+  await tell(await (async () => {${script}})())
 } catch (error) {
   await tell({ broke: String(error) })
 }
 </script>
+`
+
+const judging = `
+  const judge = ({ receipt, options }) => {
+    try {
+      return { report: sdk.verifyReceipt(receipt, options) }
+    } catch (error) {
+      return { refused: error.code ?? String(error) }
+    }
+  }
+  const views = []
+  for await (const view of sdk.ghost(await fetch('/stream'))) views.push(view)
+  return { results: given.map(judge), views }
 `
 
 /** What a page had of all that it was given. */
@@ -50,24 +57,29 @@ export interface PageSaid {
   views: object[]
 }
 
-export interface ServedPage {
+export interface ServedPage<T> {
   url: string
   /** Once the page is done. */
-  said: Promise<PageSaid>
+  said: Promise<T>
   stop(): Promise<void>
 }
 
 /** A page on loopback in which these cases are judged, and this stream is watched. */
-export async function servePage(
-  cases: readonly PageCase[],
-  stream: readonly Uint8Array[],
-): Promise<ServedPage> {
+export const servePage = (cases: readonly PageCase[], stream: readonly Uint8Array[]) =>
+  serveScript<PageSaid>(judging, cases, stream)
+
+/** A page on loopback that runs this script with the SDK. */
+export async function serveScript<T>(
+  script: string,
+  given: unknown,
+  stream: readonly Uint8Array[] = [],
+): Promise<ServedPage<T>> {
   const files = modules()
-  const html = page(files.imports)
-  const said = Promise.withResolvers<PageSaid>()
+  const html = page(files.imports, script)
+  const said = Promise.withResolvers<T>()
   const hear = async (request: IncomingMessage) => {
     const { broke, ...had } = JSON.parse(await text(request))
-    if (broke === undefined) said.resolve(had)
+    if (broke === undefined) said.resolve(had as T)
     else said.reject(new Error(`In the page: ${broke}`))
   }
   const answer = (request: IncomingMessage, response: ServerResponse) => {
@@ -78,7 +90,7 @@ export async function servePage(
       response.end()
       return
     }
-    const body = path === '/' ? html : path === '/cases' ? JSON.stringify(cases) : files.read(path)
+    const body = path === '/' ? html : path === '/given' ? JSON.stringify(given) : files.read(path)
     const type = path === '/' ? 'text/html' : 'text/javascript'
     response.writeHead(body === undefined ? 404 : 200, { 'content-type': `${type}; charset=utf-8` })
     response.end(body)

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { silentLogger } from '../../src/base/logger.ts'
+import type { Batch } from '../../src/storage/batch.ts'
 import { bytesValue, integerKey } from '../../src/storage/codec.ts'
 import { defaultStore, openStoreOn, type StoreOptions } from '../../src/storage/store.ts'
 import { StubBackend } from './stub-backend.ts'
@@ -22,6 +23,22 @@ describe('group commit', () => {
     const { backend, commit } = await setUp()
     await Promise.all(Array.from({ length: 500 }, (_, n) => commit(n)))
     expect(backend.writes).toEqual([{ rows: 500, sync: true }])
+  })
+
+  it('asks for last rows when it takes a batch, and not at all of one that it refuses', async () => {
+    const { backend, store, table } = await setUp({ waitingCommitsMax: 2 })
+    backend.held = true
+    let count = 0
+    const counted = (rows: Batch) => rows.put(table, 0, new Uint8Array([++count]))
+    const batches = [1, 2, 3].map(() => store.batch().last(counted))
+    expect(count).toBe(0)
+    const [first, second, third] = batches.map((batch) => store.commit(store.batch().add(batch)))
+    expect(count).toBe(2)
+    await expect(third).rejects.toMatchObject({ code: 'overloaded' })
+    expect(count).toBe(2)
+    backend.release()
+    await Promise.all([first, second])
+    expect(await table.get(0)).toEqual(new Uint8Array([2]))
   })
 
   it('gathers what comes while a write is under way, and resolves nothing before its fsync', async () => {

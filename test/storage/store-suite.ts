@@ -187,6 +187,23 @@ export function storeSuite(name: string, makePlace: () => Promise<StorePlace>): 
       await expect(store.write(store.batch())).rejects.toMatchObject({ code: 'storage_closed' })
     })
 
+    it('say when they are written, what they took over too, and not when they fail', async () => {
+      const store = await openNew()
+      const table = store.table('numbers', { key: integerKey, value: anyJson })
+      const heard: [what: string, seen: Promise<unknown>][] = []
+      const batch = (key: number, what: string) => {
+        const made = store.batch().put(table, key, what)
+        return made.onWritten(() => heard.push([what, table.get(key)]))
+      }
+      await store.commit(batch(1, 'whole').add(batch(2, 'part')))
+      await store.write(batch(3, 'unsynced'))
+      const never = batch(4, 'never')
+      await store.close()
+      await expect(store.commit(never)).rejects.toMatchObject({ code: 'storage_closed' })
+      const seen = await Promise.all(heard.map(async ([what, value]) => [what, await value]))
+      expect(seen).toEqual(['whole', 'part', 'unsynced'].map((what) => [what, what]))
+    })
+
     it('cannot change any more once committed', async () => {
       const store = await openNew()
       const table = store.table('bytes', bytes)

@@ -1,3 +1,4 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Random } from '../../base/random.ts'
 import type { RouteModule } from '../route.ts'
 import { type StreamDialect, toUsage } from './answer.ts'
@@ -28,8 +29,7 @@ export function chatRoutes(
   components: GenerationComponents,
   options: GenerationOptions = defaultGeneration,
 ): RouteModule {
-  const { random } = components
-  const respond = responder(components, options)
+  const answer = chatHandler(components, options)
   return (app) => {
     app.post<{ Body: ChatRequest }>(
       '/chat/completions',
@@ -39,14 +39,27 @@ export function chatRoutes(
           tags: ['OpenAI'],
           body: chatRequest,
           response: { 200: eitherWay(chatResponse, chatChunk, v8Event) },
+          sdk:
+            "const completion = await client.chat.completions.create({\n  model: 'pinaivu-demo',\n" +
+            "  messages: [{ role: 'user', content: 'Hello!' }],\n})",
         },
-        config: { access: 'inference' },
+        config: { access: 'inference', idempotent: 'work' },
       },
-      async (request, reply) => {
-        const { body } = request
-        return respond(request, reply, toChatWork(body, random), chatWording(body, random))
-      },
+      answer,
     )
+  }
+}
+
+/** Answers a conversation that comes whole, on whichever surface. */
+export function chatHandler(components: GenerationComponents, options: GenerationOptions) {
+  const { random } = components
+  const respond = responder(components, options)
+  return async (
+    request: FastifyRequest<{ Body: ChatRequest }>,
+    reply: FastifyReply,
+  ): Promise<object> => {
+    const { body } = request
+    return respond(request, reply, toChatWork(body, random), chatWording(body, random))
   }
 }
 

@@ -59,7 +59,10 @@ const message = closed({
 
 export const chatRequest = closed({
   model: modelField,
-  messages: array(message, { minItems: 1, maxItems: limits.messagesMax }),
+  messages: array(message, {
+    ...{ minItems: 1, maxItems: limits.messagesMax },
+    examples: [[{ role: 'user', content: 'Hello!' }]],
+  }),
   ...streamFields,
   ...samplingFields,
   max_completion_tokens: optionalOrNull(integer({ minimum: 1 }), {

@@ -38,8 +38,11 @@ export function completionRoutes(
           tags: ['OpenAI'],
           body: completionRequest,
           response: { 200: eitherWay(completionResponse, completionResponse, v8Event) },
+          sdk:
+            "const completion = await client.completions.create({\n  model: 'pinaivu-demo',\n" +
+            "  prompt: 'Hello!',\n})",
         },
-        config: { access: 'inference' },
+        config: { access: 'inference', idempotent: 'work' },
       },
       async (request, reply) => {
         const { body } = request

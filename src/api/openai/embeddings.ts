@@ -32,7 +32,7 @@ import { patient } from './patience.ts'
 import { wishFields } from './wishes.ts'
 
 const embeddingRequest = closed({
-  model: modelField,
+  model: { ...modelField, examples: ['pinaivu-demo-embed'] },
   input: textInput({
     texts: limits.embeddingInputsMax,
     description: 'Text, or cl100k token ids; one or several.',
@@ -80,8 +80,11 @@ export function embeddingRoutes(
           tags: ['OpenAI'],
           body: embeddingRequest,
           response: { 200: embeddingResponse },
+          sdk:
+            'const embedding = await client.embeddings.create({\n' +
+            "  model: 'pinaivu-demo-embed',\n  input: 'Hello!',\n})",
         },
-        config: { access: 'inference' },
+        config: { access: 'inference', idempotent: 'work' },
       },
       async (request, reply) => {
         const signal = clientSignal(reply)

@@ -30,6 +30,7 @@ export const modelField = string({
   minLength: 1,
   maxLength: 256,
   description: 'A name from GET /v1/models.',
+  examples: ['pinaivu-demo'],
 })
 
 /** Fields that only inform the service; nothing here depends on them. */
@@ -115,6 +116,7 @@ export const textInput = (options: { texts: number; description: string }) => {
   const several = { minItems: 1, maxItems: options.texts }
   return anyOf([string(), array(string(), several), ids, array(ids, several)], {
     description: options.description,
+    examples: ['Hello!'],
   })
 }
 

@@ -61,10 +61,11 @@ export function toJob<W extends Work>(
   work: W,
   { clock, random }: GenerationComponents,
 ): Job {
-  const { account } = request.principal
-  const wishes = toWishes(request.body)
+  const { account, keyId, creditLimit, jurisdiction } = request.principal
+  const wishes = toWishes(request.body, jurisdiction)
   const endpoint = endpointOf(request.routeOptions.url)
-  const origin = { requestId: request.id, account, endpoint }
+  const limit = creditLimit === undefined ? {} : { creditLimit }
+  const origin = { requestId: request.id, account, endpoint, keyId, ...limit }
   const id = newId('job', clock, random)
   const drafters = toDrafters(request.body)
   const job = { id, model: model.name, work, cacheScope: account, origin }
@@ -72,4 +73,4 @@ export function toJob<W extends Work>(
 }
 
 /** The same under each path that the endpoint goes by. */
-const endpointOf = (url = ''): string => (url.startsWith('/v1/') ? url : `/v1${url}`)
+const endpointOf = (url = ''): string => (/^\/(v1|api)\//.test(url) ? url : `/v1${url}`)

@@ -51,6 +51,10 @@ const modelList = object({
   request_id: string(),
 })
 
+const modelParams = object({
+  '*': string({ description: 'Its name, slashes and colons as they are.' }),
+})
+
 /** `GET /models` and `GET /models/{id}` */
 export function modelRoutes({ market }: { market: Market }): RouteModule {
   return (app) => {
@@ -61,6 +65,7 @@ export function modelRoutes({ market }: { market: Market }): RouteModule {
           summary: 'List the models that can be asked here, of this peer and of others',
           tags: ['OpenAI'],
           response: { 200: modelList },
+          sdk: 'const models = await client.models.list()',
         },
         config: { access: 'models:read' },
       },
@@ -77,7 +82,10 @@ export function modelRoutes({ market }: { market: Market }): RouteModule {
         schema: {
           summary: 'One model, by its name or an alias',
           tags: ['OpenAI'],
+          params: modelParams,
           response: { 200: modelAnswer },
+          errors: ['model_not_found'],
+          sdk: "const model = await client.models.retrieve('pinaivu-demo')",
         },
         config: { access: 'models:read' },
       },

@@ -1,4 +1,4 @@
-import { countryCode } from '../../base/country.ts'
+import { jurisdictionCode } from '../../base/country.ts'
 import { InvalidError } from '../../base/errors.ts'
 import { DRAFTERS_MAX } from '../../wire/drafting.ts'
 import { limits, type Price, type Wishes } from '../../wire/job.ts'
@@ -23,7 +23,7 @@ export const wishFields = {
   jurisdiction: optionalOrNull(string(), {
     description:
       'ISO 3166 alpha-2, or EU for any of its members: only peers that say they are there see ' +
-      'the request. Where they are is declared by them, not verified.',
+      'the request. Where they are is declared by them, not verified. Default: that of the key.',
   }),
   max_price: optionalOrNull(anyOf([price, closed({ input: price, output: price })]), {
     description:
@@ -56,9 +56,13 @@ export type WishFields = {
   [K in keyof typeof wishFields]?: Infer<(typeof wishFields)[K]>
 } & { drafters?: Infer<typeof draftersField> }
 
-/** Undefined for a request that leaves it to the peer, as most do. */
-export function toWishes(fields: WishFields): Wishes | undefined {
-  const { jurisdiction, max_price: max, node, receipt_privacy: privacy } = fields
+/**
+ * Undefined for a request that leaves it to the peer, as most do. `bound`: the jurisdiction that the
+ * caller's key has for requests that name none.
+ */
+export function toWishes(fields: WishFields, bound?: string): Wishes | undefined {
+  const { max_price: max, node, receipt_privacy: privacy } = fields
+  const jurisdiction = fields.jurisdiction ?? bound
   const isSalted = privacy === 'salted'
   if (jurisdiction == null && max == null && node == null && !isSalted) return undefined
   const wishes: Wishes = {}
@@ -76,7 +80,7 @@ export function toDrafters({ drafters }: WishFields): string[] | undefined {
 }
 
 function toJurisdiction(text: string): string {
-  const code = text.toUpperCase() === 'EU' ? 'EU' : countryCode(text)
+  const code = jurisdictionCode(text)
   if (code !== undefined) return code
   const message =
     "Invalid 'jurisdiction': expected a country as ISO 3166 alpha-2, such as DE or CA, or EU."

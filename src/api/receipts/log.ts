@@ -102,6 +102,7 @@ export function logRoutes({ feeds }: LogComponents): RouteModule {
           tags,
           params: object({ author: string({ description: 'A peer id.' }) }),
           querystring: logQuery,
+          errors: ['log_not_found', 'log_pruned'],
           response: {
             200: {
               description:

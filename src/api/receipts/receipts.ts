@@ -32,6 +32,7 @@ export interface RoutingReceiptComponents extends ReceiptComponents {
 }
 
 const tags = ['Receipts']
+const unknownCid = ['invalid_cid', 'receipt_not_found']
 const anybody = { access: 'public' } as const
 const cidField = string({
   description: 'ryv1:sha256:…, bafkrei… (a receipt) or bafyrei… (an entry of a log).',
@@ -58,6 +59,7 @@ export function receiptRoutes(components: ReceiptComponents): RouteModule {
           tags,
           params: object({ cid: cidField }),
           response: { 200: receiptSchema },
+          errors: unknownCid,
         },
         config: anybody,
       },
@@ -74,6 +76,7 @@ export function receiptRoutes(components: ReceiptComponents): RouteModule {
           tags,
           params: object({ cid: cidField }),
           response: { 200: lineageSchema },
+          errors: unknownCid,
         },
         config: anybody,
       },
@@ -119,6 +122,7 @@ export function routingReceiptRoutes(components: RoutingReceiptComponents): Rout
           tags,
           params: object({ id: string({ description: 'req_…, or any CID as under /v8.' }) }),
           response: { 200: anyOf([routingReceiptSchema, receiptSchema]) },
+          errors: unknownCid,
         },
         config: { access: 'receipts:read' },
       },

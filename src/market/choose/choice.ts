@@ -15,6 +15,7 @@ export type Exclusion =
   | 'other_nodes_wanted'
   | 'jurisdiction'
   | 'price'
+  | 'credits'
   | 'tried'
   | 'context_too_small'
   | 'leaving'
@@ -41,6 +42,8 @@ export interface ChoiceInput {
   familiar: string | undefined
   /** Whoever was not heard of since then may be out of reach. */
   doubtedSince: number
+  /** Whether the caller can pay this price. */
+  affords(price: Price): boolean
   now: number
 }
 
@@ -80,7 +83,7 @@ export function choose(
   return { ranked: rank(candidates, input.outputTokens), offers, excluded, againAt }
 }
 
-/** What the caller wished for and this peer is not. Own work has no price. */
+/** What the caller wished for and this peer is not. */
 export function unwanted(
   peer: { peerId: string; region: string | undefined; price: Price | undefined },
   { only, not, jurisdiction, maxPrice }: Wishes,
@@ -96,13 +99,14 @@ export function unwanted(
 function exclusionOf(
   { peerId, advert, status }: DirectoryEntry,
   { price, contextLength }: AdvertModel,
-  { wishes, tried, contextTooSmall }: ChoiceInput,
+  { wishes, tried, contextTooSmall, affords }: ChoiceInput,
 ): Exclusion | undefined {
   const reason = unwanted({ peerId, region: advert.region, price }, wishes)
   if (reason !== undefined) return reason
   if (tried.has(peerId)) return 'tried'
   if (contextLength <= contextTooSmall) return 'context_too_small'
-  return status?.draining ? 'leaving' : undefined
+  if (status?.draining) return 'leaving'
+  return affords(price) ? undefined : 'credits'
 }
 
 /** It may do the job later. */

@@ -80,7 +80,8 @@ export class Dispatcher {
       if (againAt === undefined && !enough && isAskedAgain(request)) continue
       if (againAt === undefined || enough) throw noProvider(request, excluded)
       const until = Math.min(againAt, request.firstTokenBy)
-      await this.#lobby.wait(request.modelId, until - now, signal)
+      const { modelId, job } = request
+      await this.#lobby.wait({ modelId, account: job.cacheScope }, until - now, signal)
     }
   }
 
@@ -131,6 +132,7 @@ export class Dispatcher {
       bounds: request.bounds,
       familiar: this.#familiar.get(request.familiarity),
       doubtedSince: request.doubtedSince,
+      affords: (price) => request.affords(price),
       now,
     })
     if (choice.ranked.length > 0) this.#warm.used(modelId, choice.ranked)
@@ -145,7 +147,7 @@ export class Dispatcher {
     if (isWorn(request)) return undefined
     const { best, venture } = this.#picked(request, ranked)
     const offer = best && offers.get(best.candidate.peerId)
-    if (offer === undefined) return undefined
+    if (offer === undefined || !request.covers(offer.model.price)) return undefined
     request.report.chosen(ranked, excluded)
     if (request.attempts++ === 0) {
       this.#ventures.earned()

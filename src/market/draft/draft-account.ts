@@ -25,7 +25,7 @@ export interface DraftAccountComponents {
 }
 
 export interface DraftOrdered {
-  asked: Omit<Asked, 'beganAt' | 'report'>
+  asked: Omit<Asked, 'beganAt' | 'report' | 'payment'>
   /** Who drafts, and with which model. */
   node: Node
   model: { name: string; id: string }
@@ -123,10 +123,12 @@ export class DraftAccount {
     }
     try {
       return await books.write({
-        request: { ...asked, report, beganAt: this.#beganAt },
+        // The target pays it, out of what it is paid for the answer.
+        request: { ...asked, report, beganAt: this.#beganAt, payment: undefined },
         effort: { node, model, times: this.#times },
         shares: [share],
         isJoint: false,
+        isInVain: false,
         done,
         dispute: undefined,
         resultHash: receipt?.resultHash ?? none,

@@ -53,6 +53,8 @@ export class RemoteDrafters implements Service {
   readonly #logger: Logger
   readonly #restingUntil = new LruMap<string, number>(REMEMBERED_MAX)
   readonly #unpublished = new LruMap<string, true>(REMEMBERED_MAX)
+  /** Why it was passed over when that was said last. */
+  readonly #told = new LruMap<string, string>(REMEMBERED_MAX)
   readonly #underway = new Underway<{ end(): void; parting: Promise<void> }>()
   #isStopped = false
 
@@ -139,19 +141,36 @@ export class RemoteDrafters implements Service {
   }
 
   #choose({ drafters = [], wishes }: Job, target: ModelStatus): Found | undefined {
-    // What is paid for the answer does not change: it is this peer's share that a drafter gets of.
-    const priceMax = Math.floor(this.#options.price.output / 2)
-    const { directory, clock, identity } = this.#components
+    const { clock, identity } = this.#components
     for (const peerId of drafters) {
-      const entry = directory.get(peerId)
       const isResting = (this.#restingUntil.get(peerId) ?? 0) > clock.elapsed()
-      if (entry === undefined || isResting || peerId === identity.peerId) continue
-      const { jurisdiction } = wishes ?? {}
-      if (jurisdiction !== undefined && !liesWithin(entry.advert.region, jurisdiction)) continue
-      const model = drafterOf(entry, target, priceMax)
-      if (model !== undefined) return { entry, model }
+      if (isResting || peerId === identity.peerId) continue
+      const found = this.#offered(peerId, target, wishes?.jurisdiction)
+      if (typeof found !== 'string') return found
+      this.#tell(peerId, found)
     }
     return undefined
+  }
+
+  /** Or why it is not asked. */
+  #offered(peerId: string, target: ModelStatus, jurisdiction: string | undefined): Found | string {
+    const entry = this.#components.directory.get(peerId)
+    if (entry === undefined) return 'it is not known here, or not any more'
+    if (jurisdiction !== undefined && !liesWithin(entry.advert.region, jurisdiction)) {
+      return 'it is outside of the jurisdiction that was asked for'
+    }
+    // What is paid for the answer does not change: it is this peer's share that a drafter gets of.
+    const priceMax = Math.floor(this.#options.price.output / 2)
+    const model = drafterOf(entry, target, priceMax)
+    if (model !== undefined) return { entry, model }
+    return `it has no smaller model of the family at ${priceMax} or less for 1,000 output tokens`
+  }
+
+  /** Who named it would wait for its guesses without a word: once, until it is for another reason. */
+  #tell(peerId: string, why: string): void {
+    if (this.#told.get(peerId) === why) return
+    this.#told.set(peerId, why)
+    this.#logger.info('a drafter is passed over', { peerId, why })
   }
 }
 

@@ -17,7 +17,7 @@ export interface Ending {
 /** What was asked for, as far as the books say it. */
 export type Asked = Pick<
   Request,
-  'job' | 'work' | 'wishes' | 'written' | 'beganAt' | 'handover'
+  'job' | 'work' | 'wishes' | 'written' | 'beganAt' | 'handover' | 'payment'
 > & {
   report: Pick<Request['report'], 'attempts'>
 }
@@ -28,6 +28,8 @@ export interface Account extends Omit<Ending, 'share'> {
   shares: readonly Share[]
   /** No single provider's receipt tells of it. */
   isJoint: boolean
+  /** Nothing of it is in the answer: another gave that. */
+  isInVain: boolean
 }
 
 /** Of one provider alone. */
@@ -36,6 +38,7 @@ export const ownAccount = (request: Request, { share, ...ending }: Ending): Acco
   request,
   shares: [share],
   isJoint: false,
+  isInVain: false,
 })
 
 /** Of who ended it, and of those who were lost before. */
@@ -45,7 +48,7 @@ export function wholeAccount(request: Request, { share, ...ending }: Ending): Ac
   const done = handover.whole(ending.done, request.inputTokens)
   const resultHash = handover.digest()
   const shares = [...handover.takeShares(), share]
-  return { ...ending, request, done, resultHash, shares, isJoint: true }
+  return { ...ending, request, done, resultHash, shares, isJoint: true, isInVain: false }
 }
 
 /** Of those alone; undefined where there is nothing to tell, or it is in the log already. */
@@ -56,5 +59,6 @@ export function lostAccount(request: Request, ending: Done): Account | undefined
   const { effort, dispute } = handover.last
   const done = handover.whole(ending, request.inputTokens)
   const resultHash = handover.digest()
-  return { request, effort, done, dispute, resultHash, shares, isJoint: shares.length > 1 }
+  const isJoint = shares.length > 1
+  return { request, effort, done, dispute, resultHash, shares, isJoint, isInVain: false }
 }

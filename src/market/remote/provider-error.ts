@@ -52,6 +52,7 @@ const declinedCodes: ReadonlySet<string> = new Set([
 /** It does other jobs, but not this one. */
 const unwillingCodes: ReadonlySet<string> = new Set([
   'price_too_low',
+  'credit_limit',
   'wrong_region',
   'publishes_none',
   'unsupported',

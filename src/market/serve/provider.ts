@@ -27,6 +27,7 @@ import { ALLOWANCE_MAX, type Settlement } from './allowance.ts'
 import { AnswerWriter } from './answer-writer.ts'
 import { DraftClaims } from './draft-claims.ts'
 import { DraftServing } from './draft-serving.ts'
+import { Dues, type JobDue } from './dues.ts'
 import { Incoming } from './incoming.ts'
 import { contentBytes, openContent } from './job-content.ts'
 import { draining, faultOf } from './refusal.ts'
@@ -38,7 +39,7 @@ export interface ProviderComponents {
   network: Network
   engine: Pick<Engine, 'status' | 'generate'>
   identity: Pick<Identity, 'peerId' | 'publicKey' | 'sign' | 'signLater'>
-  store: Pick<Store, 'failure'>
+  store: Pick<Store, 'failure' | 'table' | 'batch' | 'commit'>
   log: Pick<OwnFeed, 'append'>
   live: LiveReceipts
   verify: Verify
@@ -53,6 +54,8 @@ export interface ProviderOptions extends Terms {
   /** How long running jobs may go on once a stop has begun. */
   drainMs: number
   admission?: Partial<AdmissionLimits>
+  /** Micro-credits that one coordinator may owe this peer; undefined: any number. */
+  creditLimit?: number | undefined
 }
 
 /** All that a coordinator is allowed it may open at once. */
@@ -75,6 +78,7 @@ export class Provider implements Service {
   readonly #options: ProviderOptions
   readonly #admission: Admission
   readonly #claims: DraftClaims
+  readonly #dues: Dues
   readonly #metrics: ServeMetrics
   readonly #logger: Logger
   readonly #draining = new AbortController()
@@ -86,6 +90,7 @@ export class Provider implements Service {
     this.#options = options
     this.#admission = new Admission(components, options.admission)
     this.#claims = new DraftClaims(components)
+    this.#dues = new Dues(components, options)
     this.#metrics = serveMetrics(components.metrics)
     this.#logger = components.logger.child('serve')
     components.network.handle(protocols.generate, (stream) => this.#handle(stream), streamLimits)
@@ -140,6 +145,7 @@ export class Provider implements Service {
     if (store.failure !== undefined) throw store.failure
     const incoming = new Incoming(stream, clock)
     const wire = await this.#open(stream, incoming)
+    await this.#dues.check(stream.peerId)
     const arrivedAt = clock.elapsed()
     if (wire.kind === 'draft') this.#claims.check(stream.peerId)
     const { name: model, facts } = modelOf(engine.status(), wire.model)
@@ -155,8 +161,10 @@ export class Provider implements Service {
       const { allowance } = admitted
       const job = jobOf(wire, { model, ...turnOf(wire, allowance), ...openContent(wire, content) })
       const given = { stream, incoming, wire, job, arrivedAt, allowance }
-      const served = await this.#work(given, facts?.contextLength)
+      const due = this.#dues.job(stream.peerId)
+      const served = await this.#work(given, due, facts?.contextLength)
       settlement = served.settlement
+      if (served.isAcknowledged) this.#acknowledged(due)
       return served
     } finally {
       admitted.leave(settlement)
@@ -166,14 +174,15 @@ export class Provider implements Service {
 
   async #work(
     given: Omit<AdmittedJob, 'record' | 'price'>,
+    due: JobDue,
     contextLength = CONTEXT_LENGTH,
   ): Promise<Served> {
-    const { clock, engine, log } = this.#components
+    const { clock, engine } = this.#components
     const { wire, job } = given
     const publish = this.#mayPublish(wire)
     const parts = {
       generate: ((...all) => engine.generate(...all)) satisfies Generate,
-      append: (entries: readonly SealedEntry[]) => log.append(entries, { publish }),
+      append: (entries: readonly SealedEntry[]) => due.append(entries, { publish }),
       clock,
       stopped: this.#stopped.signal,
     }
@@ -189,6 +198,12 @@ export class Provider implements Service {
     }
     const record = new WorkRecord(this.#components, { ...commission, work: job.work })
     return await new Serving(parts, { ...given, record, price }).run()
+  }
+
+  #acknowledged(due: JobDue): void {
+    due.acknowledged().catch((error: unknown) => {
+      this.#logger.warn('an Ack was not written down', { error })
+    })
   }
 
   /** The stricter of both sides holds. */

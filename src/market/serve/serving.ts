@@ -55,6 +55,8 @@ export interface Served {
   /** `done`, `cancelled`, `gone`, or the code of what went wrong. */
   outcome: string
   settlement: Settlement
+  /** The coordinator said that it has it, and that it is right. */
+  isAcknowledged?: boolean
   /** Those that count. */
   outputTokens: number
   error?: unknown
@@ -243,7 +245,13 @@ export class Serving {
       // An allowance grows with work that was done: what was cancelled may have been a single token.
       const grows = outcome === 'done' || settlement !== 'acknowledged'
       const owed = this.#begun && grows
-      return { outcome, settlement: owed ? settlement : 'nothing-owed', outputTokens }
+      const isAcknowledged = settlement === 'acknowledged'
+      return {
+        outcome,
+        settlement: owed ? settlement : 'nothing-owed',
+        isAcknowledged,
+        outputTokens,
+      }
     } catch (error) {
       const settlement = this.#begun ? 'unacknowledged' : 'nothing-owed'
       return { outcome, settlement, outputTokens, error }

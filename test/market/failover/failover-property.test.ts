@@ -7,6 +7,7 @@ import { checkProof } from '../../../src/wire/proof.ts'
 import { openReceiptHolds, receiptHolds } from '../../../src/wire/receipt.ts'
 import { ResultHasher } from '../../../src/wire/result-hash.ts'
 import type { Routing } from '../../../src/wire/routing.ts'
+import { alices, tillStage } from '../../accounts/till-stage.ts'
 import { settled } from '../../base/fake-clock.ts'
 import { rounds } from '../../campaign.ts'
 import { verify } from '../../receipts/feeds/stage.ts'
@@ -116,9 +117,15 @@ async function hears(line: Line): Promise<void> {
   while ((await line.hear().catch(() => undefined)) !== undefined);
 }
 
+/** More than any of these can cost. */
+const GRANTED = 1_000_000_000_000
+
+type Run = Awaited<ReturnType<typeof run>>
+
 /** What the client gets, and how it ends. */
 async function run(given: Case) {
   const all = await stage()
+  const till = await tillStage(all, GRANTED)
   let attempts = 0
   for (const price of given.prices) {
     const script = (line: Line) => perform(line, given, attempts++)
@@ -130,7 +137,7 @@ async function run(given: Case) {
   const chunks: Chunk[] = []
   const reading = (async () => {
     let texts = 0
-    for await (const chunk of all.coordinator.generate(jobOf({ work, watched }), leaving)) {
+    for await (const chunk of till.generate(jobOf({ work, watched, origin: alices() }), leaving)) {
       chunks.push(chunk)
       if (chunk.type === 'tokens' && texts++ === given.leavesAfter) leaving.abort()
     }
@@ -148,7 +155,7 @@ async function run(given: Case) {
   while (!state.ended) await all.clock.advance(500)
   await ended
   await all.coordinator.stop()
-  return { ...all, chunks, error: state.error }
+  return { ...all, till, chunks, error: state.error }
 }
 
 /** No byte lost or doubled, however many wrote it; what came of each choice. */
@@ -224,10 +231,25 @@ function checkGhosts(chunks: readonly Chunk[], { guesses }: Case): void {
   if (guesses > 0) expect(losses.length).toBeGreaterThanOrEqual(resumed?.times ?? 0)
 }
 
+/** Whoever asked pays what the log says, once, and has used just that. */
+async function checkPayment(till: Run['till'], routings: readonly Routing[]): Promise<void> {
+  const [{ amount, tokens }] = [routings[0] ?? { amount: 0, tokens: { input: 0, output: 0 } }]
+  const left = GRANTED - amount
+  expect(till.credits()).toEqual({ current: left, reserved: 0, available: left })
+  const charges = await till.charges()
+  expect(charges).toHaveLength(amount > 0 ? 1 : 0)
+  for (const { reserved } of charges) expect(reserved).toBeGreaterThanOrEqual(amount)
+  expect((await till.audited()).totals).toMatchObject({ owed: amount, earned: 0, borne: 0 })
+  expect(await till.used()).toMatchObject({
+    ...{ requests: routings.length, failed: 0, cost: amount },
+    ...{ inputTokens: tokens.input, outputTokens: tokens.output },
+  })
+}
+
 it('one answer comes of whatever happens to those who write it', { timeout: 120_000 }, async () => {
   await fc.assert(
     fc.asyncProperty(cases, async (given) => {
-      const { chunks, error, proof } = await run(given)
+      const { chunks, error, proof, till } = await run(given)
       expect(error).toBeUndefined()
       const done = chunks.at(-1)
       if (done?.type !== 'done') throw new Error('no end')
@@ -246,6 +268,7 @@ it('one answer comes of whatever happens to those who write it', { timeout: 120_
       }
       const bodies = await proof.bodies()
       const routings = bodies.flatMap((each) => (each.kind === 'routing' ? [each.body] : []))
+      await checkPayment(till, routings)
       if (done.receipt === undefined) {
         expect(routings).toEqual([])
         return

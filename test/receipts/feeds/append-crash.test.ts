@@ -61,7 +61,7 @@ it('a peer that is killed while it appends has no torn log, and lost nothing it 
   let dir = ''
   let acknowledged: number[] = []
   let next = 0
-  for (let round = 0; round < rounds(10, 200); round++) {
+  for (let round = 0; round < rounds(5, 200); round++) {
     const where = `seed ${seed}, round ${round}`
     if (round % ROUNDS_OF_A_FOLDER === 0) {
       dir = await tempDir()

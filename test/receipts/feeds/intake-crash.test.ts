@@ -103,7 +103,7 @@ it('a peer that is killed while it takes in and prunes has no torn log, nor a wr
   let dir = ''
   let said = new Map<string, Said>()
   let took = 0
-  for (let round = 0; round < rounds(6, 200); round++) {
+  for (let round = 0; round < rounds(4, 200); round++) {
     if (round % ROUNDS_OF_A_FOLDER === 0) {
       dir = await tempDir()
       said = new Map()
