@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, expect, onTestFinished, test } from 'vitest'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import type { PeersJson } from '../../src/api/network-schema.ts'
 import { systemClock } from '../../src/base/clock.ts'
 import { identityFromSeed } from '../../src/identity/identity.ts'
 import { createPeer, type FlagValues, type Peer, readConfig } from '../../src/index.ts'
@@ -12,13 +13,15 @@ import type { Job } from '../../src/wire/job.ts'
 import { ANSWER_TEXT, ScriptedEngine, talk } from '../api/scripted-engine.ts'
 import { modelId, signal } from '../market/coordinator-stage.ts'
 import { Writer } from '../market/failover/writer.ts'
-import { eventually, newHost, stopHosts } from '../network/hosts.ts'
+import { newHost, stopHosts } from '../network/hosts.ts'
 import { HostilePeer } from './hostile-peer.ts'
 import { babblers, leavers, type ProviderAttack } from './provider-attacks.ts'
 
 const NETWORK = 'attacked'
 const MODEL = 'test-chat'
+const CLAIMED = 1e6
 const nothing = async () => {}
+const patient = { timeout: 20_000, interval: 100 }
 
 /** As the engine of the honest one begins. */
 const STORY = [['Hello', ' there', ',', ' f']]
@@ -61,7 +64,7 @@ async function hostile(bootstrap: string[], attack: ProviderAttack, seed: number
     ...{ contextLength: 512, embeddingLength: 0, capabilities: ['chat'], slots: 1_000 },
     price: { input: 0, output: 0 },
   }
-  const load = { id, ready: true, slots: 1_000, running: 0, queued: 0, tokensPerSecond: 1e6 }
+  const load = { id, ready: true, slots: 1_000, running: 0, queued: 0, tokensPerSecond: CLAIMED }
   const peer = new HostilePeer(
     { network, identity, clock: systemClock, name: NETWORK },
     (line) => {
@@ -84,7 +87,13 @@ test('over real connections as well, hostile providers cost no answer', async ()
   const attacks = [...leavers, ...babblers].filter(({ name }) => /behind some/.test(name))
   const attackers = await Promise.all(attacks.map((each, n) => hostile(addrs, each, 150 + n)))
   const headers = { authorization: `Bearer ${apiKey}`, 'content-type': 'application/json' }
-  await eventually(() => attackers.every(({ watched }) => watched > 0), 20_000)
+  const boasters = async () => {
+    const { data } = (await (await fetch(`${http}/v8/network/peers`)).json()) as PeersJson
+    const claims = data.flatMap(({ models }) => models.map(({ load }) => load?.tokens_per_second))
+    return claims.filter((speed) => speed === CLAIMED)
+  }
+  // Until all that they boast of was heard the honest one may be the first that is asked.
+  await vi.waitFor(async () => expect(await boasters()).toHaveLength(attackers.length), patient)
   const body = JSON.stringify({ model: MODEL, messages: [{ role: 'user', content: 'Hello' }] })
   for (let n = 0; n < 10; n++) {
     const answer = await fetch(`${http}/v1/chat/completions`, { method: 'POST', headers, body })
