@@ -13,6 +13,7 @@ export class Batch {
   /** Most batches have none. */
   #listeners: (() => void)[] | undefined
   readonly #last: LastRows[] = []
+  #states: Map<object, LastRows> | undefined
   #bytes = 0
   #sealed = false
 
@@ -49,10 +50,22 @@ export class Batch {
     return this
   }
 
+  /**
+   * The state of `subject` as it is behind all of `last`: put once, however many of the batches that
+   * came together changed it.
+   */
+  state(subject: object, rows: LastRows): this {
+    if (this.#sealed) throw sealedAlready()
+    this.#states ??= new Map()
+    this.#states.set(subject, rows)
+    return this
+  }
+
   /** Takes over the rows of another batch, so that two rooms' changes happen together. */
   add(other: Batch): this {
     this.#push(other.#rows)
     for (const rows of other.#last) this.#last.push(rows)
+    for (const [subject, rows] of other.#states ?? []) this.state(subject, rows)
     for (const listener of other.#listeners ?? []) this.onWritten(listener)
     return this
   }
@@ -72,6 +85,7 @@ export class Batch {
   /** From here on the rows belong to the store. */
   seal(): readonly Row[] {
     for (const rows of this.#last.splice(0)) rows(this)
+    for (const rows of this.#states?.values() ?? []) rows(this)
     this.#sealed = true
     return this.#rows
   }

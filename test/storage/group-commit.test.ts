@@ -41,6 +41,25 @@ describe('group commit', () => {
     expect(await table.get(0)).toEqual(new Uint8Array([2]))
   })
 
+  it('puts a state once, as it is behind all that changed it', async () => {
+    const { backend, store, table } = await setUp()
+    const counter = { count: 0 }
+    const counted = () =>
+      store.batch().last((rows) => {
+        counter.count += 1
+        rows.put(table, counter.count, new Uint8Array(1))
+        rows.state(counter, () => rows.put(table, 0, Uint8Array.of(counter.count)))
+      })
+    const group = store.batch()
+    for (let left = 3; left > 0; left--) group.add(counted())
+    await store.commit(group)
+    expect(backend.writes).toEqual([{ rows: 4, sync: true }])
+    expect(await table.get(0)).toEqual(Uint8Array.of(3))
+    await store.commit(counted())
+    expect(await table.get(0)).toEqual(Uint8Array.of(4))
+    expect(() => group.state(counter, () => {})).toThrow(/already/)
+  })
+
   it('gathers what comes while a write is under way, and resolves nothing before its fsync', async () => {
     const { backend, commit, table } = await setUp()
     backend.held = true

@@ -254,7 +254,9 @@ export class Ledger implements Holder {
     if (keyId === undefined) return
     const allowance = this.#allowanceOf(keyId)
     allowance.spent += amount
-    batch.put(this.tables.balances, keyKey(keyId), { type: 'key', row: allowance.spent })
+    batch.state(allowance, (rows) => {
+      rows.put(this.tables.balances, keyKey(keyId), { type: 'key', row: allowance.spent })
+    })
   }
 
   /** What was set aside before it expired is spent all the same; the rest of it is nobody's now. */
@@ -308,13 +310,18 @@ export class Ledger implements Holder {
     for (const [name, amount] of said.postings) {
       if (!isWallet(name)) this.#totals[totalOf(name)] += amount
     }
-    batch.put(this.tables.balances, TOTALS_KEY, { type: 'totals', row: this.#totals })
+    batch.state(this.#totals, (rows) => {
+      rows.put(this.tables.balances, TOTALS_KEY, { type: 'totals', row: this.#totals })
+    })
     return entry
   }
 
-  #putWallet({ account, balance, lots, entries, high, isLow }: Wallet, batch: Batch): void {
-    const row = { balance, lots, entries, high, isLow }
-    batch.put(this.tables.balances, walletKey(account), { type: 'wallet', row })
+  #putWallet(wallet: Wallet, batch: Batch): void {
+    batch.state(wallet, (rows) => {
+      const { account, balance, lots, entries, high, isLow } = wallet
+      const row = { balance, lots, entries, high, isLow }
+      rows.put(this.tables.balances, walletKey(account), { type: 'wallet', row })
+    })
   }
 
   /** Once, until there is more again. */

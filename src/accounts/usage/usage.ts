@@ -151,13 +151,16 @@ export class Usage {
     if (batch.rows.length > 0) await store.write(batch)
   }
 
-  #worked({ of, counts }: Counter, worked: Worked, batch: Batch): void {
+  #worked(counter: Counter, worked: Worked, batch: Batch): void {
+    const { of, counts } = counter
     counts.requests += 1
     counts.inputTokens += worked.inputTokens
     counts.cachedTokens += worked.cachedTokens
     counts.outputTokens += worked.outputTokens
     counts.cost = Math.min(Number.MAX_SAFE_INTEGER, counts.cost + worked.cost)
-    batch.put(this.#table, usageKey(of), counts)
+    batch.state(counter, (rows) => {
+      rows.put(this.#table, usageKey(of), counts)
+    })
   }
 
   #failed(counter: Counter, isCounted: boolean): void {

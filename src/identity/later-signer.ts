@@ -1,0 +1,101 @@
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import type { Sign } from '../wire/signed.ts'
+import type { Unsigned } from './signing-thread.ts'
+
+/** Of fewer it takes longer to wake the thread than to sign: each takes about 30 µs. */
+export const WORTH_A_THREAD = 3
+const SIGNATURE_BYTES = 64
+
+/** It does nothing but sign; more than this would be a fault. */
+const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 8 }
+
+export const defaultLaterSigner = {
+  entry: join(
+    import.meta.dirname,
+    import.meta.filename.endsWith('.ts') ? 'signing-thread.ts' : 'signing-thread.js',
+  ),
+}
+
+interface Waiting {
+  message: Uint8Array
+  resolve(signature: Uint8Array): void
+}
+
+/**
+ * Signs all that comes within a turn of the event loop at once, and in another thread where there is
+ * much of it. Answers that were signed together are also written together, with one fsync.
+ */
+export class LaterSigner {
+  readonly #sign: Sign
+  /** PKCS #8 in DER. */
+  readonly #key: Uint8Array
+  readonly #options: typeof defaultLaterSigner
+  #waiting: Waiting[] = []
+  /** What the thread has, the oldest first. */
+  readonly #sent: Waiting[][] = []
+  #thread: Worker | undefined
+  #isBroken = false
+
+  constructor(sign: Sign, key: Uint8Array, options = defaultLaterSigner) {
+    this.#sign = sign
+    this.#key = key
+    this.#options = options
+  }
+
+  sign(message: Uint8Array): Promise<Uint8Array> {
+    return new Promise((resolve) => {
+      this.#waiting.push({ message, resolve })
+      if (this.#waiting.length === 1) setImmediate(() => this.#flush())
+    })
+  }
+
+  #flush(): void {
+    const group = this.#waiting
+    this.#waiting = []
+    if (group.length < WORTH_A_THREAD || this.#isBroken) this.#signHere(group)
+    else this.#send(group)
+  }
+
+  #signHere(group: readonly Waiting[]): void {
+    for (const { message, resolve } of group) resolve(this.#sign(message))
+  }
+
+  #send(group: Waiting[]): void {
+    this.#thread ??= this.#launch()
+    const ends: number[] = []
+    let size = 0
+    for (const { message } of group) {
+      size += message.length
+      ends.push(size)
+    }
+    const bytes = new Uint8Array(size)
+    for (const [at, { message }] of group.entries()) bytes.set(message, ends[at - 1] ?? 0)
+    this.#sent.push(group)
+    this.#thread.ref()
+    this.#thread.postMessage({ bytes, ends } satisfies Unsigned, [bytes.buffer])
+  }
+
+  #launch(): Worker {
+    const thread = new Worker(this.#options.entry, { workerData: this.#key, resourceLimits })
+    thread.on('message', (signatures: Uint8Array) => this.#took(signatures))
+    thread.on('error', () => this.#broke())
+    thread.on('exit', () => this.#broke())
+    return thread
+  }
+
+  #took(signatures: Uint8Array): void {
+    const group = this.#sent.shift() ?? []
+    // It holds no process that waits for nothing.
+    if (this.#sent.length === 0) this.#thread?.unref()
+    for (const [at, { resolve }] of group.entries()) {
+      resolve(signatures.slice(SIGNATURE_BYTES * at, SIGNATURE_BYTES * (at + 1)))
+    }
+  }
+
+  /** No thread, or not any more: all that it had, and whatever comes, is signed here. */
+  #broke(): void {
+    this.#isBroken = true
+    for (const group of this.#sent.splice(0)) this.#signHere(group)
+  }
+}
