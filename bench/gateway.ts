@@ -194,9 +194,10 @@ function receiptsTable(rows: readonly Row[]): Table {
 /** What of an account's request is proof, and no more than that. */
 function proofsTable(rows: readonly Row[]): Table {
   return {
-    title: 'What proofs alone take: the proxy, with the signatures and the writes of an answer',
+    title: 'What proofs alone take: the proxy, with the hashes, signatures and writes of an answer',
     columns: [
       ...['connections', 'requests/s', 'p50 ms', 'CPU µs', 'to the proxy'],
+      'with a plain path: to the proxy',
       ...['ours to it: requests/s ratio', 'CPU ratio'],
     ],
     rows: connectionCounts.map((connections): Cell[] => {
@@ -210,12 +211,21 @@ function proofsTable(rows: readonly Row[]): Table {
           rounded(of('proofs', it)),
         ),
         over('proofs', 'proxy', 'requestsPerSecond'),
+        rounded(bound(rows, connections)),
         ...(['requestsPerSecond', 'cpuMicroseconds'] as const).map((it) =>
           over('ours', 'proofs', it),
         ),
       ]
     }),
   }
+}
+
+/** As a ratio to the proxy: an answer takes what proofs take, and what our plain path takes beyond the proxy's. */
+function bound(rows: readonly Row[], connections: number): number {
+  const ms = (discipline: string, server: string) =>
+    1000 / medianOf(rows, 'requestsPerSecond', { discipline, connections, server })
+  const beyond = ms(RECEIPTS, 'plain') - ms(RECEIPTS, 'proxy')
+  return ms(ACCOUNT_SIDE, 'proxy') / (ms(ACCOUNT_SIDE, 'proofs') + beyond)
 }
 
 function table(rows: readonly Row[], connections: number): Table {
