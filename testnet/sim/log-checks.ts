@@ -30,7 +30,8 @@ export class LogChecks {
     for (const client of clients) {
       if (client.done?.receipt === undefined) continue
       const routings = this.#logs.get(client.at)?.routings ?? []
-      const routing = routings.find(({ jobId }) => jobId === client.jobId)
+      // What a hanging disk kept for too long may be there after all, before what was told instead.
+      const routing = routings.findLast(({ jobId }) => jobId === client.jobId)
       if (routing === undefined) {
         this.#lost(`${client} is not in the log of ${client.at}`)
         continue
