@@ -1,6 +1,7 @@
 import { didYouMean, InvalidError, messageOf, PeerError, version } from '../src/index.ts'
 import { chat } from './chat.ts'
 import { type Command, parseCommandLine } from './command.ts'
+import { configGet, configPathCommand, configSet, configUnset } from './config.ts'
 import { credits, creditsAudit, creditsGrant, creditsOwed } from './credits.ts'
 import { doctor } from './doctor.ts'
 import { commandHelp, groupHelp, type HelpStyle, programHelp } from './help.ts'
@@ -37,6 +38,10 @@ const commands: readonly Command[] = [
   receiptsExport,
   testnet,
   doctor,
+  configGet,
+  configSet,
+  configUnset,
+  configPathCommand,
 ]
 
 /** Runs one command line to its end and gives the exit code. */

@@ -1,5 +1,13 @@
 import { once } from 'node:events'
-import { createPeer, readConfig, settingList, unknownSetting } from '../src/index.ts'
+import {
+  createPeer,
+  type Logger,
+  messageOf,
+  readConfig,
+  settingList,
+  unknownSetting,
+  writeFirstConfig,
+} from '../src/index.ts'
 import { type Command, type Input, type Option, optionOf } from './command.ts'
 import { trimHeap } from './heap.ts'
 import { exitCodes, type Io } from './io.ts'
@@ -42,6 +50,7 @@ export async function runStart(input: Input, io: Io, create: typeof createPeer):
   for (const notice of config.notices) logger.warn(notice)
   const report = new StartReport(io, config, input.json)
   const peer = await create(config, { logger })
+  await offerConfig(config.dataDir, logger)
   const unsubscribe = [
     peer.onModel((status) => report.model(status)),
     peer.onPeer((event) => report.peer(event)),
@@ -61,4 +70,11 @@ export async function runStart(input: Input, io: Io, create: typeof createPeer):
     await peer.stop()
   }
   return exitCodes.done
+}
+
+/** A peer does without the file: where it cannot be written, its owner knows why. */
+async function offerConfig(dataDir: string, logger: Logger): Promise<void> {
+  await writeFirstConfig(dataDir).catch((error: unknown) => {
+    logger.debug('config.toml was not written', { dataDir, error: messageOf(error) })
+  })
 }

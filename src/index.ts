@@ -13,10 +13,15 @@ export { type Random, seededRandom } from './base/random.ts'
 export {
   type Config,
   type ConfigSources,
+  configPath,
+  explainConfig,
   type FlagValues,
+  type FoundSetting,
   findDataDir,
   readConfig,
 } from './config.ts'
+export { aliasOf, type EditContext, knownSetting, setOption, unsetOption } from './config-edit.ts'
+export { changeConfig, writeFirstConfig } from './config-file.ts'
 export { didYouMean } from './did-you-mean.ts'
 export type { Finding, Verdict } from './doctor/finding.ts'
 export type { LogHead, PeerSeen } from './doctor/peer-seen.ts'
