@@ -2,6 +2,7 @@ import { didYouMean, InvalidError, messageOf, PeerError, version } from '../src/
 import { chat } from './chat.ts'
 import { type Command, parseCommandLine } from './command.ts'
 import { configGet, configPathCommand, configSet, configUnset } from './config.ts'
+import { configReload } from './config-reload.ts'
 import { credits, creditsAudit, creditsGrant, creditsOwed } from './credits.ts'
 import { doctor } from './doctor.ts'
 import { commandHelp, groupHelp, type HelpStyle, programHelp } from './help.ts'
@@ -42,6 +43,7 @@ const commands: readonly Command[] = [
   configSet,
   configUnset,
   configPathCommand,
+  configReload,
 ]
 
 /** Runs one command line to its end and gives the exit code. */

@@ -3,6 +3,7 @@ import {
   createPeer,
   type Logger,
   messageOf,
+  type Peer,
   readConfig,
   settingList,
   unknownSetting,
@@ -12,6 +13,7 @@ import { type Command, type Input, type Option, optionOf } from './command.ts'
 import { trimHeap } from './heap.ts'
 import { exitCodes, type Io } from './io.ts'
 import { createLogger } from './logger.ts'
+import { reload } from './reload.ts'
 import { StartReport } from './start-report.ts'
 
 const options: readonly Option[] = settingList.map((setting) => ({
@@ -45,31 +47,52 @@ export const start: Command = {
 
 /** Starts a peer, tells what it does until the signal comes, and stops it. */
 export async function runStart(input: Input, io: Io, create: typeof createPeer): Promise<number> {
-  const config = readConfig({ flags: input.values, env: io.env })
+  const sources = { flags: input.values, env: io.env }
+  const config = readConfig(sources)
   const logger = createLogger(config.logLevel, io)
   for (const notice of config.notices) logger.warn(notice)
   const report = new StartReport(io, config, input.json)
-  const peer = await create(config, { logger })
-  await offerConfig(config.dataDir, logger)
+  let reread = () => {}
+  let isLate = false
+  // As long as it runs: unheard, the signal would end the program.
+  const unheard = io.onReload(() => {
+    isLate = true
+    reread()
+  })
+  try {
+    const peer = await create(config, { logger })
+    reread = () => {
+      const said = reload(peer, sources, logger)
+      if (said !== undefined) report.reloaded(said)
+    }
+    if (isLate) reread()
+    await offerConfig(config.dataDir, logger)
+    await runPeer(peer, report, io.signal)
+  } finally {
+    unheard()
+  }
+  return exitCodes.done
+}
+
+async function runPeer(peer: Peer, report: StartReport, signal: AbortSignal): Promise<void> {
   const unsubscribe = [
     peer.onModel((status) => report.model(status)),
     peer.onPeer((event) => report.peer(event)),
   ]
   try {
-    await peer.start({ signal: io.signal })
+    await peer.start({ signal })
     for (const status of peer.models()) report.model(status)
     report.ready(peer.ready())
     trimHeap()
-    if (!io.signal.aborted) await once(io.signal, 'abort')
+    if (!signal.aborted) await once(signal, 'abort')
     report.stopping()
   } catch (error) {
     // Interrupted before it was up: that is what the user wanted.
-    if (!io.signal.aborted) throw error
+    if (!signal.aborted) throw error
   } finally {
     for (const end of unsubscribe) end()
     await peer.stop()
   }
-  return exitCodes.done
 }
 
 /** A peer does without the file: where it cannot be written, its owner knows why. */

@@ -248,7 +248,7 @@ describe('changing the file', () => {
 })
 
 /** As a command line has it. */
-function flagOf([key, words]: [string, string[]]): [string, string | string[]] {
+function flagOf([key, words]: [string, readonly string[]]): [string, string | string[]] {
   const { kind } = settingList.find(({ flag }) => flag === key) ?? {}
-  return [key, kind === 'many' ? words : (words[0] ?? '')]
+  return [key, kind === 'many' ? [...words] : (words[0] ?? '')]
 }

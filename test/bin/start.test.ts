@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { parseCommandLine } from '../../bin/command.ts'
@@ -45,6 +45,10 @@ function scripted(overrides: Partial<PeerReady> = {}) {
     },
     models: () => [status('pinaivu-demo', 'loading')],
     async *generate() {},
+    reconfigure(wanted) {
+      config = wanted
+      return { changed: ['price', 'log-level'], needsRestart: ['http'] }
+    },
     onModel(given) {
       listener = given
       return () => said.push('unsubscribed')
@@ -201,6 +205,48 @@ describe('start', () => {
     expect(slow.said).toEqual(['unsubscribed', 'unsubscribed', 'stop'])
   })
 
+  it('reads its configuration again when told to, and goes on when there is a mistake in it', async () => {
+    const dataDir = temporaryFolder()
+    const path = join(dataDir, 'config.toml')
+    const io = stage()
+    const peer = scripted()
+    const done = begin(io, peer, '--json', '--data-dir', dataDir, '--log-level', 'warn')
+    await io.stdout.until('"loading"')
+    // Every option is in the file that was written, and none is chosen.
+    writeFileSync(path, `price = "7/8"\n${readFileSync(path, 'utf8')}`)
+    io.hangUp()
+    const event = { event: 'reloaded', changed: ['price', 'log-level'], needs_restart: ['http'] }
+    expect(io.stdout.text).toContain(`${JSON.stringify(event)}\n`)
+    expect(peer.config()?.price).toEqual({ input: 7, output: 8 })
+    expect(io.stderr.text).toMatch(/"level":"warn".*"setting":"http","msg":"needs a restart/)
+    expect(io.stderr.text).not.toContain('"level":"info"')
+    writeFileSync(path, 'prise = "9/9"\n')
+    io.hangUp()
+    expect(io.stderr.text).toMatch(
+      /"level":"error".*Did you mean price\?.*everything stays as it was/,
+    )
+    expect(peer.config()?.price).toEqual({ input: 7, output: 8 })
+    io.interrupt()
+    expect(await done).toBe(0)
+  })
+
+  it('reads it again before it is up, too', async () => {
+    const io = stage()
+    const peer = scripted()
+    const dataDir = temporaryFolder()
+    const create: typeof createPeer = async (...given) => {
+      writeFileSync(join(dataDir, 'config.toml'), 'price = "7/8"\n')
+      io.hangUp()
+      return peer.create(...given)
+    }
+    const done = begin(io, { ...peer, create }, '--json', '--data-dir', dataDir)
+    await io.stdout.until('"ready"')
+    expect(peer.config()?.price).toEqual({ input: 7, output: 8 })
+    expect(io.stdout.text).not.toContain('reloaded')
+    io.interrupt()
+    await done
+  })
+
   it('says on stderr what is odd in the environment', async () => {
     const io = stage({ env: { PINAIVU_MODLE: 'x' } })
     const done = begin(io, scripted())
@@ -281,6 +327,21 @@ describe('logs', () => {
     expect(io.stderr.text).toBe('')
     logger.warn('the disk is full')
     expect(io.stderr.text).toMatch(/the disk is full/)
+  })
+
+  it('say more or less from now on when told to, in every room', () => {
+    const io = stage()
+    const logger = createLogger('warn', io)
+    const room = logger.child('network')
+    room.info('not this')
+    logger.setLevel('debug')
+    room.debug('this')
+    logger.setLevel('silent')
+    room.error('nor this')
+    logger.setLevel(undefined)
+    room.info('and this')
+    const said = io.stderr.text.trim().split('\n')
+    expect(said.map((line) => JSON.parse(line).msg)).toEqual(['this', 'and this'])
   })
 
   it('are silent when told so', () => {
