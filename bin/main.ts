@@ -12,6 +12,7 @@ import { models } from './models.ts'
 import { peers } from './peers.ts'
 import { receiptsGet, receiptsList, receiptsVerify } from './receipts.ts'
 import { receiptsExport } from './receipts-export.ts'
+import { serviceInstall, serviceStatusCommand, serviceUninstall } from './service.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
 import { testnet } from './testnet.ts'
@@ -44,6 +45,9 @@ const commands: readonly Command[] = [
   configUnset,
   configPathCommand,
   configReload,
+  serviceInstall,
+  serviceUninstall,
+  serviceStatusCommand,
 ]
 
 /** Runs one command line to its end and gives the exit code. */

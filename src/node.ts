@@ -232,7 +232,7 @@ function buildPeers(ground: Ground, proof: Proof): Peers {
   const provider = serves
     ? new Provider(
         { ...ground, ...proof },
-        { network, price, region, publish, creditLimit, drainMs: DRAIN_MS },
+        { network, price, region, publish, creditLimit, drainMs: config.drain * 1_000 },
       )
     : undefined
   const asks = roles.includes('coordinator')
@@ -260,9 +260,6 @@ function buildDrafters(ground: Ground, proof: Proof, { discovery }: Peers): Remo
   const secret = identity.secretFor('cache-scope')
   return new RemoteDrafters({ ...ground, ...proof, directory, secret }, config)
 }
-
-/** How long jobs of other peers may go on once a stop has begun: as long as the own clients'. */
-const DRAIN_MS = 8_000
 
 /** How what this peer says of work is known to others, and what they say to it. */
 function buildReplication(ground: Ground, proof: Proof, { discovery }: Peers): Replication {

@@ -109,6 +109,7 @@ const switchShape = { kind: 'switch', negatable: true } as const
 
 const slotsMax = 256 // sequences in one llama.cpp context
 const creditLimitMax = 999_999_999_999_999 // nobody is granted more
+const drainMax = 3_600 // seconds; the longest answer takes as long
 const threadsMax = 1024 // more than any machine has: catches a slip of the finger
 
 /** Every setting of a peer. The keys are those of `Config`. */
@@ -287,6 +288,14 @@ export const settings = {
     }),
     inFile: false,
   },
+  drain: one(parseWhole(0, drainMax), {
+    flag: 'drain',
+    group: 'This peer',
+    placeholder: 'SECONDS',
+    help: 'How long running answers may go on once the peer is told to stop. A second Ctrl-C ends it.',
+    // Who runs containers kills after 10 s.
+    default: '8',
+  }),
   logLevel: optional(parseOneOf(logLevels), {
     flag: 'log-level',
     group: 'This peer',

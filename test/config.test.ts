@@ -60,6 +60,7 @@ describe('readConfig', () => {
       price: { input: 0, output: 0 },
       creditLimit: undefined,
       region: undefined,
+      drain: 8,
       dataDir: '/home/eve/.local/share/pinaivu',
       logLevel: undefined,
       aliases: {},
@@ -344,6 +345,7 @@ const samples: Record<SettingKey, [string, string]> = {
   roles: ['provider', 'archive'],
   region: ['DE', 'JP'],
   dataDir: ['/data/a', '/data/b'],
+  drain: ['0', '3600'],
   logLevel: ['debug', 'error'],
 }
 

@@ -82,6 +82,7 @@ export class Provider implements Service {
   readonly #metrics: ServeMetrics
   readonly #logger: Logger
   readonly #draining = new AbortController()
+  #drainBy = Number.POSITIVE_INFINITY
   readonly #stopped = new AbortController()
   readonly #streams = new Underway<Promise<void>>()
 
@@ -112,13 +113,17 @@ export class Provider implements Service {
 
   /** Refuses new jobs from now on; those that are at work go on. */
   drain(): void {
+    const { clock } = this.#components
+    this.#drainBy = Math.min(this.#drainBy, clock.elapsed() + this.#options.drainMs)
     this.#draining.abort(draining())
   }
 
   async stop(): Promise<void> {
     this.drain()
     const message = 'This peer stopped before the answer was whole. Ask another one.'
-    const cut = this.#components.clock.after(this.#options.drainMs, () => {
+    const { clock } = this.#components
+    // Counted from when it began: the stop may have waited for others since.
+    const cut = clock.after(Math.max(0, this.#drainBy - clock.elapsed()), () => {
       this.#logger.warn('jobs cut short by the stop', { jobs: this.#admission.open })
       this.#stopped.abort(new PeerError('shutting_down', message))
     })
