@@ -1,6 +1,7 @@
 import { type DestinationStream, pino } from 'pino'
 import { type Logger, type LogLevel, logLevels } from '../src/index.ts'
 import type { Io } from './io.ts'
+import type { LogFile } from './log-file.ts'
 import { type Paint, paintFor, safeJson, safeLine } from './text.ts'
 
 type LogData = Record<string, unknown>
@@ -10,17 +11,19 @@ export interface LevelLogger extends Logger {
   setLevel(chosen: LogLevel | undefined): void
 }
 
-/** Logs go to stderr: readable lines on a terminal, JSON lines anywhere else. */
+/** Logs go to stderr: readable lines on a terminal, JSON lines anywhere else and in a file. */
 export function createLogger(
   chosen: LogLevel | undefined,
   { stderr, env }: Pick<Io, 'stderr' | 'env'>,
+  file?: Pick<LogFile, 'write'>,
 ): LevelLogger {
   // A person is told on stdout what goes on, and would read it twice.
-  const unchosen = stderr.isTTY === true ? 'warn' : 'info'
+  const isShown = file === undefined && stderr.isTTY === true
+  const unchosen = isShown ? 'warn' : 'info'
   const limit = { level: chosen ?? unchosen }
   const paint = paintFor(stderr, env)
   const destination: DestinationStream = {
-    write: (json) => stderr.write(stderr.isTTY === true ? `${readable(json, paint)}\n` : json),
+    write: (json) => (file ?? stderr).write(isShown ? `${readable(json, paint)}\n` : json),
   }
   const formatters = { level: (label: string) => ({ level: label }) }
   // What is too much is held back before it: a child of pino's keeps the level it was made with.

@@ -17,6 +17,7 @@ import { start } from './start.ts'
 import { status } from './status.ts'
 import { testnet } from './testnet.ts'
 import { paintFor, safeLine, safeText } from './text.ts'
+import { upgrade } from './upgrade.ts'
 import { usage } from './usage.ts'
 
 const commands: readonly Command[] = [
@@ -48,6 +49,7 @@ const commands: readonly Command[] = [
   serviceInstall,
   serviceUninstall,
   serviceStatusCommand,
+  upgrade,
 ]
 
 /** Runs one command line to its end and gives the exit code. */

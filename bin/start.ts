@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import {
+  type Config,
   createPeer,
   type Logger,
   messageOf,
@@ -12,9 +13,12 @@ import {
 import { type Command, type Input, type Option, optionOf } from './command.ts'
 import { trimHeap } from './heap.ts'
 import { exitCodes, type Io } from './io.ts'
+import { LogFile } from './log-file.ts'
 import { createLogger } from './logger.ts'
 import { reload } from './reload.ts'
 import { StartReport } from './start-report.ts'
+
+const MEGABYTE = 1_000_000
 
 const options: readonly Option[] = settingList.map((setting) => ({
   ...optionOf(setting),
@@ -49,7 +53,8 @@ export const start: Command = {
 export async function runStart(input: Input, io: Io, create: typeof createPeer): Promise<number> {
   const sources = { flags: input.values, env: io.env }
   const config = readConfig(sources)
-  const logger = createLogger(config.logLevel, io)
+  const file = logFileOf(config)
+  const logger = createLogger(config.logLevel, io, file)
   for (const notice of config.notices) logger.warn(notice)
   const report = new StartReport(io, config, input.json)
   let reread = () => {}
@@ -62,6 +67,7 @@ export async function runStart(input: Input, io: Io, create: typeof createPeer):
   try {
     const peer = await create(config, { logger })
     reread = () => {
+      file?.reopen()
       const said = reload(peer, sources, logger)
       if (said !== undefined) report.reloaded(said)
     }
@@ -93,6 +99,12 @@ async function runPeer(peer: Peer, report: StartReport, signal: AbortSignal): Pr
     for (const end of unsubscribe) end()
     await peer.stop()
   }
+}
+
+function logFileOf({ logFile: path, logSize, logFiles: filesMax }: Config): LogFile | undefined {
+  return path === undefined
+    ? undefined
+    : new LogFile({ path, bytesMax: logSize * MEGABYTE, filesMax })
 }
 
 /** A peer does without the file: where it cannot be written, its owner knows why. */

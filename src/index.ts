@@ -7,7 +7,7 @@ import type { Peer } from './peer.ts'
 // The public door. Everything that the program, the testnet and embedding programs use comes through it.
 
 export { scopes } from './accounts/principal.ts'
-export { InvalidError, messageOf, PeerError } from './base/errors.ts'
+export { DeadlineError, InvalidError, messageOf, PeerError } from './base/errors.ts'
 export type { Logger } from './base/logger.ts'
 export { type Random, seededRandom } from './base/random.ts'
 export {

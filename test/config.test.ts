@@ -63,6 +63,9 @@ describe('readConfig', () => {
       drain: 8,
       dataDir: '/home/eve/.local/share/pinaivu',
       logLevel: undefined,
+      logFile: undefined,
+      logSize: 10,
+      logFiles: 5,
       aliases: {},
       notices: [],
     })
@@ -347,6 +350,9 @@ const samples: Record<SettingKey, [string, string]> = {
   dataDir: ['/data/a', '/data/b'],
   drain: ['0', '3600'],
   logLevel: ['debug', 'error'],
+  logFile: ['/a.log', '/b.log'],
+  logSize: ['1', '10000'],
+  logFiles: ['1', '100'],
 }
 
 describe('precedence', () => {
