@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
-import { stage, temporaryFolder } from './stage.ts'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { fakePeer, json, peerState, stage, temporaryFolder } from './stage.ts'
 
 function desk(env: Record<string, string> = {}) {
   const dataDir = temporaryFolder()
@@ -88,6 +88,40 @@ describe('pinaivu-peer config', () => {
     expect((await run('unset', 'price')).out).toContain('price is out')
     expect((await run('unset', 'price')).out).toContain('price was not in there')
     expect((await run('path')).out).toBe(`${path}\n`)
+  })
+
+  it('tells the running peer of the folder, and only when there is something to read', async () => {
+    const heard: string[] = []
+    const onHangup = () => void heard.push('SIGHUP')
+    process.on('SIGHUP', onHangup)
+    onTestFinished(() => void process.off('SIGHUP', onHangup))
+    // Its process is the one of this test.
+    const reload = async (peerId: string, toml: string) => {
+      const state = { ...peerState, network: { ...peerState.network, peer_id: peerId } }
+      const { dataDir } = await fakePeer({ 'GET /readyz': json(state) })
+      writeFileSync(join(dataDir, 'config.toml'), toml)
+      const io = stage()
+      const code = await io.run('config', 'reload', '--json', '--data-dir', dataDir)
+      return { code, out: io.stdout.text, err: io.stderr.text }
+    }
+    const { pid } = process
+    expect(await reload('12D3KooTest', 'price = "cheap"\n')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('line 1, price: expected'),
+    })
+    const other = 'What answers at http'
+    expect(await reload('12D3KooOther', '')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining(other),
+    })
+    expect(heard).toEqual([])
+    expect(await reload('12D3KooTest', '')).toMatchObject({ code: 0, out: `{"pid":${pid}}\n` })
+    await vi.waitUntil(() => heard.length > 0)
+    expect(heard).toEqual(['SIGHUP'])
+    expect(await desk().run('reload')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('No peer is running'),
+    })
   })
 
   it('says when a peer would not start with it yet', async () => {

@@ -1,13 +1,24 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { parseCommandLine } from '../../bin/command.ts'
 import { createLogger } from '../../bin/logger.ts'
 import { runStart, start } from '../../bin/start.ts'
+import { silentLogger } from '../../src/base/logger.ts'
 import type { ModelState, ModelStatus } from '../../src/engines/engine.ts'
 import type { Config, createPeer, Peer, PeerEvent, PeerReady } from '../../src/index.ts'
+import { currentSchema } from '../../src/storage/schema.ts'
+import { openStore } from '../../src/storage/store.ts'
 import { localhost, one } from './certificates.ts'
 import { type Stage, stage, temporaryFolder } from './stage.ts'
 
@@ -164,6 +175,18 @@ describe('start', () => {
     expect(io.stdout.text).toContain('lab; joining through 1 known peer and the local network')
     io.interrupt()
     await done
+  })
+
+  it('leaves a data folder of a newer program as it is, and says which program to run', async () => {
+    const dataDir = temporaryFolder()
+    const newer = { to: 2, program: '9.8.7', migrate: async () => {} }
+    const schema = { ...currentSchema, migrations: [newer] }
+    await (await openStore(dataDir, { logger: silentLogger }, { schema })).close()
+    const io = stage()
+    expect(await io.run('start', '--no-demo', '--data-dir', dataDir)).toBe(1)
+    expect(io.stderr.text).toMatch(/has format 2, and this program reads formats up to 1/)
+    expect(io.stderr.text).toMatch(/Run pinaivu-peer 9\.8\.7 or newer, or start with another/)
+    expect(readdirSync(dataDir)).toEqual(['store'])
   })
 
   it('does without endpoint and without models', async () => {
