@@ -1,7 +1,10 @@
+import { constants } from 'node:fs'
 import {
+  copyFile,
   link,
   mkdir,
   open,
+  readdir,
   readFile,
   realpath,
   rename,
@@ -9,7 +12,7 @@ import {
   stat,
   writeFile,
 } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { type Clock, systemClock } from './base/clock.ts'
 import { BusyError, messageOf, PeerError } from './base/errors.ts'
 import { syncFolder } from './base/sync-folder.ts'
@@ -27,11 +30,11 @@ const TRIES_MAX = 5
 export async function writeFirstConfig(dataDir: string): Promise<boolean> {
   const path = configPath(dataDir)
   if (await isThere(path)) return false
-  const fresh = `${path}.${process.pid}.tmp`
+  // One name for all: the folder has one peer, and a crash must not leave a file each time.
+  const fresh = `${path}.first.tmp`
   try {
     await writeDurably(fresh, configTemplate(), ownerOnly)
-    // Unlike a rename, a link refuses to replace what is there.
-    await link(fresh, path)
+    await linkNew(fresh, path)
     await syncFolder(dataDir)
     return true
   } catch (error) {
@@ -77,7 +80,7 @@ async function replace(
     const before = readIfThere(path)
     const after = change(before ?? configTemplate())
     if (after === undefined || after === before) return false
-    const fresh = `${path}.${process.pid}.tmp`
+    const fresh = `${path}.tmp`
     const mode = before === undefined ? ownerOnly : (await stat(path)).mode & 0o777
     try {
       await writeDurably(fresh, after, mode)
@@ -111,15 +114,25 @@ async function lock(path: string, clock: Clock, signal: AbortSignal): Promise<()
   } finally {
     await rm(mine, { force: true })
   }
+  await sweep(held)
   return () => rm(held, { force: true })
 }
 
 let lockCount = 0
 
+/** What processes left that were killed while they asked for the lock. */
+async function sweep(held: string): Promise<void> {
+  const folder = dirname(held)
+  for (const name of await readdir(folder)) {
+    const [, pid] = name.startsWith(basename(held)) ? (/\.lock\.(\d+)\./.exec(name) ?? []) : []
+    if (pid !== undefined && !isRunning(Number(pid))) await rm(join(folder, name), { force: true })
+  }
+}
+
 /** With a link the lock is there with its owner's number in it, or not at all. */
 async function tookIt(mine: string, held: string): Promise<boolean> {
   try {
-    await link(mine, held)
+    await linkNew(mine, held)
     return true
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false
@@ -152,6 +165,14 @@ function isRunning(pid: number): boolean {
   } catch (error) {
     return codeOf(error) === 'EPERM'
   }
+}
+
+/** Unlike a rename, a link refuses to replace what is there. Some file systems have none. */
+async function linkNew(from: string, to: string): Promise<void> {
+  await link(from, to).catch(async (error: unknown) => {
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(codeOf(error) ?? '')) throw error
+    await copyFile(from, to, constants.COPYFILE_EXCL)
+  })
 }
 
 async function writeDurably(path: string, text: string, mode: number): Promise<void> {

@@ -212,6 +212,8 @@ describe('changing the file', () => {
     const gone = spawn(process.execPath, ['--version'])
     await once(gone, 'close')
     writeFileSync(`${path}.lock`, `${gone.pid}\n`)
+    writeFileSync(`${path}.lock.${gone.pid}.0`, `${gone.pid}\n`)
+    writeFileSync(`${path}.tmp`, 'half a fi')
     let looks = 0
     const change = (text: string) => {
       looks += 1
