@@ -34,6 +34,8 @@ export const start: Command = {
       'config.toml in the data folder (http = "127.0.0.1:7462", mdns = true, model = ["a.gguf"]; ' +
       'other names for a model under [aliases]). An option counts before a variable, a variable ' +
       'before config.toml.',
+    'With "config reload" or the signal SIGHUP it reads that file again, and takes over price, credit ' +
+      'limit, aliases and log level without a restart.',
   ],
   examples: [
     ['pinaivu-peer', 'The built-in demo models on http://127.0.0.1:7462/v1'],

@@ -4,6 +4,7 @@ import type { Job } from '../../src/wire/job.ts'
 import { alices, tillStage } from '../accounts/till-stage.ts'
 import { settled } from '../base/fake-clock.ts'
 import { chat, jobOf, modelId, signal, stage } from './coordinator-stage.ts'
+import { lose, Writer } from './failover/writer.ts'
 import * as serve from './serve-stage.ts'
 
 const OLD = { input: 1_000, output: 2_000 }
@@ -44,6 +45,8 @@ describe('a price that changes while a provider works', () => {
     await all.clock.advance(20)
     expect(line.last('accept').price).toEqual(OLD)
     await line.ack()
+    const [execution] = await all.proof.bodies()
+    expect(execution?.body).toMatchObject({ price: OLD })
     const late = await coordinator.ask({ maxPrice: OLD })
     expect(late.last('refuse').code).toBe('price_too_low')
     const paying = await coordinator.ask({ maxPrice: NEW })
@@ -80,6 +83,44 @@ describe("a price that changes while this peer's own clients are answered", () =
     expect(await ask({}, adopt)).toBe(5 + 4 * 2)
     expect(all.coordinator.resolve('test-chat')?.price).toEqual(NEW)
     expect(await ask({})).toBe(5 * 5 + 4 * 5)
+  })
+
+  it('is not asked where it goes on with an answer that was begun before', async () => {
+    const all = await stage({ price: OLD })
+    const { coordinator, engine, provider, proof } = all
+    const till = await tillStage(all, 100_000)
+    const [status] = engine.status()
+    if (status === undefined) throw new Error('no model')
+    const texts = ['Hello', ' there', ' all']
+    engine.script = async function* (job) {
+      const from = job.resume?.[0]?.ids.length ?? 0
+      yield { type: 'accepted', inputTokens: 5 }
+      for (let at = from; at < texts.length; at++) {
+        yield { type: 'tokens', choice: 0, index: at, ids: [at], text: texts[at] ?? '' }
+      }
+      const usage = { inputTokens: 5, cachedTokens: 0, outputTokens: texts.length - from }
+      yield { type: 'done', finish: ['stop'], usage }
+    }
+    status.name = 'hidden'
+    await provider({
+      model: { id: status.id ?? '' },
+      script: async (line) => {
+        // Meanwhile this machine came to serve the model, and to ask for more.
+        status.name = 'net-chat'
+        coordinator.adopt({ price: NEW, aliases: {} })
+        const writer = new Writer(line, { story: [texts], step: 1, held: 0 })
+        writer.accept()
+        writer.next()
+        await lose(line, 'reset')
+      },
+    })
+    const asked = jobOf({ work: chat({ maxTokens: 10 }), origin: alices() })
+    for await (const _ of till.generate(asked, { signal }));
+    const bodies = await proof.bodies()
+    const routing = bodies.find(({ kind }) => kind === 'routing')
+    // Of what it wrote itself; the first token had come from the other.
+    const own = { tokens: { output: 2 }, price: OLD }
+    expect(routing?.body).toMatchObject({ parts: [own] })
   })
 })
 
