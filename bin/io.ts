@@ -18,6 +18,8 @@ export interface Io {
   env: Readonly<Record<string, string | undefined>>
   /** Aborts when the user wants the program to end. */
   signal: AbortSignal
+  /** Called when the user wants a running peer to read its configuration again; returns how to end that. */
+  onReload(listener: () => void): () => void
 }
 
 export const columnsDefault = 80

@@ -1,33 +1,50 @@
 import { type DestinationStream, pino } from 'pino'
-import type { Logger, LogLevel } from '../src/index.ts'
+import { type Logger, type LogLevel, logLevels } from '../src/index.ts'
 import type { Io } from './io.ts'
+import type { LogFile } from './log-file.ts'
 import { type Paint, paintFor, safeJson, safeLine } from './text.ts'
 
 type LogData = Record<string, unknown>
 
-/** Logs go to stderr: readable lines on a terminal, JSON lines anywhere else. */
+/** A logger that can be told to say more, or less. */
+export interface LevelLogger extends Logger {
+  setLevel(chosen: LogLevel | undefined): void
+}
+
+/** Logs go to stderr: readable lines on a terminal, JSON lines anywhere else and in a file. */
 export function createLogger(
   chosen: LogLevel | undefined,
   { stderr, env }: Pick<Io, 'stderr' | 'env'>,
-): Logger {
+  file?: Pick<LogFile, 'write'>,
+): LevelLogger {
   // A person is told on stdout what goes on, and would read it twice.
-  const level = chosen ?? (stderr.isTTY === true ? 'warn' : 'info')
+  const isShown = file === undefined && stderr.isTTY === true
+  const unchosen = isShown ? 'warn' : 'info'
+  const limit = { level: chosen ?? unchosen }
   const paint = paintFor(stderr, env)
   const destination: DestinationStream = {
-    write: (json) => stderr.write(stderr.isTTY === true ? `${readable(json, paint)}\n` : json),
+    write: (json) => (file ?? stderr).write(isShown ? `${readable(json, paint)}\n` : json),
   }
-  return wrapped(
-    pino({ level, base: null, formatters: { level: (label) => ({ level: label }) } }, destination),
-  )
+  const formatters = { level: (label: string) => ({ level: label }) }
+  // What is too much is held back before it: a child of pino's keeps the level it was made with.
+  const all = pino({ level: 'debug', base: null, formatters }, destination)
+  return {
+    ...wrapped(all, limit),
+    setLevel(level) {
+      limit.level = level ?? unchosen
+    },
+  }
 }
 
-function wrapped(logger: pino.Logger): Logger {
+function wrapped(logger: pino.Logger, limit: { level: LogLevel }): Logger {
+  const at = (level: Exclude<LogLevel, 'silent'>) => (message: string, data?: LogData) => {
+    if (logLevels.indexOf(level) >= logLevels.indexOf(limit.level)) {
+      logger[level](fieldsOf(data), message)
+    }
+  }
   return {
-    debug: (message, data) => logger.debug(fieldsOf(data), message),
-    info: (message, data) => logger.info(fieldsOf(data), message),
-    warn: (message, data) => logger.warn(fieldsOf(data), message),
-    error: (message, data) => logger.error(fieldsOf(data), message),
-    child: (room) => wrapped(logger.child({ room })),
+    ...{ debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
+    child: (room) => wrapped(logger.child({ room }), limit),
   }
 }
 

@@ -1,6 +1,8 @@
 import { didYouMean, InvalidError, messageOf, PeerError, version } from '../src/index.ts'
 import { chat } from './chat.ts'
 import { type Command, parseCommandLine } from './command.ts'
+import { configGet, configPathCommand, configSet, configUnset } from './config.ts'
+import { configReload } from './config-reload.ts'
 import { credits, creditsAudit, creditsGrant, creditsOwed } from './credits.ts'
 import { doctor } from './doctor.ts'
 import { commandHelp, groupHelp, type HelpStyle, programHelp } from './help.ts'
@@ -10,10 +12,12 @@ import { models } from './models.ts'
 import { peers } from './peers.ts'
 import { receiptsGet, receiptsList, receiptsVerify } from './receipts.ts'
 import { receiptsExport } from './receipts-export.ts'
+import { serviceInstall, serviceStatusCommand, serviceUninstall } from './service.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
 import { testnet } from './testnet.ts'
 import { paintFor, safeLine, safeText } from './text.ts'
+import { upgrade } from './upgrade.ts'
 import { usage } from './usage.ts'
 
 const commands: readonly Command[] = [
@@ -37,6 +41,15 @@ const commands: readonly Command[] = [
   receiptsExport,
   testnet,
   doctor,
+  configGet,
+  configSet,
+  configUnset,
+  configPathCommand,
+  configReload,
+  serviceInstall,
+  serviceUninstall,
+  serviceStatusCommand,
+  upgrade,
 ]
 
 /** Runs one command line to its end and gives the exit code. */

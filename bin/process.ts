@@ -1,3 +1,5 @@
+import { closeSync, openSync } from 'node:fs'
+import { isatty } from 'node:tty'
 import { messageOf } from '../src/index.ts'
 import type { Io } from './io.ts'
 import { main } from './main.ts'
@@ -13,6 +15,13 @@ export async function run(): Promise<void> {
   }
   process.on('SIGINT', interrupt)
   process.on('SIGTERM', interrupt)
+  const reloads = new Set<() => void>()
+  const onTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor))
+  process.on('SIGHUP', () => {
+    // The same signal says that the terminal is gone. Without a use for it, it ends a program anyhow.
+    if (reloads.size === 0 || (onTerminal && !hasTerminal())) interrupt()
+    else for (const reload of reloads) reload()
+  })
   // Whoever started this with a channel to it, as a testnet does, is gone or wants it to end.
   process.on('disconnect', () => end.abort())
   if (process.connected === false) end.abort()
@@ -25,7 +34,7 @@ export async function run(): Promise<void> {
   })
   process.on('uncaughtException', fail)
   process.on('unhandledRejection', fail)
-  process.exitCode = await main(process.argv.slice(2), ioOfProcess(end.signal))
+  process.exitCode = await main(process.argv.slice(2), ioOfProcess(end.signal, reloads))
   for (const output of [process.stdout, process.stderr]) {
     await new Promise<unknown>((resolve) => output.write('', resolve))
   }
@@ -37,7 +46,7 @@ export async function run(): Promise<void> {
   process.exit()
 }
 
-function ioOfProcess(signal: AbortSignal): Io {
+function ioOfProcess(signal: AbortSignal, reloads: Set<() => void>): Io {
   const { stdout, stderr, env } = process
   // Looking at stdin opens it, which only a command that reads should do.
   return {
@@ -45,9 +54,23 @@ function ioOfProcess(signal: AbortSignal): Io {
     stderr,
     env,
     signal,
+    onReload(listener) {
+      reloads.add(listener)
+      return () => reloads.delete(listener)
+    },
     get stdin() {
       return process.stdin
     },
+  }
+}
+
+/** The terminal of this process; one that was closed can't be opened any more. */
+function hasTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'))
+    return true
+  } catch {
+    return false
   }
 }
 

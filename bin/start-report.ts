@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import type { Config, ModelStatus, PeerEvent, PeerReady } from '../src/index.ts'
+import type { Config, ModelStatus, PeerEvent, PeerReady, Reconfigured } from '../src/index.ts'
 import { banner } from './banner.ts'
 import { type Io, print } from './io.ts'
 import { modelFacts } from './model-text.ts'
@@ -57,6 +57,20 @@ export class StartReport {
     }
     for (const status of this.#states.values()) this.#tell(status)
     for (const event of this.#early.splice(0)) this.peer(event)
+  }
+
+  /** The configuration was read again. */
+  reloaded({ changed, needsRestart }: Reconfigured): void {
+    // The ready line comes first.
+    if (!this.#ready) return
+    const { stdout } = this.#io
+    if (this.#json) {
+      print(stdout, safeJson({ event: 'reloaded', changed, needs_restart: needsRestart }))
+      return
+    }
+    const what = changed.length === 0 ? 'nothing that counts at once is new' : changed.join(', ')
+    const rest = needsRestart.length === 0 ? '' : `; ${needsRestart.join(', ')} needs a restart`
+    print(stdout, `Configuration read again: ${what}${rest}.`)
   }
 
   stopping(): void {

@@ -1,10 +1,24 @@
 import { once } from 'node:events'
-import { createPeer, readConfig, settingList, unknownSetting } from '../src/index.ts'
+import {
+  type Config,
+  createPeer,
+  type Logger,
+  messageOf,
+  type Peer,
+  readConfig,
+  settingList,
+  unknownSetting,
+  writeFirstConfig,
+} from '../src/index.ts'
 import { type Command, type Input, type Option, optionOf } from './command.ts'
 import { trimHeap } from './heap.ts'
 import { exitCodes, type Io } from './io.ts'
+import { LogFile } from './log-file.ts'
 import { createLogger } from './logger.ts'
+import { reload } from './reload.ts'
 import { StartReport } from './start-report.ts'
+
+const MEGABYTE = 1_000_000
 
 const options: readonly Option[] = settingList.map((setting) => ({
   ...optionOf(setting),
@@ -20,6 +34,8 @@ export const start: Command = {
       'config.toml in the data folder (http = "127.0.0.1:7462", mdns = true, model = ["a.gguf"]; ' +
       'other names for a model under [aliases]). An option counts before a variable, a variable ' +
       'before config.toml.',
+    'With "config reload" or the signal SIGHUP it reads that file again, and takes over price, credit ' +
+      'limit, aliases and log level without a restart.',
   ],
   examples: [
     ['pinaivu-peer', 'The built-in demo models on http://127.0.0.1:7462/v1'],
@@ -37,28 +53,65 @@ export const start: Command = {
 
 /** Starts a peer, tells what it does until the signal comes, and stops it. */
 export async function runStart(input: Input, io: Io, create: typeof createPeer): Promise<number> {
-  const config = readConfig({ flags: input.values, env: io.env })
-  const logger = createLogger(config.logLevel, io)
+  const sources = { flags: input.values, env: io.env }
+  const config = readConfig(sources)
+  const file = logFileOf(config)
+  const logger = createLogger(config.logLevel, io, file)
   for (const notice of config.notices) logger.warn(notice)
   const report = new StartReport(io, config, input.json)
-  const peer = await create(config, { logger })
+  let reread = () => {}
+  let isLate = false
+  // As long as it runs: unheard, the signal would end the program.
+  const unheard = io.onReload(() => {
+    isLate = true
+    reread()
+  })
+  try {
+    const peer = await create(config, { logger })
+    reread = () => {
+      file?.reopen()
+      const said = reload(peer, sources, logger)
+      if (said !== undefined) report.reloaded(said)
+    }
+    if (isLate) reread()
+    await offerConfig(config.dataDir, logger)
+    await runPeer(peer, report, io.signal)
+  } finally {
+    unheard()
+  }
+  return exitCodes.done
+}
+
+async function runPeer(peer: Peer, report: StartReport, signal: AbortSignal): Promise<void> {
   const unsubscribe = [
     peer.onModel((status) => report.model(status)),
     peer.onPeer((event) => report.peer(event)),
   ]
   try {
-    await peer.start({ signal: io.signal })
+    await peer.start({ signal })
     for (const status of peer.models()) report.model(status)
     report.ready(peer.ready())
     trimHeap()
-    if (!io.signal.aborted) await once(io.signal, 'abort')
+    if (!signal.aborted) await once(signal, 'abort')
     report.stopping()
   } catch (error) {
     // Interrupted before it was up: that is what the user wanted.
-    if (!io.signal.aborted) throw error
+    if (!signal.aborted) throw error
   } finally {
     for (const end of unsubscribe) end()
     await peer.stop()
   }
-  return exitCodes.done
+}
+
+function logFileOf({ logFile: path, logSize, logFiles: filesMax }: Config): LogFile | undefined {
+  return path === undefined
+    ? undefined
+    : new LogFile({ path, bytesMax: logSize * MEGABYTE, filesMax })
+}
+
+/** A peer does without the file: where it cannot be written, its owner knows why. */
+async function offerConfig(dataDir: string, logger: Logger): Promise<void> {
+  await writeFirstConfig(dataDir).catch((error: unknown) => {
+    logger.debug('config.toml was not written', { dataDir, error: messageOf(error) })
+  })
 }

@@ -4,13 +4,13 @@ import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { parse as parseToml, TomlError } from 'smol-toml'
 import { InvalidError, messageOf } from './base/errors.ts'
 import { isLoopback } from './base/loopback.ts'
+import { aliasesOf, aliasKey, followAliases } from './config-aliases.ts'
 import { didYouMean } from './did-you-mean.ts'
-import { isModelName, type ModelSpec, type ValueContext } from './setting-values.ts'
+import type { ModelSpec, ValueContext } from './setting-values.ts'
 import {
   envName,
   notYet,
   type Setting,
-  type SettingKey,
   type SettingValues,
   settingList,
   settings,
@@ -37,14 +37,17 @@ export interface Config extends Omit<SettingValues, 'dataDir' | 'demo' | 'tlsCer
   /** Whether the built-in demo models are served. */
   readonly demo: boolean
   readonly tls: { readonly certFile: string; readonly keyFile: string } | null
-  /** Other names for a served model: alias → name. */
+  /** Other names for models of this machine or of the network: alias → name, never an alias. */
   readonly aliases: Readonly<Record<string, string>>
   /** What is odd but no error, for a person to read. */
   readonly notices: readonly string[]
 }
 
+export type SettingSource = 'flag' | 'env' | 'file' | 'default'
+
 /** The texts that one source holds for one setting. */
 interface Given {
+  source: SettingSource
   texts: readonly string[]
   /** The source in the user's own words: `--http`, `PINAIVU_HTTP`, `config.toml line 3, http`. */
   place: string
@@ -55,25 +58,55 @@ interface Given {
 /** The process's own. What is handed on to an engine process comes from here too. */
 export const environment: Readonly<Record<string, string | undefined>> = process.env
 
+/** One setting as `readConfig` finds it. */
+export interface FoundSetting extends Omit<Given, 'base'> {
+  setting: (typeof settingList)[number]
+}
+
 const configFileName = 'config.toml'
 const configBytesMax = 1024 * 1024 // written by hand; what is larger is another file
-const aliasKey = 'aliases'
 
 /** Flag before environment before config.toml before default; throws an InvalidError naming the source. */
 export function readConfig(sources: ConfigSources = {}): Config {
+  const { values, dataDir, aliases, env } = readSettings(sources)
+  return assemble(values, dataDir, followAliases(aliases), unknownVariables(env))
+}
+
+/** Each setting with its source, and the aliases as they were written; checked one by one. */
+export function explainConfig(sources: ConfigSources = {}): {
+  settings: FoundSetting[]
+  aliases: Readonly<Record<string, string>>
+  path: string
+} {
+  const { found, aliases, dataDir } = readSettings(sources)
+  return { settings: found, aliases, path: configPath(dataDir) }
+}
+
+export const configPath = (dataDir: string): string => join(dataDir, configFileName)
+
+function readSettings(sources: ConfigSources) {
   const all = complete(sources)
   const dataDir = findDataDir(all)
-  const file = readConfigFile(join(dataDir, configFileName), all)
-  const values: Partial<Record<SettingKey, unknown>> = {}
-  for (const setting of settingList) {
+  const file = readConfigFile(configPath(dataDir), all)
+  const found = settingList.map((setting) => {
     const given = fromFlag(setting, all) ?? fromEnv(setting, all) ?? file.given.get(setting.flag)
-    const { texts, place, base } = given ?? { texts: setting.default, place: 'default', base: '' }
-    values[setting.key] = located(place, () => setting.parse(texts, { base, home: all.home }))
-  }
+    return { setting, ...(given ?? defaultGiven(setting)) }
+  })
+  const values = found.map(({ setting, texts, place, base }) => {
+    const context = { base, home: all.home }
+    return [setting.key, located(place, () => setting.parse(texts, context))] as const
+  })
   // Each value came from its own setting's parse function.
-  const checked = values as SettingValues
-  return assemble(checked, dataDir, file.aliases, unknownVariables(all.env))
+  const checked = Object.fromEntries(values) as unknown as SettingValues
+  return { found, values: checked, dataDir, aliases: file.aliases, env: all.env }
 }
+
+const defaultGiven = (setting: Setting<unknown>): Given => ({
+  source: 'default',
+  texts: setting.default,
+  place: 'default',
+  base: '',
+})
 
 /** The data folder alone, for what must work although the rest of the configuration is broken. */
 export function findDataDir(sources: ConfigSources = {}): string {
@@ -132,18 +165,20 @@ function fromFlag(setting: Setting<unknown>, { flags, cwd }: Source): Given | un
   if (value !== undefined && negated !== undefined) {
     throw new InvalidError(`--${setting.flag}`, `Say --${setting.flag} or --no-${setting.flag}.`)
   }
-  if (negated === true) return { texts: ['false'], place: `--no-${setting.flag}`, base: cwd }
+  const from = { source: 'flag', base: cwd } as const
+  if (negated === true) return { ...from, texts: ['false'], place: `--no-${setting.flag}` }
   if (value === undefined) return undefined
   const list = typeof value === 'object' ? value : [String(value)]
   const texts = setting.commas ? list.flatMap(splitCommas) : list
-  return { texts, place: `--${setting.flag}`, base: cwd }
+  return { ...from, texts, place: `--${setting.flag}` }
 }
 
 function fromEnv(setting: Setting<unknown>, { env, cwd }: Source): Given | undefined {
   const name = envName(setting.flag)
   const text = env[name]?.trim()
   if (text === undefined || text === '') return undefined
-  return { texts: setting.kind === 'many' ? splitCommas(text) : [text], place: name, base: cwd }
+  const texts = setting.kind === 'many' ? splitCommas(text) : [text]
+  return { source: 'env', texts, place: name, base: cwd }
 }
 
 interface ConfigFile {
@@ -159,6 +194,7 @@ function readConfigFile(path: string, { readFile }: Source): ConfigFile {
     const place = `${path} line ${lineOf(text, key)}, ${key}`
     if (key === aliasKey) {
       file.aliases = located(place, () => aliasesOf(value))
+      located(place, () => followAliases(file.aliases))
       continue
     }
     const setting = settingList.find((each) => each.flag === key)
@@ -169,12 +205,12 @@ function readConfigFile(path: string, { readFile }: Source): ConfigFile {
       throw new InvalidError(key, `${place}: use --${key} or ${envName(key)} instead.`)
     }
     const texts = located(place, () => textsOf(value, setting))
-    file.given.set(key, { texts, place, base: dirname(path) })
+    file.given.set(key, { source: 'file', texts, place, base: dirname(path) })
   }
   return file
 }
 
-function tableOf(text: string, path: string): Record<string, unknown> {
+export function tableOf(text: string, path: string): Record<string, unknown> {
   try {
     return parseToml(text)
   } catch (error) {
@@ -203,20 +239,6 @@ function textsOf(value: unknown, setting: Setting<unknown>): string[] {
     const what = setting.kind === 'many' ? 'a text or a list of texts' : 'a single value'
     throw new InvalidError(undefined, `expected ${what}.`)
   })
-}
-
-function aliasesOf(value: unknown): Record<string, string> {
-  const entries = typeof value === 'object' && value !== null ? Object.entries(value) : undefined
-  if (entries === undefined || Array.isArray(value)) {
-    throw new InvalidError(undefined, 'expected a table, such as gpt-4o-mini = "pinaivu-demo".')
-  }
-  for (const [alias, name] of entries) {
-    if (typeof name !== 'string' || !isModelName(name) || !isModelName(alias)) {
-      throw new InvalidError(alias, `expected "${alias}" to be given the name of a model.`)
-    }
-  }
-  // No prototype: a request for the model "constructor" must find nothing.
-  return Object.assign(Object.create(null), Object.fromEntries(entries))
 }
 
 function assemble(
@@ -293,7 +315,7 @@ function unknownVariables(env: Source['env']): string[] {
 }
 
 /** Runs a check and says of what it refuses where that stood. */
-function located<T>(place: string, check: () => T): T {
+export function located<T>(place: string, check: () => T): T {
   try {
     return check()
   } catch (error) {
@@ -301,14 +323,14 @@ function located<T>(place: string, check: () => T): T {
   }
 }
 
-function splitCommas(text: string): string[] {
+export function splitCommas(text: string): string[] {
   return text
     .split(',')
     .map((each) => each.trim())
     .filter((each) => each !== '')
 }
 
-function readIfThere(path: string): string | undefined {
+export function readIfThere(path: string): string | undefined {
   let file: number
   try {
     // Without O_NONBLOCK, opening a pipe would wait for its writer for ever.

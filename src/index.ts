@@ -7,25 +7,32 @@ import type { Peer } from './peer.ts'
 // The public door. Everything that the program, the testnet and embedding programs use comes through it.
 
 export { scopes } from './accounts/principal.ts'
-export { InvalidError, messageOf, PeerError } from './base/errors.ts'
+export { DeadlineError, InvalidError, messageOf, PeerError } from './base/errors.ts'
 export type { Logger } from './base/logger.ts'
 export { type Random, seededRandom } from './base/random.ts'
 export {
   type Config,
   type ConfigSources,
+  configPath,
+  explainConfig,
   type FlagValues,
+  type FoundSetting,
   findDataDir,
   readConfig,
 } from './config.ts'
+export { aliasOf, type EditContext, knownSetting, setOption, unsetOption } from './config-edit.ts'
+export { changeConfig, writeFirstConfig } from './config-file.ts'
 export { didYouMean } from './did-you-mean.ts'
 export type { Finding, Verdict } from './doctor/finding.ts'
+export { lockHolder } from './doctor/lock-holder.ts'
 export type { LogHead, PeerSeen } from './doctor/peer-seen.ts'
 export type { ModelFacts, ModelStatus } from './engines/engine.ts'
 export type { ExamineOptions } from './examine.ts'
 export type { PeerComponents } from './node.ts'
 export type { Peer, PeerEvent, PeerReady } from './peer.ts'
 export { mayRun, type PeerInfo, readPeerInfo } from './peer-file.ts'
-export type { LogLevel } from './setting-values.ts'
+export type { Reconfigured } from './reconfigure.ts'
+export { type LogLevel, logLevels } from './setting-values.ts'
 export { defaultOf, settingList, unknownSetting } from './settings.ts'
 export { version } from './version.ts'
 export type { Chunk, Generate } from './wire/chunk.ts'

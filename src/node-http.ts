@@ -79,6 +79,7 @@ export async function buildHttp(
     pageRoutes(),
   ]
   const { insecureHttp, corsOrigins, hostNames } = config
+  const drainMs = config.drain * 1_000
   const tls = config.tls === null ? undefined : await readTls(config.tls)
   const endWork = () => {
     coordinator.stop().catch(() => {})
@@ -86,7 +87,7 @@ export async function buildHttp(
   const idempotency = new Idempotency({ ...ground, wasSettled: (id) => requests.has(id) })
   return new HttpServer(
     { ...parts, idempotency, endWork },
-    { host, port, insecureHttp, corsOrigins, hostNames, routes, tls },
+    { host, port, insecureHttp, corsOrigins, hostNames, drainMs, routes, tls },
   )
 }
 

@@ -122,7 +122,7 @@ async function buildEngine(
   store: Store,
   drafting: DraftingLater,
 ): Promise<Catalog> {
-  const { models, drafts, guesses, demo, aliases, slots, threads, reproducible } = config
+  const { models, drafts, guesses, demo, slots, threads, reproducible } = config
   return new Catalog(
     {
       ...base,
@@ -133,7 +133,6 @@ async function buildEngine(
     },
     {
       models: await findModels({ models, drafts, demo }),
-      aliases,
       reproducible,
       ...(slots === undefined ? {} : { slots }),
       ...(threads === undefined ? {} : { threads }),
@@ -195,11 +194,14 @@ export interface Peers {
   discovery: Discovery
   provider: Provider | undefined
   coordinator: Coordinator
+  /** Takes over what may change while a peer runs. */
+  adopt(config: Config): void
 }
 
 function buildPeers(ground: Ground, proof: Proof): Peers {
   const { config, identity, store, engine } = ground
-  const { network, region, price, roles, publish, drafters, creditLimit } = config
+  const { network, region, price, roles, publish, drafters, creditLimit, aliases } = config
+  const asked = { price }
   const serves = roles.includes('provider')
   const served = () => (serves ? engine.status() : [])
   const describe = (): AdvertFacts => ({
@@ -208,7 +210,7 @@ function buildPeers(ground: Ground, proof: Proof): Peers {
     hardware: engine.hardware(),
     models: served().flatMap((status) => {
       const model = advertModel(status)
-      return model === undefined ? [] : [{ ...model, price }]
+      return model === undefined ? [] : [{ ...model, price: asked.price }]
     }),
     version,
   })
@@ -230,7 +232,7 @@ function buildPeers(ground: Ground, proof: Proof): Peers {
   const provider = serves
     ? new Provider(
         { ...ground, ...proof },
-        { network, price, region, publish, creditLimit, drainMs: DRAIN_MS },
+        { network, price, region, publish, creditLimit, drainMs: config.drain * 1_000 },
       )
     : undefined
   const asks = roles.includes('coordinator')
@@ -241,9 +243,15 @@ function buildPeers(ground: Ground, proof: Proof): Peers {
       discovery: asks ? discovery : undefined,
       secret: identity.secretFor('cache-scope'),
     },
-    { network, region, price, publish, drafters },
+    { network, region, price, publish, drafters, aliases },
   )
-  return { describe, load, discovery, provider, coordinator }
+  const adopt = ({ price, creditLimit, aliases }: Config) => {
+    asked.price = price
+    provider?.adopt({ price, creditLimit })
+    coordinator.adopt({ price, aliases })
+    discovery.changed()
+  }
+  return { describe, load, discovery, provider, coordinator, adopt }
 }
 
 function buildDrafters(ground: Ground, proof: Proof, { discovery }: Peers): RemoteDrafters {
@@ -252,9 +260,6 @@ function buildDrafters(ground: Ground, proof: Proof, { discovery }: Peers): Remo
   const secret = identity.secretFor('cache-scope')
   return new RemoteDrafters({ ...ground, ...proof, directory, secret }, config)
 }
-
-/** How long jobs of other peers may go on once a stop has begun: as long as the own clients'. */
-const DRAIN_MS = 8_000
 
 /** How what this peer says of work is known to others, and what they say to it. */
 function buildReplication(ground: Ground, proof: Proof, { discovery }: Peers): Replication {

@@ -17,6 +17,7 @@ import type { Network } from './network/network.ts'
 import { type PeerInfo, removePeerInfo, writePeerInfo } from './peer-file.ts'
 import type { OwnFeed } from './receipts/feeds/own-feed.ts'
 import type { Replication } from './receipts/sync/replication.ts'
+import { type Reconfigured, reconfigured } from './reconfigure.ts'
 import type { Store } from './storage/store.ts'
 import { version } from './version.ts'
 import type { Generate } from './wire/chunk.ts'
@@ -41,6 +42,7 @@ export interface Parts {
   provider: Provider | undefined
   coordinator: Coordinator
   drafters: RemoteDrafters
+  adopt(config: Config): void
   http: HttpServer | undefined
   /** Where other programs of its owner find it. */
   folder: string | undefined
@@ -74,6 +76,8 @@ export interface Peer extends Service {
   onModel(listener: (status: ModelStatus) => void): () => void
   /** Called when another peer is found, and when it has gone; returns how to end that. */
   onPeer(listener: (event: PeerEvent) => void): () => void
+  /** Takes over what may change while it runs; says what that was, and what needs a restart. */
+  reconfigure(config: Config): Reconfigured
   /** The one verb: a job goes down, chunks come up; from this machine or another peer. */
   generate: Generate
 }
@@ -86,7 +90,7 @@ export interface PeerEvent {
 /** Starts its parts, and stops them in an order in which nobody is cut off. */
 export class LocalPeer implements Peer {
   readonly #parts: Parts
-  readonly #config: Config
+  #config: Config
   readonly #beganAt: number
   #ready: PeerReady | undefined
   #starting: Promise<void> | undefined
@@ -194,6 +198,16 @@ export class LocalPeer implements Peer {
   }
 
   generate: Generate = (job, options) => this.#parts.coordinator.generate(job, options)
+
+  reconfigure(wanted: Config): Reconfigured {
+    const { config, ...said } = reconfigured(this.#config, wanted)
+    this.#config = config
+    if (said.changed.length > 0) {
+      this.#parts.adopt(config)
+      this.#parts.drafters.adopt(config)
+    }
+    return said
+  }
 
   async #forgetPeerInfo(): Promise<void> {
     const { folder } = this.#parts

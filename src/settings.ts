@@ -109,6 +109,9 @@ const switchShape = { kind: 'switch', negatable: true } as const
 
 const slotsMax = 256 // sequences in one llama.cpp context
 const creditLimitMax = 999_999_999_999_999 // nobody is granted more
+const drainMax = 3_600 // seconds; the longest answer takes as long
+const logSizeMax = 10_000 // MB; a day of much traffic has some
+const logFilesMax = 100
 const threadsMax = 1024 // more than any machine has: catches a slip of the finger
 
 /** Every setting of a peer. The keys are those of `Config`. */
@@ -287,12 +290,41 @@ export const settings = {
     }),
     inFile: false,
   },
+  drain: one(parseWhole(0, drainMax), {
+    flag: 'drain',
+    group: 'This peer',
+    placeholder: 'SECONDS',
+    help: 'How long running answers may go on once the peer is told to stop. A second Ctrl-C ends it.',
+    // Who runs containers kills after 10 s.
+    default: '8',
+  }),
   logLevel: optional(parseOneOf(logLevels), {
     flag: 'log-level',
     group: 'This peer',
     placeholder: 'LEVEL',
-    help: `How much goes to stderr: ${logLevels.join(', ')}.`,
+    help: `How much is logged: ${logLevels.join(', ')}.`,
     defaultText: 'info; warn on a terminal',
+  }),
+  logFile: optional(parsePath, {
+    flag: 'log-file',
+    group: 'This peer',
+    placeholder: 'FILE',
+    help: 'Where the log goes, as JSON lines; older ones are in FILE.1, FILE.2 and so on.',
+    defaultText: 'stderr',
+  }),
+  logSize: one(parseWhole(1, logSizeMax), {
+    flag: 'log-size',
+    group: 'This peer',
+    placeholder: 'MB',
+    help: 'How large a log file may be before the next is begun.',
+    default: '10',
+  }),
+  logFiles: one(parseWhole(1, logFilesMax), {
+    flag: 'log-files',
+    group: 'This peer',
+    placeholder: 'N',
+    help: 'How many log files are kept, with the one that is written.',
+    default: '5',
   }),
 } as const
 

@@ -60,8 +60,12 @@ describe('readConfig', () => {
       price: { input: 0, output: 0 },
       creditLimit: undefined,
       region: undefined,
+      drain: 8,
       dataDir: '/home/eve/.local/share/pinaivu',
       logLevel: undefined,
+      logFile: undefined,
+      logSize: 10,
+      logFiles: 5,
       aliases: {},
       notices: [],
     })
@@ -344,7 +348,11 @@ const samples: Record<SettingKey, [string, string]> = {
   roles: ['provider', 'archive'],
   region: ['DE', 'JP'],
   dataDir: ['/data/a', '/data/b'],
+  drain: ['0', '3600'],
   logLevel: ['debug', 'error'],
+  logFile: ['/a.log', '/b.log'],
+  logSize: ['1', '10000'],
+  logFiles: ['1', '100'],
 }
 
 describe('precedence', () => {

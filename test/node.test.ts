@@ -2,8 +2,6 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { defaultHttp } from '../src/api/http-options.ts'
-import { systemClock } from '../src/base/clock.ts'
 import { createPeer, type FlagValues, readConfig } from '../src/index.ts'
 import type { PeerComponents } from '../src/node.ts'
 import { type Script, ScriptedEngine } from './api/scripted-engine.ts'
@@ -74,10 +72,7 @@ describe('a peer inside this process', () => {
   it('tells a client whose answer outlasts the stop why it ends', async () => {
     const engine = Object.assign(new ScriptedEngine(), { start: nothing, stop: nothing })
     engine.script = endless
-    // Everything but what a stop waits for its clients takes its own time.
-    const after = (ms: number, task: () => void) =>
-      systemClock.after(ms === defaultHttp.drainMs ? 50 : ms, task)
-    const peer = await make(folder(), {}, { engine, clock: { ...systemClock, after } })
+    const peer = await make(folder(), { drain: '0' }, { engine })
     await peer.start({ signal: never })
     const { http, apiKey } = peer.ready()
     const answer = await fetch(`${http}/v1/chat/completions`, {

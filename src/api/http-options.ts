@@ -55,6 +55,6 @@ export const defaultHttp = {
   stallMs: 30_000,
   /** How long the rest of a refused body is read away, so that the refusal reaches its sender. */
   lingerMs: 2_000,
-  /** How long `stop` lets running answers go on: who runs containers kills after 10 s. */
+  /** How long `stop` lets running answers go on. */
   drainMs: 8_000,
 } as const satisfies Omit<HttpOptions, 'routes'>

@@ -1,5 +1,4 @@
 import { basename } from 'node:path'
-import { InvalidError } from '../base/errors.ts'
 
 export interface NamedFile {
   name: string
@@ -25,13 +24,10 @@ function plainName(path: string): string {
 }
 
 /**
- * Alias → name of a served model. What the user configured wins over what is known; a model's own
- * name is never an alias of another; of two files that fit an alias the first one has it.
+ * Alias → name of a served model. A model's own name is never an alias of another; of two files that
+ * fit an alias the first one has it.
  */
-export function aliasTable(
-  models: readonly NamedFile[],
-  configured: Readonly<Record<string, string>>,
-): ReadonlyMap<string, string> {
+export function aliasTable(models: readonly NamedFile[]): ReadonlyMap<string, string> {
   const names = new Set(models.map(({ name }) => name))
   const table = new Map<string, string>()
   for (const { name, path } of models) {
@@ -40,16 +36,6 @@ export function aliasTable(
       if (!file.test(plain)) continue
       for (const alias of aliases) if (!table.has(alias)) table.set(alias, name)
     }
-  }
-  for (const [alias, name] of Object.entries(configured)) {
-    if (!names.has(name)) {
-      const served = [...names].join(', ') || 'none'
-      throw new InvalidError(
-        `aliases.${alias}`,
-        `The alias "${alias}" means "${name}", which is not served here. Served: ${served}.`,
-      )
-    }
-    table.set(alias, name)
   }
   for (const name of names) table.delete(name)
   return table

@@ -31,13 +31,10 @@ export interface CatalogComponents {
 export interface CatalogOptions extends ServedModelOptions {
   /** In the order in which they are loaded. */
   models: readonly ModelFile[]
-  /** Other names: alias → name. */
-  aliases: Readonly<Record<string, string>>
   idleMs: number
 }
 
 export const defaultCatalog = {
-  aliases: {},
   gpu: 'auto',
   /** Long enough that a person who just started the peer can ask something first. */
   idleMs: 5000,
@@ -60,7 +57,7 @@ export class Catalog implements Engine, Service {
     components: CatalogComponents,
     options: Pick<CatalogOptions, 'models'> & Partial<CatalogOptions>,
   ) {
-    const { models, aliases, idleMs, ...served } = { ...defaultCatalog, ...options }
+    const { models, idleMs, ...served } = { ...defaultCatalog, ...options }
     this.#logger = components.logger.child('engines')
     const inner = {
       launch: components.launch,
@@ -69,7 +66,7 @@ export class Catalog implements Engine, Service {
       metrics: engineMetrics(components.metrics),
       findDrafting: components.findDrafting,
     }
-    this.#aliases = aliasTable(models, aliases)
+    this.#aliases = aliasTable(models)
     const listener: ServedModelListener = {
       onChange: (status) => this.#onChange(status),
       onLoad: (model) => this.#onLoad(model),

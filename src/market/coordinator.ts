@@ -66,6 +66,8 @@ export interface CoordinatorOptions {
   drafters: readonly string[]
   /** Model name → id that it means in the network. */
   pins: Readonly<Record<string, string>>
+  /** Model name → name that is meant by it. */
+  aliases: Readonly<Record<string, string>>
   /** From the request to the first token or vector. */
   firstByteMs: number
   /** For a whole answer. */
@@ -78,6 +80,7 @@ export const defaultCoordinator = {
   publish: 'receipts',
   drafters: [],
   pins: {},
+  aliases: {},
   firstByteMs: 120_000,
   totalMs: 3_600_000,
 } satisfies Partial<CoordinatorOptions>
@@ -90,7 +93,7 @@ const MARGIN_MS = 200
 /** Sees each job through: on this machine where its model is served here, else at the best peer. */
 export class Coordinator implements Market, Service {
   readonly #components: CoordinatorComponents
-  readonly #options: CoordinatorOptions
+  #options: CoordinatorOptions
   readonly #models: ModelList
   readonly #dispatcher: Dispatcher
   readonly #writer: JobWriter
@@ -111,12 +114,13 @@ export class Coordinator implements Market, Service {
     this.#components = { ...components, logger: components.logger.child('market') }
     this.#options = { ...defaultCoordinator, ...options }
     const { peerId } = identity
-    const { price, pins, firstByteMs, publish } = this.#options
+    const { price, pins, aliases, firstByteMs, publish } = this.#options
     const directory = discovery?.directory ?? nobody
     const watch = (peerIds: readonly string[]) => discovery?.watch(peerIds)
     this.#dispatcher = new Dispatcher({ directory, watch, clock, random }, { peerId, firstByteMs })
     const isGood = (id: string, modelId: string) => this.#dispatcher.providers.isGood(id, modelId)
-    this.#models = new ModelList({ engine, directory, clock, isGood }, { peerId, price, pins })
+    const named = { peerId, price, pins, aliases }
+    this.#models = new ModelList({ engine, directory, clock, isGood }, named)
     this.#writer = new JobWriter(components, options)
     this.#books = components.books
     const { logger } = this.#components
@@ -153,6 +157,12 @@ export class Coordinator implements Market, Service {
     this.#dispatcher.stop()
     for (const running of this.#running.all()) running.abort()
     while (this.#partings.size > 0) await Promise.all(this.#partings.all())
+  }
+
+  /** From the next request on: what runs keeps the price it began with. */
+  adopt(options: Pick<CoordinatorOptions, 'price' | 'aliases'>): void {
+    this.#options = { ...this.#options, ...options }
+    this.#models.adopt(options)
   }
 
   models(): MarketModel[] {
@@ -271,14 +281,14 @@ export class Coordinator implements Market, Service {
     // What can't come into the log would be done in vain.
     if (store.failure !== undefined) throw store.failure
     const beganAt = clock.elapsed()
-    const { firstByteMs, totalMs } = this.#options
+    const { firstByteMs, totalMs, price: ownPrice } = this.#options
     const firstTokenBy = beganAt + firstByteMs - MARGIN_MS
     const times = { beganAt, firstTokenBy, doneBy: beganAt + totalMs }
     const model = this.resolve(job.model) ?? (await this.find(job.model, { signal }))
     const modelId = model.id ?? this.#models.idOf(job.model)
     const write = (each: Job) => this.#writer.write(each)
     const allowed = withDrafters(job, this.#options.drafters)
-    return new Request({ job: allowed, model, modelId, write, payment }, times)
+    return new Request({ job: allowed, model, modelId, write, payment, ownPrice }, times)
   }
 
   /** Undefined where this machine does not serve the model, or must not. */
@@ -288,7 +298,7 @@ export class Coordinator implements Market, Service {
     const { peerId } = identity
     const { region, publish } = this.#options
     if (local === undefined) return undefined
-    const price = request.payment === undefined ? undefined : this.#options.price
+    const price = request.payment === undefined ? undefined : request.ownPrice
     const unfit = unwanted({ peerId, region, price }, wishes)
     const reason = unfit ?? (request.covers(price ?? FREE) ? undefined : 'credits')
     if (reason !== undefined) {

@@ -26,6 +26,8 @@ export interface ModelListOptions {
   price: Price
   /** Name → id that it means, whatever others serve under it. */
   pins: Readonly<Record<string, string>>
+  /** Name → name that is meant by it, of a model here or anywhere; never one that is an alias. */
+  aliases: Readonly<Record<string, string>>
 }
 
 /** A model as one peer advertises it, of a kind that is known here. */
@@ -37,7 +39,7 @@ export interface Offer {
 /** What a name means, and what there is: this machine's models, and those of the directory. */
 export class ModelList {
   readonly #components: ModelListComponents
-  readonly #options: ModelListOptions
+  #options: ModelListOptions
   /** What was advertised until lately, by name and by id; `goneAt` is when the last one left. */
   readonly #gone = new LruMap<string, { row: MarketModel; goneAt: number }>(REMEMBERED_MAX)
   readonly #firstSeen = new LruMap<string, number>(REMEMBERED_MAX)
@@ -47,8 +49,14 @@ export class ModelList {
     this.#options = options
   }
 
-  resolve(name: string): MarketModel | undefined {
+  /** What is asked, and what names mean, from now on. */
+  adopt(options: Pick<ModelListOptions, 'price' | 'aliases'>): void {
+    this.#options = { ...this.#options, ...options }
+  }
+
+  resolve(asked: string): MarketModel | undefined {
     const { engine } = this.#components
+    const name = this.#meant(asked)
     const local = engine.resolve(name) ?? engine.status().find(({ id }) => id === name)
     if (local !== undefined) return this.#local(local)
     const id = this.idOf(name)
@@ -60,14 +68,16 @@ export class ModelList {
     const own = this.#components.engine.status().map((status) => this.#local(status))
     const taken = new Set(own.map(({ name }) => name))
     const others = [...this.#components.directory.modelNames().keys()]
-      .filter((name) => !taken.has(name))
+      // Whoever asks for an alias is given something else.
+      .filter((name) => !taken.has(name) && this.#meant(name) === name)
       .toSorted()
       .flatMap((name) => this.resolve(name) ?? [])
     return [...own, ...others]
   }
 
   /** The owner's word, then what most good providers serve by that name; else it is an id. */
-  idOf(name: string): string {
+  idOf(asked: string): string {
+    const name = this.#meant(asked)
     const pinned = Object.hasOwn(this.#options.pins, name) ? this.#options.pins[name] : undefined
     if (pinned !== undefined) return pinned
     const ids = [...(this.#components.directory.modelNames().get(name) ?? [])]
@@ -85,6 +95,14 @@ export class ModelList {
       this.#gone.set(row.name, gone)
       this.#gone.set(model.id, { ...gone, row: { ...gone.row, name: model.id } })
     }
+  }
+
+  /** A model of this machine is never hidden by an alias. */
+  #meant(name: string): string {
+    const { aliases } = this.#options
+    if (!Object.hasOwn(aliases, name)) return name
+    const isOwn = this.#components.engine.status().some((status) => status.name === name)
+    return (isOwn ? undefined : aliases[name]) ?? name
   }
 
   #now(): number {

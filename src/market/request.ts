@@ -33,6 +33,7 @@ export interface RequestParts {
   modelId: string
   write(job: Job): WrittenJob
   payment: Payment | undefined
+  ownPrice: Price
 }
 
 /** Somebody found fault with the request itself. */
@@ -51,6 +52,8 @@ export class Request {
   readonly wishes: Wishes
   /** Undefined: nobody pays for it. */
   readonly payment: Payment | undefined
+  /** What this peer asks for it itself, whatever it asks for others that come later. */
+  readonly ownPrice: Price
   readonly beganAt: number
   readonly doneBy: number
   readonly report = new RouteReport()
@@ -92,7 +95,7 @@ export class Request {
   #written: WrittenJob | undefined
 
   constructor(
-    { job, model, modelId, write, payment }: RequestParts,
+    { job, model, modelId, write, payment, ownPrice }: RequestParts,
     { beganAt, firstTokenBy, doneBy }: Times,
   ) {
     this.job = job
@@ -100,6 +103,7 @@ export class Request {
     this.modelId = modelId
     this.wishes = job.wishes ?? {}
     this.payment = payment
+    this.ownPrice = ownPrice
     this.beganAt = beganAt
     this.#firstTokenBy = firstTokenBy
     this.#firstTokenMs = firstTokenBy - beganAt

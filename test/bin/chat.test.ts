@@ -267,6 +267,7 @@ describe('chat without a running peer', () => {
       onModel: () => () => {},
       onPeer: () => () => {},
       async *generate() {},
+      reconfigure: () => ({ changed: [], needsRestart: [] }),
       ready: () => ({
         ...{ version: '0.1.0', peerId: 'p', addrs: [], http: url, apiKey: 'sk-pnv-owner' },
         ...{ models: [], roles: [], dataDir, ms: 1 },

@@ -48,6 +48,8 @@ export interface Stage extends Io {
   stderr: Recorder
   /** What Ctrl-C or SIGTERM do to the process. */
   interrupt(): void
+  /** What SIGHUP does. */
+  hangUp(): void
   run(...args: string[]): Promise<number>
 }
 
@@ -55,6 +57,7 @@ export interface Stage extends Io {
 export function stage(options: { tty?: boolean; env?: Record<string, string> } = {}): Stage {
   const tty = options.tty === true
   const end = new AbortController()
+  const reloads = new Set<() => void>()
   const io: Stage = {
     stdin: Object.assign(new PassThrough(), { isTTY: tty }),
     stdout: new Recorder(tty, tty ? 80 : undefined),
@@ -62,6 +65,13 @@ export function stage(options: { tty?: boolean; env?: Record<string, string> } =
     env: { HOME: '/nowhere', ...options.env },
     signal: end.signal,
     interrupt: () => end.abort(),
+    onReload(listener) {
+      reloads.add(listener)
+      return () => reloads.delete(listener)
+    },
+    hangUp() {
+      for (const reload of reloads) reload()
+    },
     run: (...args) => main(args, io),
   }
   return io

@@ -1,13 +1,23 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { parseCommandLine } from '../../bin/command.ts'
-import { createLogger } from '../../bin/logger.ts'
 import { runStart, start } from '../../bin/start.ts'
+import { silentLogger } from '../../src/base/logger.ts'
 import type { ModelState, ModelStatus } from '../../src/engines/engine.ts'
 import type { Config, createPeer, Peer, PeerEvent, PeerReady } from '../../src/index.ts'
+import { currentSchema } from '../../src/storage/schema.ts'
+import { openStore } from '../../src/storage/store.ts'
 import { localhost, one } from './certificates.ts'
 import { type Stage, stage, temporaryFolder } from './stage.ts'
 
@@ -45,6 +55,10 @@ function scripted(overrides: Partial<PeerReady> = {}) {
     },
     models: () => [status('pinaivu-demo', 'loading')],
     async *generate() {},
+    reconfigure(wanted) {
+      config = wanted
+      return { changed: ['price', 'log-level'], needsRestart: ['http'] }
+    },
     onModel(given) {
       listener = given
       return () => said.push('unsubscribed')
@@ -162,6 +176,18 @@ describe('start', () => {
     await done
   })
 
+  it('leaves a data folder of a newer program as it is, and says which program to run', async () => {
+    const dataDir = temporaryFolder()
+    const newer = { to: 2, program: '9.8.7', migrate: async () => {} }
+    const schema = { ...currentSchema, migrations: [newer] }
+    await (await openStore(dataDir, { logger: silentLogger }, { schema })).close()
+    const io = stage()
+    expect(await io.run('start', '--no-demo', '--data-dir', dataDir)).toBe(1)
+    expect(io.stderr.text).toMatch(/has format 2, and this program reads formats up to 1/)
+    expect(io.stderr.text).toMatch(/Run pinaivu-peer 9\.8\.7 or newer, or start with another/)
+    expect(readdirSync(dataDir)).toEqual(['store'])
+  })
+
   it('does without endpoint and without models', async () => {
     const io = stage()
     const done = begin(
@@ -199,6 +225,48 @@ describe('start', () => {
     io.interrupt()
     expect(await done).toBe(0)
     expect(slow.said).toEqual(['unsubscribed', 'unsubscribed', 'stop'])
+  })
+
+  it('reads its configuration again when told to, and goes on when there is a mistake in it', async () => {
+    const dataDir = temporaryFolder()
+    const path = join(dataDir, 'config.toml')
+    const io = stage()
+    const peer = scripted()
+    const done = begin(io, peer, '--json', '--data-dir', dataDir, '--log-level', 'warn')
+    await io.stdout.until('"loading"')
+    // Every option is in the file that was written, and none is chosen.
+    writeFileSync(path, `price = "7/8"\n${readFileSync(path, 'utf8')}`)
+    io.hangUp()
+    const event = { event: 'reloaded', changed: ['price', 'log-level'], needs_restart: ['http'] }
+    expect(io.stdout.text).toContain(`${JSON.stringify(event)}\n`)
+    expect(peer.config()?.price).toEqual({ input: 7, output: 8 })
+    expect(io.stderr.text).toMatch(/"level":"warn".*"setting":"http","msg":"needs a restart/)
+    expect(io.stderr.text).not.toContain('"level":"info"')
+    writeFileSync(path, 'prise = "9/9"\n')
+    io.hangUp()
+    expect(io.stderr.text).toMatch(
+      /"level":"error".*Did you mean price\?.*everything stays as it was/,
+    )
+    expect(peer.config()?.price).toEqual({ input: 7, output: 8 })
+    io.interrupt()
+    expect(await done).toBe(0)
+  })
+
+  it('reads it again before it is up, too', async () => {
+    const io = stage()
+    const peer = scripted()
+    const dataDir = temporaryFolder()
+    const create: typeof createPeer = async (...given) => {
+      writeFileSync(join(dataDir, 'config.toml'), 'price = "7/8"\n')
+      io.hangUp()
+      return peer.create(...given)
+    }
+    const done = begin(io, { ...peer, create }, '--json', '--data-dir', dataDir)
+    await io.stdout.until('"ready"')
+    expect(peer.config()?.price).toEqual({ input: 7, output: 8 })
+    expect(io.stdout.text).not.toContain('reloaded')
+    io.interrupt()
+    await done
   })
 
   it('says on stderr what is odd in the environment', async () => {
@@ -249,44 +317,6 @@ describe('the curl line', () => {
     expect(io.stdout.text).toContain(`  curl ${option}`)
     io.interrupt()
     await done
-  })
-})
-
-describe('logs', () => {
-  it('are JSON lines on a pipe, with errors in full', () => {
-    const io = stage()
-    const logger = createLogger('info', io).child('network')
-    logger.debug('not this')
-    logger.warn('a peer left', { peer: '12D3', error: new Error('reset') })
-    expect(JSON.parse(io.stderr.text)).toMatchObject({
-      level: 'warn',
-      room: 'network',
-      msg: 'a peer left',
-      peer: '12D3',
-      error: { message: 'reset', stack: expect.stringContaining('start.test.ts') },
-    })
-    expect(io.stdout.text).toBe('')
-  })
-
-  it('are readable and harmless lines on a terminal', () => {
-    const io = stage({ tty: true, env: { NO_COLOR: '1' } })
-    createLogger('debug', io).child('api').info('asked', { model: 'x\u001b[2J', tokens: 3 })
-    expect(io.stderr.text).toMatch(/^\d\d:\d\d:\d\d info {2}api: asked model=x␛\[2J tokens=3\n$/)
-  })
-
-  it('leave to the banner what a person at a terminal is told there', () => {
-    const io = stage({ tty: true })
-    const logger = createLogger(undefined, io)
-    logger.info('listening')
-    expect(io.stderr.text).toBe('')
-    logger.warn('the disk is full')
-    expect(io.stderr.text).toMatch(/the disk is full/)
-  })
-
-  it('are silent when told so', () => {
-    const io = stage()
-    createLogger('silent', io).error('x')
-    expect(io.stderr.text).toBe('')
   })
 })
 

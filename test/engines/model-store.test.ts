@@ -107,7 +107,7 @@ describe('aliasTable', () => {
     ['tinyllama', 'tinyllama-1.1b-chat-v1.0.Q4_K_M.gguf'],
     ['tinyllama', 'TinyLlama-1.1B-Chat-v0.6.Q5_K_S.gguf'],
   ])('knows %s in %s', (alias, path) => {
-    expect(aliasTable([model(`/models/${path}`)], {}).get(alias)).toBe(basename(path, '.gguf'))
+    expect(aliasTable([model(`/models/${path}`)]).get(alias)).toBe(basename(path, '.gguf'))
   })
 
   it.each([
@@ -117,23 +117,16 @@ describe('aliasTable', () => {
     'Llama-3.1-8B-Instruct-Q4_K_M.gguf',
     'my-llama-3.2-3b-finetune.gguf',
   ])('does not mistake %s for one it knows', (path) => {
-    expect([...aliasTable([model(path)], {})]).toEqual([])
+    expect([...aliasTable([model(path)])]).toEqual([])
   })
 
-  it('gives an alias to the first file that fits, unless the user says otherwise', () => {
+  it('gives an alias to the first file that fits', () => {
     const models = [model('phi-4-Q4_K_M.gguf', 'small'), model('phi-4-Q8_0.gguf', 'large')]
-    expect(aliasTable(models, {}).get('phi-4')).toBe('small')
-    expect(aliasTable(models, { 'phi-4': 'large' }).get('phi-4')).toBe('large')
+    expect(aliasTable(models).get('phi-4')).toBe('small')
   })
 
   it("never lets an alias hide a model's own name", () => {
     const models = [model('phi-4-Q4_K_M.gguf', 'a'), model('other.gguf', 'phi-4')]
-    expect(aliasTable(models, { a: 'phi-4' }).size).toBe(0)
-  })
-
-  it('refuses an alias of a model that is not served', () => {
-    expect(() => aliasTable([model('a.gguf')], { 'gpt-4o-mini': 'b' })).toThrow(
-      'The alias "gpt-4o-mini" means "b", which is not served here. Served: a.',
-    )
+    expect(aliasTable(models).size).toBe(0)
   })
 })

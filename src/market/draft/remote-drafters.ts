@@ -48,7 +48,7 @@ export interface RemoteDraftersOptions {
  */
 export class RemoteDrafters implements Service {
   readonly #components: RemoteDraftersComponents
-  readonly #options: RemoteDraftersOptions
+  #options: RemoteDraftersOptions
   readonly #writer: JobWriter
   readonly #logger: Logger
   readonly #restingUntil = new LruMap<string, number>(REMEMBERED_MAX)
@@ -63,6 +63,11 @@ export class RemoteDrafters implements Service {
     this.#options = options
     this.#writer = new JobWriter(components, options)
     this.#logger = components.logger.child('draft')
+  }
+
+  /** What the next answers are sold for. */
+  adopt({ price }: Pick<RemoteDraftersOptions, 'price'>): void {
+    this.#options = { ...this.#options, price }
   }
 
   async start(): Promise<void> {}

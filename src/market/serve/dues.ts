@@ -41,7 +41,7 @@ export interface DuesOptions {
 /** What coordinators owe this peer: written down with the work, and looked at before there is more. */
 export class Dues {
   readonly #components: DuesComponents
-  readonly #options: DuesOptions
+  #options: DuesOptions
   readonly #table: Table<string, Due>
   readonly #dues = new LruMap<string, Promise<Due>>(DUES_MAX)
 
@@ -49,6 +49,11 @@ export class Dues {
     this.#components = components
     this.#options = options
     this.#table = dueTable(components.store)
+  }
+
+  /** For jobs that come from now on. */
+  adopt(options: DuesOptions): void {
+    this.#options = options
   }
 
   /** Throws the refusal of a job for who owes too much already: what is at work now comes on top. */
@@ -62,18 +67,18 @@ export class Dues {
   }
 
   /** One job's entries, under which its work is due, go into the log. */
-  job(peerId: string): JobDue {
-    return new JobDue(this, peerId)
+  job(peerId: string, price: Price): JobDue {
+    return new JobDue(this, peerId, price)
   }
 
   /** Adds what a job's entries come to, in the same commit; resolves with what that is. */
   async add(
     peerId: string,
     entries: readonly SealedEntry[],
-    { publish }: { publish: boolean },
+    { publish, price }: { publish: boolean; price: Price },
   ): Promise<number> {
     const { log, store } = this.#components
-    const amount = isFree(this.#options.price) ? 0 : amountOf(entries)
+    const amount = isFree(price) ? 0 : amountOf(entries)
     if (amount === 0) {
       await log.append(entries, { publish })
       return 0
@@ -111,15 +116,18 @@ export class Dues {
 export class JobDue {
   readonly #dues: Pick<Dues, 'add' | 'acknowledged'>
   readonly #peerId: string
+  readonly #price: Price
   #amount = 0
 
-  constructor(dues: Pick<Dues, 'add' | 'acknowledged'>, peerId: string) {
+  constructor(dues: Pick<Dues, 'add' | 'acknowledged'>, peerId: string, price: Price) {
     this.#dues = dues
     this.#peerId = peerId
+    this.#price = price
   }
 
   async append(entries: readonly SealedEntry[], options: { publish: boolean }): Promise<void> {
-    this.#amount += await this.#dues.add(this.#peerId, entries, options)
+    const price = this.#price
+    this.#amount += await this.#dues.add(this.#peerId, entries, { ...options, price })
   }
 
   async acknowledged(): Promise<void> {

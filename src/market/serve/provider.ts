@@ -18,7 +18,7 @@ import type { Generate } from '../../wire/chunk.ts'
 import type { SealedEntry } from '../../wire/entry.ts'
 import type { WireJob } from '../../wire/generate.ts'
 import { openJob } from '../../wire/generate-codec.ts'
-import type { Job } from '../../wire/job.ts'
+import type { Job, Price } from '../../wire/job.ts'
 import { publicKeyOf } from '../../wire/peer-id.ts'
 import { protocols } from '../../wire/protocols.ts'
 import type { Verify } from '../../wire/signed.ts'
@@ -75,13 +75,14 @@ const LINGER_MS = 1000
 /** Does jobs of other peers with the models of this machine. Made before the network starts. */
 export class Provider implements Service {
   readonly #components: ProviderComponents
-  readonly #options: ProviderOptions
+  #options: ProviderOptions
   readonly #admission: Admission
   readonly #claims: DraftClaims
   readonly #dues: Dues
   readonly #metrics: ServeMetrics
   readonly #logger: Logger
   readonly #draining = new AbortController()
+  #drainBy = Number.POSITIVE_INFINITY
   readonly #stopped = new AbortController()
   readonly #streams = new Underway<Promise<void>>()
 
@@ -96,6 +97,12 @@ export class Provider implements Service {
     components.network.handle(protocols.generate, (stream) => this.#handle(stream), streamLimits)
   }
 
+  /** For jobs that come from now on: what was accepted is done at the price it was accepted at. */
+  adopt(options: Pick<ProviderOptions, 'price' | 'creditLimit'>): void {
+    this.#options = { ...this.#options, ...options }
+    this.#dues.adopt(options)
+  }
+
   /** `open`: jobs; `coordinators`: those that are remembered. */
   status(): { open: number; coordinators: number; draining: boolean } {
     const { open, coordinators } = this.#admission
@@ -106,13 +113,17 @@ export class Provider implements Service {
 
   /** Refuses new jobs from now on; those that are at work go on. */
   drain(): void {
+    const { clock } = this.#components
+    this.#drainBy = Math.min(this.#drainBy, clock.elapsed() + this.#options.drainMs)
     this.#draining.abort(draining())
   }
 
   async stop(): Promise<void> {
     this.drain()
     const message = 'This peer stopped before the answer was whole. Ask another one.'
-    const cut = this.#components.clock.after(this.#options.drainMs, () => {
+    const { clock } = this.#components
+    // Counted from when it began: the stop may have waited for others since.
+    const cut = clock.after(Math.max(0, this.#drainBy - clock.elapsed()), () => {
       this.#logger.warn('jobs cut short by the stop', { jobs: this.#admission.open })
       this.#stopped.abort(new PeerError('shutting_down', message))
     })
@@ -144,7 +155,7 @@ export class Provider implements Service {
     // What can't come into the log would be done in vain.
     if (store.failure !== undefined) throw store.failure
     const incoming = new Incoming(stream, clock)
-    const wire = await this.#open(stream, incoming)
+    const { wire, price } = await this.#open(stream, incoming)
     await this.#dues.check(stream.peerId)
     const arrivedAt = clock.elapsed()
     if (wire.kind === 'draft') this.#claims.check(stream.peerId)
@@ -160,8 +171,8 @@ export class Provider implements Service {
       const content = await incoming.body(contentBytes(wire), hold, wait)
       const { allowance } = admitted
       const job = jobOf(wire, { model, ...turnOf(wire, allowance), ...openContent(wire, content) })
-      const given = { stream, incoming, wire, job, arrivedAt, allowance }
-      const due = this.#dues.job(stream.peerId)
+      const given = { stream, incoming, wire, job, arrivedAt, allowance, price }
+      const due = this.#dues.job(stream.peerId, price)
       const served = await this.#work(given, due, facts?.contextLength)
       settlement = served.settlement
       if (served.isAcknowledged) this.#acknowledged(due)
@@ -173,12 +184,12 @@ export class Provider implements Service {
   }
 
   async #work(
-    given: Omit<AdmittedJob, 'record' | 'price'>,
+    given: Omit<AdmittedJob, 'record'>,
     due: JobDue,
     contextLength = CONTEXT_LENGTH,
   ): Promise<Served> {
     const { clock, engine } = this.#components
-    const { wire, job } = given
+    const { wire, job, price } = given
     const publish = this.#mayPublish(wire)
     const parts = {
       generate: ((...all) => engine.generate(...all)) satisfies Generate,
@@ -186,18 +197,14 @@ export class Provider implements Service {
       clock,
       stopped: this.#stopped.signal,
     }
-    const commission = this.#commission(wire, job)
-    const { price } = commission
+    const commission = this.#commission(wire, job, price)
     if (wire.kind === 'draft') {
       const record = new DraftRecord(this.#components, commission)
       const claims = this.#claims
-      return await new DraftServing(
-        { ...parts, claims },
-        { ...given, record, price, contextLength },
-      ).run()
+      return await new DraftServing({ ...parts, claims }, { ...given, record, contextLength }).run()
     }
     const record = new WorkRecord(this.#components, { ...commission, work: job.work })
-    return await new Serving(parts, { ...given, record, price }).run()
+    return await new Serving(parts, { ...given, record }).run()
   }
 
   #acknowledged(due: JobDue): void {
@@ -211,22 +218,22 @@ export class Provider implements Service {
     return publish === 'receipts' && this.#options.publish !== 'none'
   }
 
-  #commission(wire: WireJob, { model: name }: Job): Commission {
+  #commission(wire: WireJob, { model: name }: Job, price: Price): Commission {
     const { jobId, promptRoot, promptNonce, model: id, receiptPrivacy } = wire
-    const { price, region } = this.#options
+    const { region } = this.#options
     return {
       jobId,
       promptRoot: () => promptRoot,
       coordinator: publicKeyOf(wire.coordinator),
       model: { id, name },
-      price: priceOf(wire, price),
+      price,
       region,
       nonce: receiptPrivacy === 'salted' ? promptNonce : undefined,
       isPublic: this.#mayPublish(wire),
     }
   }
 
-  async #open(stream: FrameStream, incoming: Incoming): Promise<WireJob> {
+  async #open(stream: FrameStream, incoming: Incoming): Promise<{ wire: WireJob; price: Price }> {
     const signed = await incoming.job({ signal: this.#draining.signal })
     const wire = openJob(signed, {
       network: this.#options.network,
@@ -235,7 +242,8 @@ export class Provider implements Service {
       provider: this.#components.identity.peerId,
     })
     checkTerms(wire, this.#options)
-    return wire
+    // It stays at this price, though another may be asked before its prompt is here.
+    return { wire, price: priceOf(wire, this.#options.price) }
   }
 
   #refuse(stream: FrameStream, error: unknown): Served {
