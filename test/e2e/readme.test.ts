@@ -79,17 +79,16 @@ describe('the README', () => {
       ([, name]) => name ?? '',
     )
     expect(commands.length).toBeGreaterThan(3)
-    for (const name of new Set(commands)) {
+    let all = (await runProgram(['keys', 'create', '--help'])).stdout
+    for (const name of new Set([...commands, 'start', 'testnet'])) {
       const help = await runProgram([...name.split(' '), '--help'])
       expect([name, help.code]).toEqual([name, 0])
+      all += help.stdout
     }
     const options = [...readme.matchAll(/(?<= |`)--(?!omit)([a-z][a-z-]+)/g)].map(
       ([, name]) => name,
     )
-    const all = (await runProgram(['start', '--help'])).stdout
-    const create = (await runProgram(['keys', 'create', '--help'])).stdout
-    const testnet = (await runProgram(['testnet', '--help'])).stdout
-    for (const name of options) expect(`${all}${create}${testnet}`).toContain(`--${name}`)
+    for (const name of options) expect(all).toContain(`--${name}`)
   })
 
   it('names fields of a request that exist', async () => {
