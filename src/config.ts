@@ -5,7 +5,8 @@ import { parse as parseToml, TomlError } from 'smol-toml'
 import { InvalidError, messageOf } from './base/errors.ts'
 import { isLoopback } from './base/loopback.ts'
 import { didYouMean } from './did-you-mean.ts'
-import { isModelName, type ModelSpec, type ValueContext } from './setting-values.ts'
+import type { ModelSpec } from './model-values.ts'
+import { isModelName, type ValueContext } from './setting-values.ts'
 import {
   envName,
   notYet,
@@ -267,15 +268,15 @@ function pinned({ reproducible, slots, threads }: Pinned): Partial<Pinned> {
 
 function refuseTwins(models: readonly ModelSpec[]): void {
   const seen = new Map<string, string>()
-  for (const { name, path } of models) {
+  for (const { name, path, from = path } of models) {
     const other = seen.get(name)
     if (other !== undefined) {
       throw new InvalidError(
         'model',
-        `model: ${other} and ${path} would both be called "${name}". Use NAME=FILE.`,
+        `model: ${other} and ${from} would both be called "${name}". Use NAME=FILE.`,
       )
     }
-    seen.set(name, path)
+    seen.set(name, from)
   }
 }
 

@@ -24,6 +24,7 @@ import { readSystem } from './engines/hardware.ts'
 import { probeEngine } from './engines/llama/probe.ts'
 import { listModels, type ModelFile } from './engines/model-store.ts'
 import { readIdentity } from './identity/key-file.ts'
+import { OwnModels } from './own-models.ts'
 import { lookAtStore } from './storage/look.ts'
 import { nodeNeeded, version } from './version.ts'
 
@@ -117,16 +118,26 @@ class Examination {
 
   /** Some 0.5 s, and a moment's memory: only where no peer has said it. */
   probe = () =>
-    this.#once('probe', () => {
+    this.#once('probe', async () => {
       const { env, signal } = this
-      return probeEngine({ env, models: filesOf(this.files()), signal })
+      return probeEngine({ env, models: filesOf(await this.files()), signal })
     })
 
   knocked = () => this.#once('knocked', () => this.#knock())
 
-  files(): ModelFile[] {
-    return listModels(this.config)
-  }
+  /** Without those that are still to be fetched. */
+  files = () =>
+    this.#once('files', async (): Promise<ModelFile[]> => {
+      const { models, drafts, demo } = this.config
+      const own = new OwnModels(this.config, { clock: this.clock })
+      const there = (await own.locate(models)).filter((each) => each !== undefined)
+      const drafting = (await own.locate(drafts)).filter((each) => each !== undefined)
+      return listModels({
+        models: there,
+        drafts: there.length < models.length ? [] : drafting,
+        demo,
+      })
+    })
 
   #once<T>(name: string, find: () => Promise<T>): Promise<T> {
     const known = this.#answers.get(name) as Promise<T> | undefined
@@ -239,7 +250,7 @@ const filesOf = (models: readonly ModelFile[]): string[] =>
 
 async function servedModels(about: Examination): Promise<Found[]> {
   const seen = await about.seen()
-  const files = about.files()
+  const files = await about.files()
   if (seen.type === 'answers') return models(seen, files, [], { ramBytes: 0, vramBytes: 0 })
   const probe = await about.probe()
   const { ramBytes } = readSystem()

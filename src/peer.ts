@@ -44,6 +44,8 @@ export interface Parts {
   http: HttpServer | undefined
   /** Where other programs of its owner find it. */
   folder: string | undefined
+  /** What it serves. */
+  modelFiles: readonly string[]
 }
 
 const nothing = async (): Promise<void> => {}
@@ -134,7 +136,8 @@ export class LocalPeer implements Peer {
       ms: Math.round(clock.elapsed() - this.#beganAt),
     }
     const certFile = tls?.certFile ?? null
-    await this.#tellOwner({ version, peerId, pid: process.pid, http: address, certFile })
+    const { modelFiles: files } = this.#parts
+    await this.#tellOwner({ version, peerId, pid: process.pid, http: address, certFile, files })
     this.#ready = ready
   }
 

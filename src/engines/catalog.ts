@@ -141,7 +141,7 @@ export class Catalog implements Engine, Service {
   async #load(signal: AbortSignal): Promise<void> {
     for (const model of this.#models.values()) {
       await this.#calibrator.recall(model)
-      const id = await this.#ids.recall(model.path)
+      const id = model.storedId ?? (await this.#ids.recall(model.path))
       if (signal.aborted) return
       if (id !== undefined) model.useId(id)
       model.start()

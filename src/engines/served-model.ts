@@ -103,6 +103,11 @@ export class ServedModel {
     return this.#id
   }
 
+  /** As the store has it, where the file came by it. */
+  get storedId(): string | undefined {
+    return this.#file.id
+  }
+
   /** Why it cannot be served. */
   get failure(): PeerError | undefined {
     return this.#supervisor.failure
