@@ -21,7 +21,7 @@ export const defaultDownload: DownloadOptions = {
 }
 
 /** From the beginning: by servers that cannot go on in the middle, or whose file changes. */
-const RESTARTS_MAX = 3
+const RESTARTS_MAX = 2
 const RETRY_AFTER_MS_MAX = 60_000
 
 export interface DownloadWatch {
@@ -75,7 +75,10 @@ export class Download {
         return await ask()
       } catch (error) {
         if (!(error instanceof ConnectionError)) throw error
-        if (failures >= this.#options.triesMax) throw error
+        if (failures >= this.#options.triesMax) {
+          const message = `${error.message} Pull again later.`
+          throw new PeerError(error.code, message, { cause: error })
+        }
         await this.#clock.sleep(this.#wait(failures, error), signal)
       }
     }

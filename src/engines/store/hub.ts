@@ -137,11 +137,11 @@ export function serverTrouble(status: number, headers: Headers, url: URL): PeerE
   const seconds = Number(headers.get('retry-after') ?? Number.NaN)
   const retryAfterMs = seconds >= 0 ? seconds * 1000 : undefined
   if (status === 429) {
-    const message = `${url.host} is asked too much just now. Pull again later, or set HF_TOKEN.`
+    const message = `${url.host} is asked too much just now; with HF_TOKEN set it allows more.`
     return new ConnectionError(message, retryAfterMs)
   }
   if (status >= 500) {
-    const message = `${url.host} has trouble just now (HTTP ${status}). Pull again later.`
+    const message = `${url.host} has trouble just now (HTTP ${status}).`
     return new ConnectionError(message, retryAfterMs)
   }
   return new PeerError(

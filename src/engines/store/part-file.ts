@@ -83,7 +83,6 @@ export class PartFile {
   }
 
   async restart(): Promise<void> {
-    // What is no file of ours, such as a device, has no length to cut.
     if ((await this.#file.stat()).size > 0) {
       await this.#file.truncate(0).catch(diskFailure(this.#folder))
     }
@@ -118,7 +117,9 @@ export class PartFile {
 
   async #readWhatIsThere(sizeMax = Number.POSITIVE_INFINITY): Promise<void> {
     const buffer = Buffer.allocUnsafe(READ_BYTES)
-    for (;;) {
+    // What is no file of ours, such as a device, has no length, and no end.
+    const { size } = await this.#file.stat()
+    while (this.size < size) {
       const { bytesRead } = await this.#file.read(buffer, 0, buffer.length, this.size)
       if (bytesRead === 0) break
       this.#count(buffer.subarray(0, bytesRead))
