@@ -23,6 +23,8 @@ export const defaultDownload: DownloadOptions = {
 /** From the beginning: by servers that cannot go on in the middle, or whose file changes. */
 const RESTARTS_MAX = 2
 const RETRY_AFTER_MS_MAX = 60_000
+/** What the hub has is asked so often. */
+const QUESTIONS_MAX = 3
 
 export interface DownloadWatch {
   signal: AbortSignal
@@ -68,17 +70,21 @@ export class Download {
     return { ...file, sizeBytes: part.size, sha256: one.checkedHash() }
   }
 
-  /** The same patience for questions that are short. */
-  async patiently<T>(signal: AbortSignal, ask: () => Promise<T>): Promise<T> {
+  /** For questions that are short: whoever waits has nothing yet. */
+  async patiently<T>(
+    { signal, onTrouble }: Pick<DownloadWatch, 'signal' | 'onTrouble'>,
+    ask: () => Promise<T>,
+  ): Promise<T> {
     for (let failures = 1; ; failures++) {
       try {
         return await ask()
       } catch (error) {
         if (!(error instanceof ConnectionError)) throw error
-        if (failures >= this.#options.triesMax) {
+        if (failures >= QUESTIONS_MAX) {
           const message = `${error.message} Pull again later.`
           throw new PeerError(error.code, message, { cause: error })
         }
+        onTrouble(error.message)
         await this.#clock.sleep(this.#wait(failures, error), signal)
       }
     }

@@ -46,7 +46,9 @@ export class OnePull {
     const { folder, hub, clock, download } = this.#parts
     const { source, uri } = this.#wanted
     const { signal } = this.#watch
-    const offer = await download.patiently(signal, () => offerOf(source, hub, signal))
+    const offer = await download.patiently({ signal, onTrouble: this.#onTrouble }, () =>
+      offerOf(source, hub, signal),
+    )
     const name = await this.#nameOf(offer)
     this.#assertPinned(offer)
     await this.#agree(offer.licence)
@@ -186,9 +188,11 @@ export class OnePull {
         const sizeBytes = this.#total()
         this.#watch.onEvent({ type: 'progress', name, receivedBytes, sizeBytes })
       },
-      onTrouble: (message) => this.#watch.onEvent({ type: 'trouble', message }),
+      onTrouble: this.#onTrouble,
     }
   }
+
+  #onTrouble = (message: string): void => this.#watch.onEvent({ type: 'trouble', message })
 
   /** Undefined while one of them does not say. */
   #total(): number | undefined {

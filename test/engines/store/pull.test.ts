@@ -209,6 +209,8 @@ describe('a server at fault', () => {
     expect(readFileSync(model.path).equals(bytes)).toBe(true)
     const troubles = events.flatMap((event) => (event.type === 'trouble' ? event.message : []))
     expect(troubles).toEqual([
+      expect.stringMatching(/trouble just now \(HTTP 503\)/),
+      expect.stringMatching(/asked too much just now/),
       expect.stringMatching(/said nothing for too long/),
       expect.stringMatching(/trouble just now \(HTTP 502\)/),
       expect.stringMatching(/does not know this download any more/),
