@@ -132,7 +132,7 @@ function buildEngine(
   given: { store: Store; drafting: DraftingLater; models: readonly ModelFile[] },
 ): Catalog {
   const { store, drafting, models } = given
-  const { guesses, aliases, slots, threads, reproducible } = config
+  const { guesses, aliases, slots, threads, reproducible, modelMemory, modelIdle } = config
   return new Catalog(
     {
       ...base,
@@ -145,6 +145,8 @@ function buildEngine(
       models,
       aliases,
       reproducible,
+      residence: { memoryBytes: modelMemory, idleMs: modelIdle },
+      ...(modelMemory === undefined ? {} : { memoryMax: modelMemory }),
       ...(slots === undefined ? {} : { slots }),
       ...(threads === undefined ? {} : { threads }),
       ...(guesses ? {} : { window: 0 }),

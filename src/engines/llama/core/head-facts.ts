@@ -13,20 +13,25 @@ export async function headFacts(
   llama: Llama,
 ): Promise<HeadFacts> {
   const insights = await GgufInsights.from(info, llama)
-  const bytesFor = async (contextSize: number) => {
-    const wish = { contextSize, sequences: 1, modelGpuLayers: 0, batchSize: SHORT_TOKENS }
-    const { cpuRam, gpuVram } = await insights.estimateContextResourceRequirementsV2(wish)
-    return cpuRam + gpuVram
-  }
-  const slope = (await bytesFor(LONG_TOKENS)) - (await bytesFor(SHORT_TOKENS))
   return {
     kind,
     architecture,
     parameters: insights.totalParameters,
     quant: quantOf(info.metadata.general.file_type),
     contextLength: insights.trainContextSize ?? 0,
-    contextBytesPerToken: Math.max(0, Math.round(slope / (LONG_TOKENS - SHORT_TOKENS))),
+    contextBytesPerToken: await contextBytesPerToken(insights),
   }
+}
+
+/** Of memory, for each token that is kept. */
+export async function contextBytesPerToken(insights: GgufInsights): Promise<number> {
+  const bytesFor = async (contextSize: number) => {
+    const wish = { contextSize, sequences: 1, modelGpuLayers: 0, batchSize: SHORT_TOKENS }
+    const { cpuRam, gpuVram } = await insights.estimateContextResourceRequirementsV2(wish)
+    return cpuRam + gpuVram
+  }
+  const slope = (await bytesFor(LONG_TOKENS)) - (await bytesFor(SHORT_TOKENS))
+  return Math.max(0, Math.round(slope / (LONG_TOKENS - SHORT_TOKENS)))
 }
 
 /** `Q4_K_M`, as files are named by it. */

@@ -11,6 +11,7 @@ import { messageOf, PeerError } from '../../../base/errors.ts'
 import type { Hardware, ModelFacts } from '../../engine.ts'
 import type { LoadOptions } from '../ipc.ts'
 import { type NativeLibrary, nativeLibrary, nativeModel } from './binding.ts'
+import { assertFits } from './fits.ts'
 import { type CheckedFile, checkHead, readHead } from './gguf-check.ts'
 import { quantOf } from './head-facts.ts'
 import { TokenTable } from './token-table.ts'
@@ -37,6 +38,7 @@ export async function openModel(
   const [llama, head] = await Promise.all([startLlama(options.gpu), readHead(options.modelPath)])
   const library = nativeLibrary(llama)
   const file = checkHead(head, library)
+  await assertFits(llama, head, options)
   let reported = 0
   const model = await llama
     .loadModel({
