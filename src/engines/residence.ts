@@ -58,13 +58,7 @@ export class Residence {
   /** What it runs has changed. */
   used(model: ServedModel): void {
     this.#usedAt.set(model, this.#clock.elapsed())
-    const { idleMs } = this.#options
-    if (idleMs === undefined || this.#stopped) return
-    this.#timers.get(model)?.()
-    this.#timers.set(
-      model,
-      this.#clock.after(idleMs, () => void this.#inTurn(() => this.#leaveIfIdle(model))),
-    )
+    this.#rest(model)
   }
 
   async stop(): Promise<void> {
@@ -73,11 +67,12 @@ export class Residence {
     await this.#turn
   }
 
-  #inTurn(step: () => Promise<void>): Promise<void> {
+  #inTurn(step: () => Promise<unknown>): Promise<void> {
     const mine = this.#turn.then(step)
-    this.#turn = mine.catch((error: unknown) => {
-      this.#logger.error('a model could not be loaded or unloaded', { error })
-    })
+    this.#turn = mine.then(
+      () => {},
+      (error: unknown) => this.#logger.error('a model could not be loaded or unloaded', { error }),
+    )
     return this.#turn
   }
 
@@ -90,7 +85,20 @@ export class Residence {
     await model.settled(signal)
     // Only now is it known what it takes.
     await this.#makeRoom(model, signal)
-    this.used(model)
+    this.#rest(model)
+  }
+
+  /** It begins to be idle, as far as can be told. */
+  #rest(model: ServedModel): void {
+    const { idleMs } = this.#options
+    if (idleMs === undefined || this.#stopped) return
+    this.#timers.get(model)?.()
+    const cancel = this.#clock.after(idleMs, () => {
+      // It may have been used before its turn comes.
+      const isStill = () => this.#timers.get(model) === cancel
+      void this.#inTurn(async () => isStill() && this.#leaveIfIdle(model))
+    })
+    this.#timers.set(model, cancel)
   }
 
   /** Lets others go until this one fits. One that does not fit alone says so when it is loaded. */
@@ -118,12 +126,9 @@ export class Residence {
   }
 
   async #leaveIfIdle(model: ServedModel): Promise<void> {
-    const { idleMs = 0 } = this.#options
     const { running, queued } = model.load
-    const rest = this.#clock.elapsed() - (this.#usedAt.get(model) ?? 0)
     if (this.#stopped || !model.isReady || running + queued > 0) return
-    // Timers are early by a part of a millisecond.
-    if (rest + 1 >= idleMs) await this.#unload(model, 'nobody asks for it')
+    await this.#unload(model, 'nobody asks for it')
   }
 
   async #unload(model: ServedModel, why: string, signal?: AbortSignal): Promise<void> {
