@@ -43,6 +43,7 @@ import { ReceiptLookup } from './receipts/lookup.ts'
 import { RequestIndex } from './receipts/requests.ts'
 import { Replication } from './receipts/sync/replication.ts'
 import { openStore, type Store } from './storage/store.ts'
+import { UnusedGpu } from './unused-gpu.ts'
 import { version } from './version.ts'
 import type { FindDrafting } from './wire/drafter.ts'
 import type { Verify } from './wire/signed.ts'
@@ -111,7 +112,10 @@ export async function createPeer(
     const replication = buildReplication(ground, proof, peers)
     const http = await buildHttp({ ...ground, prom }, peers, { ...proof, replication })
     const modelFiles = models.flatMap(({ path, draft }) => [path, draft ?? []].flat())
-    const more = { drafters, replication, ownerKey, http, folder, modelFiles }
+    // What a test brings in place of the engine computes with nothing.
+    const own = components.engine === undefined
+    const unusedGpu = own ? new UnusedGpu({ ...base, engine, env: environment }) : undefined
+    const more = { drafters, replication, ownerKey, http, folder, modelFiles, unusedGpu }
     const parts = { ...ground, ...proof, ...peers, ...more }
     return new LocalPeer(parts, config, beganAt)
   } catch (error) {
