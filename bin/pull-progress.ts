@@ -3,7 +3,7 @@ import type { Licence, PullEvent } from '../src/index.ts'
 import { columnsDefault, type Output, print } from './io.ts'
 import { LiveLines } from './live-lines.ts'
 import { bytesText, durationText } from './model-text.ts'
-import { type Paint, safeJson, safeLine } from './text.ts'
+import { type Paint, safeJson, safeLine, widthOf } from './text.ts'
 
 /** How often a bar is drawn anew, and how often a program hears of it. */
 const DRAW_MS = 200
@@ -14,6 +14,8 @@ const LINE_MS = 30_000
 /** Over which speed is measured: shorter jumps, longer lies. */
 const SPEED_MS = 5_000
 const BAR_MAX = 30
+/** For the figures behind it: a bar whose width changes with them would tell something else. */
+const FIGURES_WIDTH = 46
 
 export interface ProgressOptions {
   json: boolean
@@ -99,7 +101,7 @@ export class PullProgress {
 
   #bar(name: string, part: number, text: string): string {
     const columns = this.#output.columns ?? columnsDefault
-    const width = Math.min(BAR_MAX, columns - safeLine(name).length - text.length - 6)
+    const width = Math.min(BAR_MAX, columns - widthOf(safeLine(name)) - FIGURES_WIDTH)
     if (width < 5) return `${safeLine(name)}  ${text}`
     const full = Math.round(part * width)
     return `${safeLine(name)}  ${'█'.repeat(full)}${'░'.repeat(width - full)}  ${text}`
