@@ -99,7 +99,8 @@ describe('SIGKILL in the midst of a pull', () => {
           (await runProgram(['models', 'list', '--json', '--data-dir', dataDir])).stdout,
         )
         expect([code, stderr, sha256(readFileSync(found.path))]).toEqual([0, '', sha256(draft)])
-        await runProgram(['models', 'rm', 'r-Q8_0', '--data-dir', dataDir])
+        const removed = await runProgram(['models', 'rm', 'r-Q8_0', '--data-dir', dataDir])
+        expect([removed.code, removed.stderr]).toEqual([0, ''])
       } else expect([code, stderr]).toEqual([1, expect.stringMatching(/is not a usable model/)])
       const left = readdirSync(join(dataDir, 'models'), { recursive: true, encoding: 'utf8' })
       expect(left.filter((path) => !path.startsWith('.locks')).sort()).toEqual(['.pulling'])
