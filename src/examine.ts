@@ -11,7 +11,7 @@ import { type Finding, type Found, fail, ok, skip, warn } from './doctor/finding
 import { gpu, usedBy, usedIn } from './doctor/gpu.ts'
 import { readGraphics } from './doctor/graphics.ts'
 import { lockHolder, tellsHolder } from './doctor/lock-holder.ts'
-import { models } from './doctor/models.ts'
+import { models, notFetched } from './doctor/models.ts'
 import { nat, ownAddresses } from './doctor/nat.ts'
 import { nodeVersion } from './doctor/node-version.ts'
 import type { LogHead, PeerSeen } from './doctor/peer-seen.ts'
@@ -125,19 +125,25 @@ class Examination {
 
   knocked = () => this.#once('knocked', () => this.#knock())
 
-  /** Without those that are still to be fetched. */
-  files = () =>
-    this.#once('files', async (): Promise<ModelFile[]> => {
+  located = () =>
+    this.#once('located', async () => {
       const { models, drafts, demo } = this.config
       const own = new OwnModels(this.config, { clock: this.clock })
-      const there = (await own.locate(models)).filter((each) => each !== undefined)
-      const drafting = (await own.locate(drafts)).filter((each) => each !== undefined)
-      return listModels({
-        models: there,
-        drafts: there.length < models.length ? [] : drafting,
-        demo,
-      })
+      const there = await own.locate(models)
+      const drafting = await own.locate(drafts)
+      const specs = [...models, ...drafts]
+      const missing = specs.filter((_, at) => [...there, ...drafting][at] === undefined)
+      const found = there.filter((each) => each !== undefined)
+      // A drafter whose model is still to come drafts for nobody.
+      const small = missing.length > 0 ? [] : drafting.filter((each) => each !== undefined)
+      return {
+        files: listModels({ models: found, drafts: small, demo }),
+        missing: missing.flatMap(({ from }) => from ?? []),
+      }
     })
+
+  /** Without those that are still to be fetched. */
+  files = async (): Promise<ModelFile[]> => (await this.located()).files
 
   #once<T>(name: string, find: () => Promise<T>): Promise<T> {
     const known = this.#answers.get(name) as Promise<T> | undefined
@@ -255,7 +261,11 @@ async function servedModels(about: Examination): Promise<Found[]> {
   const probe = await about.probe()
   const { ramBytes } = readSystem()
   const vramBytes = probe.hardware?.vramTotalBytes ?? 0
-  return models(seen, files, probe.models, { ramBytes, vramBytes })
+  const { missing } = await about.located()
+  const found = models(seen, files, probe.models, { ramBytes, vramBytes })
+  if (missing.length === 0) return found
+  const toCome = missing.map(notFetched)
+  return files.length > 0 ? [...found, ...toCome] : toCome
 }
 
 async function timeOf(about: Examination, signal: AbortSignal): Promise<Found> {

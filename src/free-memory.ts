@@ -1,5 +1,6 @@
 import { readGraphics } from './doctor/graphics.ts'
 import type { FreeMemory } from './engines/fit.ts'
+import { freeRam } from './engines/free-ram.ts'
 import { probeEngine } from './engines/llama/probe.ts'
 
 /** For the driver to answer, and for llama.cpp to start. */
@@ -10,7 +11,7 @@ export async function freeMemory(
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<FreeMemory> {
   const signal = AbortSignal.timeout(LOOK_MS)
-  const ramBytes = process.availableMemory()
+  const ramBytes = freeRam()
   const { makers } = await readGraphics({ env, ms: LOOK_MS, signal })
   const isLikely = process.platform === 'darwin' || makers.some((maker) => maker !== 'Intel')
   if (!isLikely) return { ramBytes, vramBytes: 0 }

@@ -168,8 +168,15 @@ export class OwnModels {
     const found = await this.locate(specs)
     return await Promise.all(
       found.map(async (each, at) => {
-        if (each !== undefined) return each
         const from = specs[at]?.from ?? ''
+        if (each !== undefined) {
+          if (from === '' || (await isThere(each.path))) return each
+          throw new InvalidError(
+            'model',
+            `"${from}" is no file (${each.path}), no stored model, and no name that is known. ` +
+              '"models list" has those that are stored; others are fetched from hf:ORG/REPO:QUANT.',
+          )
+        }
         const fault = (await this.find(from))?.fault ?? 'It is not on this machine yet.'
         throw new InvalidError('model', `${from}: ${fault} Fetch it with "models pull ${from}".`)
       }),

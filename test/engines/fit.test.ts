@@ -1,6 +1,10 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { fitOf } from '../../src/engines/fit.ts'
+import { cachedFiles } from '../../src/engines/free-ram.ts'
 
 const GiB = 1024 ** 3
 const needs = {
@@ -40,5 +44,34 @@ describe('what fits', () => {
         expect(takes).toBeLessThanOrEqual(one.freeBytes)
       }),
     )
+  })
+})
+
+describe('free memory', () => {
+  it.each([
+    [
+      'a container',
+      '0::/\n',
+      'sys/fs/cgroup',
+      'anon 9\ninactive_file 1000\nactive_file 200\n',
+      1200,
+    ],
+    ['a service', '0::/a.slice\n', 'sys/fs/cgroup/a.slice', 'active_file 5\n', 5],
+    [
+      'an older system',
+      '4:cpu,memory:/docker/x\n1:name=systemd:/\n',
+      'sys/fs/cgroup/memory/docker/x',
+      'inactive_file 1\ntotal_inactive_file 70\ntotal_active_file 7\n',
+      77,
+    ],
+    ['another system', '', 'nothing', '', 0],
+  ])('counts what is kept of files: %s', (_, groups, folder, text, wanted) => {
+    const root = mkdtempSync(join(tmpdir(), 'pinaivu-'))
+    mkdirSync(join(root, 'proc/self'), { recursive: true })
+    mkdirSync(join(root, folder), { recursive: true })
+    writeFileSync(join(root, 'proc/self/cgroup'), groups)
+    writeFileSync(join(root, folder, 'memory.stat'), text)
+    expect(cachedFiles(root)).toBe(wanted)
+    rmSync(root, { recursive: true })
   })
 })

@@ -2,6 +2,7 @@ import { GgufInsights, type Llama } from 'node-llama-cpp'
 import { bytesText } from '../../../base/bytes-text.ts'
 import { PeerError } from '../../../base/errors.ts'
 import { fitOf } from '../../fit.ts'
+import { freeRam } from '../../free-ram.ts'
 import type { LoadOptions } from '../ipc.ts'
 import type { FileHead } from './gguf-check.ts'
 import { contextBytesPerToken } from './head-facts.ts'
@@ -21,7 +22,7 @@ export async function assertFits(
   const perToken = await contextBytesPerToken(insights)
   const contextLength = options.contextLength ?? insights.trainContextSize ?? 0
   const vramBytes = llama.gpu === false ? 0 : (await llama.getVramState()).free
-  const ramBytes = process.availableMemory()
+  const ramBytes = freeRam()
   const weightsBytes = insights.modelSize
   const needs = { weightsBytes, contextBytesPerToken: perToken, contextLength, slots }
   const { fits, needsBytes, freeBytes } = fitOf(needs, { ramBytes, vramBytes })

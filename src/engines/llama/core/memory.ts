@@ -1,6 +1,7 @@
 import type { Llama, LlamaModel } from 'node-llama-cpp'
 import { PeerError } from '../../../base/errors.ts'
 import { CONTEXT_LENGTH_MIN, VRAM_SHARE } from '../../fit.ts'
+import { freeRam } from '../../free-ram.ts'
 import type { LoadOptions } from '../ipc.ts'
 import type { OpenModel } from './load.ts'
 
@@ -39,7 +40,7 @@ export async function planContext(
   const many = options.reproducible ? slots : Math.max(slots, SEQUENCES_MAX)
   const others = model.size + (draft?.size ?? 0)
   const most = Math.max(0, (options.memoryMax ?? Number.POSITIVE_INFINITY) - others)
-  const ram = Math.min(process.availableMemory() * MEMORY_SHARE, most)
+  const ram = Math.min(freeRam() * MEMORY_SHARE, most)
   const vram = llama.gpu === false ? 0 : (await llama.getVramState()).free * VRAM_SHARE
   const needs = async (contextLength: number, sequences: number) => {
     const own = await contextNeeds(model, contextLength, sequences)
