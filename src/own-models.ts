@@ -25,6 +25,10 @@ export interface OwnModelsOptions {
   download?: DownloadOptions
 }
 
+/** One that is just ending needs a moment. */
+const LOCK_TRIES = 5
+const LOCK_MS = 200
+
 type Settings = Pick<Config, 'dataDir' | 'modelQuota'>
 
 /** What is to be fetched. */
@@ -145,8 +149,11 @@ export class OwnModels {
   }
 
   async #lock(uri: string): Promise<() => Promise<void>> {
-    const unlock = await this.#folder.tryLock(uri)
-    if (unlock !== undefined) return unlock
+    for (let tries = 0; tries < LOCK_TRIES; tries++) {
+      const unlock = await this.#folder.tryLock(uri)
+      if (unlock !== undefined) return unlock
+      await this.#clock.sleep(LOCK_MS, new AbortController().signal)
+    }
     throw new PeerError(
       'model_in_use',
       'It is being pulled just now. End that first (Ctrl-C there).',

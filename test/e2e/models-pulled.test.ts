@@ -54,7 +54,17 @@ describe('a peer with a model from the hub', () => {
     const second = await startPeer({ ...options, env })
     await second.event((event) => event.event === 'model' && event.state === 'ready')
     expect(await second.stop()).toBe(0)
-    const other = await fakeHub()
+    const other = await fakeHub({ id: 'o/r', files: [{ path: 'm-Q8_0.gguf', bytes: draft }] })
+    // Two processes at once: one fetches it, and the other waits for that.
+    const pull = ['models', 'pull', 'hf:o/r:Q8_0', '--json', '--data-dir', dataDir]
+    const both = await Promise.all(
+      [1, 2].map(() => runProgram(pull, { env: { HF_ENDPOINT: other.url } })),
+    )
+    expect(both.map(({ code, stderr }) => [code, stderr])).toEqual([
+      [0, ''],
+      [0, ''],
+    ])
+    expect(other.of('cdn').length).toBe(1)
     const why = await runProgram(
       ['start', '--model', 'hf:org/Other-GGUF:Q8_0', '--data-dir', dataDir, '--http', 'off'],
       { env: { HF_ENDPOINT: other.url } },
@@ -76,7 +86,7 @@ describe('SIGKILL in the midst of a pull', () => {
     const hub = await fakeHub({ id: 'o/r', files: [] })
     const dataDir = dataFolder()
     const args = ['models', 'pull', 'hf:o/r:Q8_0', '--json', '--data-dir', dataDir]
-    for (let round = 0; round < rounds(2, 100); round++) {
+    for (let round = 0; round < rounds(1, 100); round++) {
       hub.repos = [
         { id: 'o/r', files: [{ path: 'm-Q8_0.gguf', bytes: round % 2 ? bytes : draft }] },
       ]
@@ -116,12 +126,15 @@ async function killed(args: string[], hub: string, at: { lines: number; ms: numb
   })
   const exited = new Promise((resolve) => child.once('exit', resolve))
   let lines = 0
+  const first = Promise.withResolvers<void>()
   const enough = new Promise<void>((resolve) => {
     createInterface({ input: child.stdout }).on('line', () => {
       lines += 1
+      first.resolve()
       if (lines >= at.lines) resolve()
     })
   })
+  await Promise.race([first.promise, exited])
   // One whose server has fallen silent says no more.
   await Promise.race([enough, exited, delay(700)])
   await Promise.race([delay(at.ms), exited])
