@@ -79,6 +79,19 @@ describe('models that have no room beside each other', () => {
     expect(await Promise.all([other, it.ask('b')])).toEqual(['ab', 'ab'])
   })
 
+  it('get their turn although another is asked without a pause', async () => {
+    await using it = await open(['a', 'b'], { memoryBytes: 1500 })
+    await it.until('b', 'ready')
+    let isOver = false
+    // Two that overlap: the model they ask is never at rest.
+    const busy = [1, 2].map(async () => {
+      while (!isOver) expect(await it.ask('b')).toBe('ab')
+    })
+    expect(await it.ask('a')).toBe('ab')
+    isOver = true
+    await Promise.all(busy)
+  })
+
   it('come and go as often as they are asked for', async () => {
     await using it = await open(['a', 'b', 'c'], { memoryBytes: 1500 })
     await it.until('c', 'ready')
