@@ -9,6 +9,8 @@ import { commandHelp, groupHelp, type HelpStyle, programHelp } from './help.ts'
 import { CommandError, columnsOf, exitCodes, type Io, print, UsageError } from './io.ts'
 import { keysCreate, keysList, keysRevoke, keysRotate } from './keys.ts'
 import { models } from './models.ts'
+import { modelsPull } from './models-pull.ts'
+import { modelsList, modelsRemove, modelsShow } from './models-stored.ts'
 import { peers } from './peers.ts'
 import { receiptsGet, receiptsList, receiptsVerify } from './receipts.ts'
 import { receiptsExport } from './receipts-export.ts'
@@ -26,6 +28,10 @@ const commands: readonly Command[] = [
   status,
   peers,
   models,
+  modelsPull,
+  modelsList,
+  modelsShow,
+  modelsRemove,
   keysList,
   keysCreate,
   keysRotate,

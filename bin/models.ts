@@ -10,7 +10,6 @@ import { type Column, paintFor, safeJson, safeLine, table, wrap } from './text.t
 
 export const models: Command = {
   name: 'models',
-  aliases: ['models list'],
   summary:
     'List the models that can be asked through the running peer: its own and those of others.',
   options: [],

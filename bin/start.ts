@@ -16,6 +16,7 @@ import { exitCodes, type Io } from './io.ts'
 import { LogFile } from './log-file.ts'
 import { createLogger } from './logger.ts'
 import { reload } from './reload.ts'
+import { pullMissing } from './start-pull.ts'
 import { StartReport } from './start-report.ts'
 
 const MEGABYTE = 1_000_000
@@ -40,6 +41,7 @@ export const start: Command = {
   examples: [
     ['pinaivu-peer', 'The built-in demo models on http://127.0.0.1:7462/v1'],
     ['pinaivu-peer start --model phi-4=~/models/phi-4-Q4_K_M.gguf', 'Serve a model of your own'],
+    ['pinaivu-peer start --model llama3.2:1b', 'Fetch it from the Hugging Face hub, and serve it'],
     ['pinaivu-peer start --http 127.0.0.1:0 --json', 'For programs: any free port, JSON lines'],
     ['pinaivu-peer start --mdns --region DE', 'Join the peers on the local network'],
     [
@@ -59,6 +61,7 @@ export async function runStart(input: Input, io: Io, create: typeof createPeer):
   const logger = createLogger(config.logLevel, io, file)
   for (const notice of config.notices) logger.warn(notice)
   const report = new StartReport(io, config, input.json)
+  await pullMissing(config, io, input.json)
   let reread = () => {}
   let isLate = false
   // As long as it runs: unheard, the signal would end the program.

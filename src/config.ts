@@ -6,7 +6,8 @@ import { InvalidError, messageOf } from './base/errors.ts'
 import { isLoopback } from './base/loopback.ts'
 import { aliasesOf, aliasKey, followAliases } from './config-aliases.ts'
 import { didYouMean } from './did-you-mean.ts'
-import type { ModelSpec, ValueContext } from './setting-values.ts'
+import type { ModelSpec } from './model-values.ts'
+import type { ValueContext } from './setting-values.ts'
 import {
   envName,
   notYet,
@@ -289,15 +290,15 @@ function pinned({ reproducible, slots, threads }: Pinned): Partial<Pinned> {
 
 function refuseTwins(models: readonly ModelSpec[]): void {
   const seen = new Map<string, string>()
-  for (const { name, path } of models) {
+  for (const { name, path, from = path } of models) {
     const other = seen.get(name)
     if (other !== undefined) {
       throw new InvalidError(
         'model',
-        `model: ${other} and ${path} would both be called "${name}". Use NAME=FILE.`,
+        `model: ${other} and ${from} would both be called "${name}". Use NAME=FILE.`,
       )
     }
-    seen.set(name, path)
+    seen.set(name, from)
   }
 }
 

@@ -11,7 +11,7 @@ import { type Finding, type Found, fail, ok, skip, warn } from './doctor/finding
 import { gpu, usedBy, usedIn } from './doctor/gpu.ts'
 import { readGraphics } from './doctor/graphics.ts'
 import { lockHolder, tellsHolder } from './doctor/lock-holder.ts'
-import { models } from './doctor/models.ts'
+import { models, notFetched } from './doctor/models.ts'
 import { nat, ownAddresses } from './doctor/nat.ts'
 import { nodeVersion } from './doctor/node-version.ts'
 import type { LogHead, PeerSeen } from './doctor/peer-seen.ts'
@@ -24,6 +24,7 @@ import { readSystem } from './engines/hardware.ts'
 import { probeEngine } from './engines/llama/probe.ts'
 import { listModels, type ModelFile } from './engines/model-store.ts'
 import { readIdentity } from './identity/key-file.ts'
+import { OwnModels } from './own-models.ts'
 import { lookAtStore } from './storage/look.ts'
 import { nodeNeeded, version } from './version.ts'
 
@@ -117,16 +118,32 @@ class Examination {
 
   /** Some 0.5 s, and a moment's memory: only where no peer has said it. */
   probe = () =>
-    this.#once('probe', () => {
+    this.#once('probe', async () => {
       const { env, signal } = this
-      return probeEngine({ env, models: filesOf(this.files()), signal })
+      return probeEngine({ env, models: filesOf(await this.files()), signal })
     })
 
   knocked = () => this.#once('knocked', () => this.#knock())
 
-  files(): ModelFile[] {
-    return listModels(this.config)
-  }
+  located = () =>
+    this.#once('located', async () => {
+      const { models, drafts, demo } = this.config
+      const own = new OwnModels(this.config, { clock: this.clock })
+      const there = await own.locate(models)
+      const drafting = await own.locate(drafts)
+      const specs = [...models, ...drafts]
+      const missing = specs.filter((_, at) => [...there, ...drafting][at] === undefined)
+      const found = there.filter((each) => each !== undefined)
+      // A drafter whose model is still to come drafts for nobody.
+      const small = missing.length > 0 ? [] : drafting.filter((each) => each !== undefined)
+      return {
+        files: listModels({ models: found, drafts: small, demo }),
+        missing: missing.flatMap(({ from }) => from ?? []),
+      }
+    })
+
+  /** Without those that are still to be fetched. */
+  files = async (): Promise<ModelFile[]> => (await this.located()).files
 
   #once<T>(name: string, find: () => Promise<T>): Promise<T> {
     const known = this.#answers.get(name) as Promise<T> | undefined
@@ -239,12 +256,16 @@ const filesOf = (models: readonly ModelFile[]): string[] =>
 
 async function servedModels(about: Examination): Promise<Found[]> {
   const seen = await about.seen()
-  const files = about.files()
+  const files = await about.files()
   if (seen.type === 'answers') return models(seen, files, [], { ramBytes: 0, vramBytes: 0 })
   const probe = await about.probe()
   const { ramBytes } = readSystem()
   const vramBytes = probe.hardware?.vramTotalBytes ?? 0
-  return models(seen, files, probe.models, { ramBytes, vramBytes })
+  const { missing } = await about.located()
+  const found = models(seen, files, probe.models, { ramBytes, vramBytes })
+  if (missing.length === 0) return found
+  const toCome = missing.map(notFetched)
+  return files.length > 0 ? [...found, ...toCome] : toCome
 }
 
 async function timeOf(about: Examination, signal: AbortSignal): Promise<Found> {

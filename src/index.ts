@@ -2,6 +2,7 @@ import type { Config } from './config.ts'
 import type { Finding } from './doctor/finding.ts'
 import type { ExamineOptions } from './examine.ts'
 import type { PeerComponents } from './node.ts'
+import type { OwnModels, OwnModelsOptions } from './own-models.ts'
 import type { Peer } from './peer.ts'
 
 // The public door. Everything that the program, the testnet and embedding programs use comes through it.
@@ -27,8 +28,15 @@ export type { Finding, Verdict } from './doctor/finding.ts'
 export { lockHolder } from './doctor/lock-holder.ts'
 export type { LogHead, PeerSeen } from './doctor/peer-seen.ts'
 export type { ModelFacts, ModelStatus } from './engines/engine.ts'
+export type { Fit } from './engines/fit.ts'
+export type { HeadFacts } from './engines/store/manifest.ts'
+export type { StoredModel, Unfinished } from './engines/store/model-folder.ts'
+export type { PullEvent, PullWatch } from './engines/store/pull.ts'
+export type { Licence } from './engines/store/remote-file.ts'
 export type { ExamineOptions } from './examine.ts'
+export { type ModelSpec, parseModel } from './model-values.ts'
 export type { PeerComponents } from './node.ts'
+export type { OwnModels, OwnModelsOptions } from './own-models.ts'
 export type { Peer, PeerEvent, PeerReady } from './peer.ts'
 export { mayRun, type PeerInfo, readPeerInfo } from './peer-file.ts'
 export type { Reconfigured } from './reconfigure.ts'
@@ -55,6 +63,15 @@ export async function createPeer(
   // All of libp2p, HTTP and the database: a program that only asks a running peer need not read them.
   const node = await import('./node.ts')
   return node.createPeer(config, components)
+}
+
+/** The models that are kept on this machine, and how more come there. */
+export async function openOwnModels(
+  config: Pick<Config, 'dataDir' | 'modelQuota'>,
+  options?: OwnModelsOptions,
+): Promise<OwnModels> {
+  const own = await import('./own-models.ts')
+  return new own.OwnModels(config, options)
 }
 
 /** What keeps a peer from working on this machine, and what to do about it. Changes nothing. */

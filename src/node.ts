@@ -11,7 +11,7 @@ import { Catalog } from './engines/catalog.ts'
 import type { Engine } from './engines/engine.ts'
 import { engineLauncher } from './engines/llama/child-process.ts'
 import { modelIdRows } from './engines/model-ids.ts'
-import { findModels } from './engines/model-store.ts'
+import { findModels, type ModelFile } from './engines/model-store.ts'
 import type { Identity } from './identity/identity.ts'
 import { loadIdentity } from './identity/key-file.ts'
 import {
@@ -33,6 +33,7 @@ import { defaultHost, Libp2pHost } from './network/host/libp2p-host.ts'
 import type { Network } from './network/network.ts'
 import { type Accounts, openAccounts } from './node-accounts.ts'
 import { buildHttp } from './node-http.ts'
+import { OwnModels } from './own-models.ts'
 import { LocalPeer, type Peer } from './peer.ts'
 import { FeedStore } from './receipts/feeds/feed-store.ts'
 import { OwnFeed } from './receipts/feeds/own-feed.ts'
@@ -42,6 +43,7 @@ import { ReceiptLookup } from './receipts/lookup.ts'
 import { RequestIndex } from './receipts/requests.ts'
 import { Replication } from './receipts/sync/replication.ts'
 import { openStore, type Store } from './storage/store.ts'
+import { UnusedGpu } from './unused-gpu.ts'
 import { version } from './version.ts'
 import type { FindDrafting } from './wire/drafter.ts'
 import type { Verify } from './wire/signed.ts'
@@ -99,7 +101,8 @@ export async function createPeer(
     const accounts = await openAccounts({ ...base, store }, config, folder)
     const { ownerKey } = accounts
     const drafting = new DraftingLater()
-    const engine = components.engine ?? (await buildEngine(config, base, store, drafting))
+    const models = components.engine === undefined ? await modelsOf(config, base) : []
+    const engine = components.engine ?? buildEngine(config, base, { store, drafting, models })
     const network = components.network?.(identity) ?? buildNetwork(config, base, store, identity)
     const ground: Ground = { ...base, config, identity, store, ...accounts, engine, network }
     const proof = buildProof(ground)
@@ -108,7 +111,12 @@ export async function createPeer(
     drafting.drafters = drafters
     const replication = buildReplication(ground, proof, peers)
     const http = await buildHttp({ ...ground, prom }, peers, { ...proof, replication })
-    const parts = { ...ground, ...proof, ...peers, drafters, replication, ownerKey, http, folder }
+    const modelFiles = models.flatMap(({ path, draft }) => [path, draft ?? []].flat())
+    // What a test brings in place of the engine computes with nothing.
+    const own = components.engine === undefined
+    const unusedGpu = own ? new UnusedGpu({ ...base, engine, env: environment }) : undefined
+    const more = { drafters, replication, ownerKey, http, folder, modelFiles, unusedGpu }
+    const parts = { ...ground, ...proof, ...peers, ...more }
     return new LocalPeer(parts, config, beganAt)
   } catch (error) {
     await store.close()
@@ -116,13 +124,19 @@ export async function createPeer(
   }
 }
 
-async function buildEngine(
+/** On this machine: what is elsewhere was fetched before, or is not served. */
+async function modelsOf(config: Config, { clock }: Base): Promise<ModelFile[]> {
+  const located = await new OwnModels(config, { clock }).ofConfig(config)
+  return await findModels({ ...located, demo: config.demo })
+}
+
+function buildEngine(
   config: Config,
   base: Base,
-  store: Store,
-  drafting: DraftingLater,
-): Promise<Catalog> {
-  const { models, drafts, guesses, demo, slots, threads, reproducible } = config
+  given: { store: Store; drafting: DraftingLater; models: readonly ModelFile[] },
+): Catalog {
+  const { store, drafting, models } = given
+  const { guesses, slots, threads, reproducible, modelMemory, modelIdle } = config
   return new Catalog(
     {
       ...base,
@@ -132,8 +146,10 @@ async function buildEngine(
       findDrafting: drafting.find,
     },
     {
-      models: await findModels({ models, drafts, demo }),
+      models,
       reproducible,
+      residence: { memoryBytes: modelMemory, idleMs: modelIdle },
+      ...(modelMemory === undefined ? {} : { memoryMax: modelMemory }),
       ...(slots === undefined ? {} : { slots }),
       ...(threads === undefined ? {} : { threads }),
       ...(guesses ? {} : { window: 0 }),

@@ -10,6 +10,8 @@ export interface PeerInfo {
   http: string | null
   /** Certificate chain (PEM) the endpoint shows, to be trusted by whoever read it here. */
   certFile: string | null
+  /** The model files that it serves, which must stay where they are. */
+  files?: readonly string[]
 }
 
 const peerFileName = 'peer.json'
@@ -65,14 +67,16 @@ export function mayRun({ pid }: PeerInfo): boolean {
 
 function isPeerInfo(value: unknown): value is PeerInfo {
   if (typeof value !== 'object' || value === null) return false
-  const { version, peerId, pid, http, certFile } = value as Partial<Record<string, unknown>>
+  const { version, peerId, pid, http, certFile, files } = value as Partial<Record<string, unknown>>
   return (
     typeof version === 'string' &&
     typeof peerId === 'string' &&
     Number.isSafeInteger(pid) &&
     Number(pid) > 0 &&
     (http === null || (typeof http === 'string' && /^https?:$/.test(protocolOf(http)))) &&
-    (certFile === null || typeof certFile === 'string')
+    (certFile === null || typeof certFile === 'string') &&
+    (files === undefined ||
+      (Array.isArray(files) && files.every((each) => typeof each === 'string')))
   )
 }
 

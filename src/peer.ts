@@ -46,6 +46,10 @@ export interface Parts {
   http: HttpServer | undefined
   /** Where other programs of its owner find it. */
   folder: string | undefined
+  /** What it serves. */
+  modelFiles: readonly string[]
+  /** Undefined with an engine that is not its own. */
+  unusedGpu: Service | undefined
 }
 
 const nothing = async (): Promise<void> => {}
@@ -115,9 +119,10 @@ export class LocalPeer implements Peer {
   async #start(signal: AbortSignal): Promise<void> {
     const { engine, log, coordinator, http, network, discovery, provider, replication } =
       this.#parts
+    const { unusedGpu } = this.#parts
     const { identity, ownerKey, clock, webhooks } = this.#parts
     // The engine's process takes longest to come up, so it is asked first; HTTP answers before libp2p.
-    const served = [engine, log, coordinator, http]
+    const served = [unusedGpu, engine, log, coordinator, http]
     const parts = [...served, webhooks, network, provider, replication, discovery]
     await startAll(
       parts.filter((part) => part !== undefined),
@@ -138,7 +143,8 @@ export class LocalPeer implements Peer {
       ms: Math.round(clock.elapsed() - this.#beganAt),
     }
     const certFile = tls?.certFile ?? null
-    await this.#tellOwner({ version, peerId, pid: process.pid, http: address, certFile })
+    const { modelFiles: files } = this.#parts
+    await this.#tellOwner({ version, peerId, pid: process.pid, http: address, certFile, files })
     this.#ready = ready
   }
 
@@ -162,6 +168,7 @@ export class LocalPeer implements Peer {
     await this.#starting?.catch(() => {})
     const { engine, coordinator, http, network, discovery, provider } = this.#parts
     const { log, keys, till, files, store, replication, drafters, webhooks } = this.#parts
+    const { unusedGpu } = this.#parts
     const closing: Service[] = [
       { start: nothing, stop: () => store.close() },
       { start: nothing, stop: () => keys.close() },
@@ -173,7 +180,7 @@ export class LocalPeer implements Peer {
     provider?.drain()
     discovery.drain()
     const ours = [engine, network, drafters, replication, provider, coordinator, http, discovery]
-    const parts = [...closing, webhooks, log, ...ours]
+    const parts = [...closing, unusedGpu, webhooks, log, ...ours]
     await stopAll(parts.filter((part) => part !== undefined))
   }
 

@@ -1,5 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net'
-import { basename, isAbsolute, join, resolve } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 import { countryCode } from './base/country.ts'
 import { InvalidError } from './base/errors.ts'
 import { didYouMean } from './did-you-mean.ts'
@@ -18,18 +18,6 @@ export type ParseValue<T> = (text: string, context: ValueContext) => T
 export interface HostPort {
   host: string
   port: number
-}
-
-/** A model file and the name it is served under. */
-export interface ModelSpec {
-  name: string
-  path: string
-}
-
-/** A small model file that drafts for a served model; without a name, for the only one. */
-export interface DraftSpec {
-  model?: string
-  path: string
 }
 
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
@@ -175,49 +163,11 @@ export const parseHostName: ParseValue<string> = (text) => {
   throw expected('a host name without scheme and port, such as peer.example.com', text)
 }
 
-/** `NAME=PATH`, or a path that the name is taken from. */
-export const parseModelSpec: ParseValue<ModelSpec> = (text, context) => {
-  if (/^(hf|https?):/i.test(text)) {
-    throw new InvalidError(
-      undefined,
-      `this version serves files only. Download "${text}" and give the path of its .gguf file.`,
-    )
-  }
-  const equals = text.indexOf('=')
-  const given = text.slice(0, Math.max(equals, 0))
-  const named = isModelName(given)
-  const path = parsePath(named ? text.slice(equals + 1) : text, context)
-  const name = named ? given : nameOfFile(path)
-  if (!isModelName(name)) {
-    throw new InvalidError(
-      undefined,
-      `"${name}" cannot be a model's name: it has 1 to 128 letters, digits and . _ : / -. ` +
-        'Give it another as NAME=PATH, such as phi-4=~/models/phi-4.gguf.',
-    )
-  }
-  return { name, path }
-}
-
 export const parsePeerId: ParseValue<string> = (text) => {
   if (peerId.pattern.test(text)) return text
   throw expected('the id of a peer, such as 12D3KooW…', text)
 }
 
-/** `MODEL=PATH`, or a path where there is one model. */
-export const parseDraftSpec: ParseValue<DraftSpec> = (text, context) => {
-  const equals = text.indexOf('=')
-  const model = text.slice(0, Math.max(equals, 0))
-  if (!isModelName(model)) return { path: parsePath(text, context) }
-  return { model, path: parsePath(text.slice(equals + 1), context) }
-}
-
-/** `Phi-4-Q4_K_M` for `…/Phi-4-Q4_K_M-00001-of-00002.gguf`. */
-function nameOfFile(path: string): string {
-  return basename(path)
-    .replace(/\.gguf$/i, '')
-    .replace(/-\d{5}-of-\d{5}$/, '')
-}
-
-function expected(what: string, got: string, hint = ''): InvalidError {
+export function expected(what: string, got: string, hint = ''): InvalidError {
   return new InvalidError(undefined, `expected ${what}, got "${got}".${hint}`)
 }

@@ -1,15 +1,14 @@
 import { InvalidError } from './base/errors.ts'
 import { didYouMean } from './did-you-mean.ts'
+import { parseBytes, parseDraftSpec, parseDuration, parseModelSpec } from './model-values.ts'
 import {
   logLevels,
   orOff,
   type ParseValue,
   parseBootstrapAddress,
-  parseDraftSpec,
   parseHostName,
   parseHostPort,
   parseListenAddress,
-  parseModelSpec,
   parseNetworkName,
   parseOneOf,
   parseOrigin,
@@ -201,15 +200,15 @@ export const settings = {
   models: many(parseModelSpec, {
     flag: 'model',
     group: 'Models',
-    placeholder: '[NAME=]FILE',
-    help: 'Serve this GGUF file.',
+    placeholder: '[NAME=]MODEL',
+    help: 'Serve this GGUF file: a path, hf:ORG/REPO:QUANT, https://…, or a name of "models list".',
     defaultText: 'the built-in demo models',
   }),
   drafts: many(parseDraftSpec, {
     flag: 'draft',
     group: 'Models',
     placeholder: '[MODEL=]FILE',
-    help: 'A small GGUF file of the same vocabulary that drafts for this model: same answers, sooner.',
+    help: 'A small GGUF file (or hf:…) of the same vocabulary that drafts for this model: same answers, sooner.',
     defaultText: 'the demo model has one; others draft from the prompt',
   }),
   drafters: many(parsePeerId, {
@@ -230,6 +229,33 @@ export const settings = {
     group: 'Models',
     help: 'Serve the built-in demo models.',
     defaultText: 'when there is no --model',
+  }),
+  acceptLicence: toggle({
+    flag: 'accept-licence',
+    group: 'Models',
+    help: 'Agree to the licences of the models that are fetched; without a terminal nobody is asked.',
+    default: false,
+  }),
+  modelQuota: optional(parseBytes, {
+    flag: 'model-quota',
+    group: 'Models',
+    placeholder: 'SIZE',
+    help: 'Of the disk, for all models that are fetched, such as 200G.',
+    defaultText: 'all that is free',
+  }),
+  modelMemory: optional(parseBytes, {
+    flag: 'model-memory',
+    group: 'Models',
+    placeholder: 'SIZE',
+    help: 'For all loaded models together, such as 24G: the one used longest ago gives way.',
+    defaultText: 'all that is free',
+  }),
+  modelIdle: optional(parseDuration, {
+    flag: 'model-idle',
+    group: 'Models',
+    placeholder: 'TIME',
+    help: 'Unload a model that nobody has asked for so long, such as 10m; a request loads it again.',
+    defaultText: 'never',
   }),
   slots: optional(parseWhole(1, slotsMax), {
     flag: 'slots',

@@ -4,35 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { InvalidError } from '../src/base/errors.ts'
-import { type ConfigSources, findDataDir, readConfig } from '../src/config.ts'
+import { type ConfigSources, readConfig } from '../src/config.ts'
 import { envName, notYet, type SettingKey, settingList } from '../src/settings.ts'
+import { machine, refusal } from './config-machine.ts'
 
 const peerId = '12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X'
-
-/** A machine with nothing on it but what a test says. */
-function machine(parts: ConfigSources & { toml?: string } = {}): ConfigSources {
-  const { toml, ...sources } = parts
-  return {
-    flags: {},
-    env: {},
-    platform: 'linux',
-    home: '/home/eve',
-    cwd: '/there',
-    readFile: (path) => (path.endsWith('/config.toml') ? toml : undefined),
-    ...sources,
-  }
-}
-
-const refusal = (sources: Parameters<typeof machine>[0]): string => {
-  try {
-    readConfig(machine(sources))
-  } catch (error) {
-    expect(error).toBeInstanceOf(InvalidError)
-    return (error as InvalidError).message
-  }
-  throw new Error('was accepted')
-}
 
 describe('readConfig', () => {
   it('gives the defaults of the contract', () => {
@@ -53,6 +29,10 @@ describe('readConfig', () => {
       drafters: [],
       guesses: true,
       demo: true,
+      acceptLicence: false,
+      modelQuota: undefined,
+      modelMemory: undefined,
+      modelIdle: undefined,
       slots: undefined,
       threads: undefined,
       reproducible: false,
@@ -232,7 +212,10 @@ describe('a refusal names the source and what is expected', () => {
     [flag('listen', '0.0.0.0:7463'), /^--listen: expected a TCP multiaddr/],
     [flag('bootstrap', '/ip4/1.2.3.4/tcp/1'), /^--bootstrap: expected the multiaddr of a peer/],
     [flag('bootstrap', `/ip4/1.2.3.4/tcp/0/p2p/${peerId}`), /^--bootstrap: expected/],
-    [flag('model', 'hf:org/repo:q4'), /^--model: this version serves files only/],
+    [flag('model', 'hf:org'), /^--model: expected hf:ORG\/REPO:QUANT/],
+    [flag('model', 'http://example.org/m.gguf'), /^--model: .* is not encrypted. Use https/],
+    [flag('model-quota', '10 apples'), /^--model-quota: expected a size, such as 200G/],
+    [flag('model-idle', '10'), /^--model-idle: expected a time, such as 90s/],
     [flag('model', ''), /^--model: expected a path/],
     [flag('model', 'phi='), /^--model: expected a path/],
     [flag('model', '/m/.gguf'), /^--model: "" cannot be a model's name.*NAME=PATH/],
@@ -298,29 +281,6 @@ describe('config.toml', () => {
   })
 })
 
-describe('the data folder', () => {
-  it('is a whole path, whatever the home folder is called', () => {
-    expect(findDataDir(machine({ home: 'eve' }))).toBe('/there/eve/.local/share/pinaivu')
-    expect(findDataDir(machine({ home: '', flags: { 'data-dir': '/d' } }))).toBe('/d')
-  })
-
-  it.each([
-    ['linux', {}, '/home/eve/.local/share/pinaivu'],
-    ['linux', { XDG_DATA_HOME: '/xdg' }, '/xdg/pinaivu'],
-    ['linux', { XDG_DATA_HOME: 'relative' }, '/home/eve/.local/share/pinaivu'],
-    ['darwin', {}, '/home/eve/Library/Application Support/pinaivu'],
-    ['win32', { LOCALAPPDATA: '/app' }, '/app/pinaivu'],
-    ['linux', { PINAIVU_DATA_DIR: '~/here' }, '/home/eve/here'],
-  ])('on %s with %j is %s', (platform, env, path) => {
-    expect(findDataDir(machine({ platform, env }))).toBe(path)
-  })
-
-  it('is found although the rest of the configuration is broken', () => {
-    const broken = machine({ flags: { 'data-dir': 'd' }, env: { PINAIVU_HTTP: '?' }, toml: '=' })
-    expect(findDataDir(broken)).toBe('/there/d')
-  })
-})
-
 /** Two different good values for each setting, as text. */
 const samples: Record<SettingKey, [string, string]> = {
   http: ['127.0.0.1:1', 'off'],
@@ -340,6 +300,10 @@ const samples: Record<SettingKey, [string, string]> = {
   drafters: [peerId, '12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5'],
   guesses: ['false', 'true'],
   demo: ['true', 'false'],
+  acceptLicence: ['true', 'false'],
+  modelQuota: ['200G', '1024'],
+  modelMemory: ['24GiB', '512M'],
+  modelIdle: ['10m', '90s'],
   slots: ['1', '256'],
   threads: ['1', '8'],
   reproducible: ['true', 'false'],

@@ -85,6 +85,10 @@ const readySchema = object({
   models: array(modelSchema),
 })
 
+/** One that was unloaded is loaded by whoever asks for it. */
+const isUsable = ({ state, unloaded }: ModelStatus): boolean =>
+  state === 'ready' || unloaded === true
+
 export function healthRoutes(components: HealthComponents, options: HealthOptions): RouteModule {
   const { engine, store, network, directory, metrics, clock } = components
   const startedAt = clock.elapsed()
@@ -95,7 +99,7 @@ export function healthRoutes(components: HealthComponents, options: HealthOption
     // Nothing is answered of which no receipt could be kept.
     const isStored = store.failure === undefined
     return {
-      ready: isStored && (models.length === 0 || models.some(({ state }) => state === 'ready')),
+      ready: isStored && (models.length === 0 || models.some(isUsable)),
       version: options.version,
       uptime_s: Math.floor((clock.elapsed() - startedAt) / 1000),
       memory_bytes: process.memoryUsage.rss(),

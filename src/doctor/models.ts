@@ -43,6 +43,14 @@ export function models(
   return [ok(`${what} of ${bytesText(sizeBytes)} can be loaded, as far as their heads tell.`)]
 }
 
+/** One that comes from elsewhere, by the words it is configured with. */
+export const notFetched = (from: string): Found =>
+  warn(
+    'model_not_fetched',
+    `${from} is not on this machine yet.`,
+    `A start fetches it first; to have it before: pinaivu-peer models pull ${from}`,
+  )
+
 /** A model, and what drafts for it. */
 function withDraft(model: ModelFile): (ModelFile & { option: string })[] {
   const { name, demo, draft } = model

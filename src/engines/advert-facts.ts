@@ -29,7 +29,14 @@ export function advertModel(status: ModelStatus): Omit<AdvertModel, 'price'> | u
 
 /** How busy it is; undefined where `advertModel` is. */
 export function modelLoad(status: ModelStatus): ModelLoad | undefined {
-  const { id, facts, slots = 1, state, running, queued, tokensPerSecond = 0 } = status
+  const { id, facts, slots = 1, state, unloaded, running, queued, tokensPerSecond = 0 } = status
   if (id === undefined || facts === undefined || state === 'failed') return undefined
-  return { id, ready: state === 'ready', slots, running, queued, tokensPerSecond }
+  return {
+    id,
+    ready: state === 'ready' || unloaded === true,
+    slots,
+    running,
+    queued,
+    tokensPerSecond,
+  }
 }

@@ -11,6 +11,7 @@ const knownAliases: [file: RegExp, aliases: string[]][] = [
   [/^(meta[-_])?llama-3\.2-3b$/, ['llama-3.2-3b', 'ryvion-llama-3.2-3b', 'llama3.2:3b']],
   [/^(meta[-_])?llama-3\.2-1b$/, ['llama3.2:1b']],
   [/^tinyllama(-1\.1b)?(-v\d+\.\d+)?$/, ['tinyllama']],
+  [/^nomic-embed-text(-v\d+(\.\d+)?)?$/, ['nomic-embed-text']],
 ]
 
 /** `llama-3.2-3b` for `…/Llama-3.2-3B-Instruct-Q4_K_M.gguf`. */

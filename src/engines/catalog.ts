@@ -15,6 +15,7 @@ import type { LaunchEngine } from './llama/child-process.ts'
 import { modelFailed } from './llama/llama-engine.ts'
 import { type ModelIdStore, ModelIds } from './model-ids.ts'
 import type { ModelFile } from './model-store.ts'
+import { Residence, type ResidenceOptions } from './residence.ts'
 import { ServedModel, type ServedModelListener, type ServedModelOptions } from './served-model.ts'
 
 export interface CatalogComponents {
@@ -32,12 +33,14 @@ export interface CatalogOptions extends ServedModelOptions {
   /** In the order in which they are loaded. */
   models: readonly ModelFile[]
   idleMs: number
+  residence: ResidenceOptions
 }
 
 export const defaultCatalog = {
   gpu: 'auto',
   /** Long enough that a person who just started the peer can ask something first. */
   idleMs: 5000,
+  residence: {},
 } satisfies Partial<CatalogOptions>
 
 /** All models of this machine, each in a process of its own. */
@@ -46,6 +49,7 @@ export class Catalog implements Engine, Service {
   readonly #aliases: ReadonlyMap<string, string>
   readonly #calibrator: Calibrator
   readonly #ids: ModelIds
+  readonly #residence: Residence
   readonly #logger: Logger
   readonly #listeners = new Set<(status: ModelStatus) => void>()
   readonly #loadListeners = new Set<(status: ModelStatus) => void>()
@@ -57,7 +61,7 @@ export class Catalog implements Engine, Service {
     components: CatalogComponents,
     options: Pick<CatalogOptions, 'models'> & Partial<CatalogOptions>,
   ) {
-    const { models, idleMs, ...served } = { ...defaultCatalog, ...options }
+    const { models, idleMs, residence, ...served } = { ...defaultCatalog, ...options }
     this.#logger = components.logger.child('engines')
     const inner = {
       launch: components.launch,
@@ -70,10 +74,12 @@ export class Catalog implements Engine, Service {
     const listener: ServedModelListener = {
       onChange: (status) => this.#onChange(status),
       onLoad: (model) => this.#onLoad(model),
+      onWanted: (model) => this.#residence.want(model, this.#stop.signal),
     }
     this.#models = new Map(
       models.map((file) => [file.name, new ServedModel(inner, file, served, listener)]),
     )
+    this.#residence = new Residence(inner, [...this.#models.values()], residence)
     this.#ids = new ModelIds({ store: components.modelIds, logger: this.#logger })
     this.#calibrator = new Calibrator(
       { ...inner, store: components.calibrations },
@@ -124,6 +130,7 @@ export class Catalog implements Engine, Service {
   async stop(): Promise<void> {
     this.#stop.abort()
     await Promise.all([...this.#models.values()].map((model) => model.stop()))
+    await this.#residence.stop()
     await this.#background
   }
 
@@ -138,13 +145,13 @@ export class Catalog implements Engine, Service {
   async #load(signal: AbortSignal): Promise<void> {
     for (const model of this.#models.values()) {
       await this.#calibrator.recall(model)
-      const id = await this.#ids.recall(model.path)
+      const id = model.storedId ?? (await this.#ids.recall(model.path))
       if (signal.aborted) return
       if (id !== undefined) model.useId(id)
-      model.start()
+      const loaded = this.#residence.load(model, signal)
       // A demo model is so small that it is read before its process is up.
       if (model.status().demo) await this.#identify(model, signal)
-      await model.settled(signal)
+      await loaded
     }
   }
 
@@ -160,15 +167,22 @@ export class Catalog implements Engine, Service {
 
   #onChange(status: ModelStatus): void {
     const { name, id, state, slots, threads, error } = status
-    this.#logger.info('model', { name, id, state, slots, threads, error })
+    this.#logger.info('model', { name, id, state, slots, threads, error, ...loadedHow(status) })
     for (const listener of this.#listeners) listener(status)
   }
 
   #onLoad(model: ServedModel): void {
+    this.#residence.used(model)
     if (this.#loadListeners.size === 0) return
     const status = model.status()
     for (const listener of this.#loadListeners) listener(status)
   }
+}
+
+/** What was chosen for the memory that there is. */
+function loadedHow({ state, facts, trainedContext, gpuLayers }: ModelStatus) {
+  if (state !== 'ready' || facts === undefined) return {}
+  return { contextLength: facts.contextLength, trainedContext, gpuLayers }
 }
 
 function modelNotFound(name: string): PeerError {

@@ -27,6 +27,8 @@ export interface ModelStatus {
   /** `cid:<CID of its file>`; undefined until the file was read once. */
   id?: string
   state: ModelState
+  /** It is `waiting`, and the next request has it loaded again. */
+  unloaded?: boolean
   /** Seconds since the epoch, when this peer began to serve it. */
   created: number
   demo: boolean
@@ -40,6 +42,10 @@ export interface ModelStatus {
   tokensPerSecond?: number
   /** Part of the file that is read, 0 to 1, while `loading`. */
   progress?: number
+  /** Tokens it was trained for, where its context had to be shorter. */
+  trainedContext?: number
+  /** Layers that graphics cards compute. */
+  gpuLayers?: number
   error?: { code: string; message: string }
 }
 

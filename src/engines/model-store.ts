@@ -12,10 +12,12 @@ export interface ModelFile {
   demo: boolean
   /** The file of a small model that drafts for it. */
   draft?: string
+  /** `cid:…`, where it is known before the file is read. */
+  id?: string
 }
 
 export interface WantedModels {
-  models: readonly { name: string; path: string }[]
+  models: readonly { name: string; path: string; id?: string }[]
   /** Small models that draft for these; without a name, for the only one. */
   drafts?: readonly { model?: string; path: string }[]
   /** Serve the built-in demo models too. */
@@ -43,7 +45,10 @@ export async function findModels(wanted: WantedModels): Promise<ModelFile[]> {
 
 /** The same without a look at the files; throws an InvalidError where two have one name. */
 export function listModels(wanted: WantedModels): ModelFile[] {
-  const found: ModelFile[] = wanted.models.map(({ name, path }) => ({ name, path, demo: false }))
+  const found: ModelFile[] = wanted.models.map(({ name, path, id }) => ({
+    ...{ name, path, demo: false },
+    ...(id === undefined ? {} : { id }),
+  }))
   if (wanted.demo) {
     const folder = join(packageRoot(), 'models')
     for (const [name, { file, draft }] of Object.entries(demoFiles)) {

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises'
 import type { Clock } from '../base/clock.ts'
 import type { PeerError } from '../base/errors.ts'
 import type { Logger } from '../base/logger.ts'
@@ -8,7 +9,8 @@ import type { EngineMetrics } from './engine-metrics.ts'
 import type { LaunchEngine } from './llama/child-process.ts'
 import type { Calibration, LoadOptions } from './llama/ipc.ts'
 import { LlamaEngine } from './llama/llama-engine.ts'
-import { Supervisor } from './llama/supervisor.ts'
+import { type Loaded, Supervisor } from './llama/supervisor.ts'
+import { modelShards } from './model-shards.ts'
 import type { ModelFile } from './model-store.ts'
 import { type Scheduled, type SchedulerLoad, scheduled } from './scheduler.ts'
 
@@ -35,6 +37,8 @@ export interface ServedModelListener {
   /** A state or an id. */
   onChange(status: ModelStatus): void
   onLoad(model: ServedModel): void
+  /** Somebody asks for it. */
+  onWanted(model: ServedModel): void
 }
 
 /** One model of this machine: its process, the engine over that, and the queue before both. */
@@ -85,7 +89,10 @@ export class ServedModel {
         ...(load.slots === undefined ? {} : { slots: load.slots }),
       },
     )
-    this.generate = this.#scheduled
+    this.generate = (job, options) => {
+      listener.onWanted(this)
+      return this.#scheduled(job, options)
+    }
     this.#supervisor.listen({ onState: (state) => this.#onState(state) })
     this.#count(components.metrics)
   }
@@ -103,12 +110,47 @@ export class ServedModel {
     return this.#id
   }
 
+  /** As the store has it, where the file came by it. */
+  get storedId(): string | undefined {
+    return this.#file.id
+  }
+
   /** Why it cannot be served. */
   get failure(): PeerError | undefined {
     return this.#supervisor.failure
   }
 
+  get isReady(): boolean {
+    return this.#supervisor.state === 'ready'
+  }
+
+  /** It takes memory, or is about to. */
+  get isLoaded(): boolean {
+    return ['loading', 'ready', 'restarting'].includes(this.#supervisor.state)
+  }
+
+  /** It was loaded, and is loaded again when it is wanted. */
+  get isUnloaded(): boolean {
+    return this.#supervisor.state === 'waiting' && this.#supervisor.loaded !== undefined
+  }
+
+  /** What it takes in memory; before it was loaded, what its files let expect. */
+  async memoryBytes(): Promise<number> {
+    const { loaded } = this.#supervisor
+    if (loaded?.memoryBytes !== undefined) return loaded.memoryBytes
+    const paths = [this.path, this.#file.draft ?? []].flat().flatMap(modelShards)
+    const sizes = await Promise.all(paths.map(sizeOf))
+    return sizes.reduce((sum, size) => sum + size, 0)
+  }
+
+  /** Once what it is at has ended. */
+  async unload(signal?: AbortSignal): Promise<void> {
+    await this.#engine.drain(signal)
+    await this.#supervisor.unload()
+  }
+
   get needsCalibration(): boolean {
+    if (this.isUnloaded) return false
     const { state, loaded } = this.#supervisor
     // An embedding model takes all inputs of a job in one pass: there is nothing to choose.
     return this.#calibrationWanted && state !== 'failed' && loaded?.facts.kind !== 'embedding'
@@ -122,6 +164,7 @@ export class ServedModel {
       name: this.name,
       ...(this.#id !== undefined && { id: this.#id }),
       state,
+      ...(this.isUnloaded && { unloaded: true }),
       created: this.#created,
       demo: this.#file.demo,
       running,
@@ -131,6 +174,7 @@ export class ServedModel {
         slots,
         threads: this.#calibration?.threads ?? loaded.threads,
       }),
+      ...(loaded && loadedHow(loaded)),
       ...(tokensPerSecond !== undefined && { tokensPerSecond }),
       ...(state === 'loading' && progress !== undefined && { progress }),
       ...(failure && { error: { code: failure.code, message: failure.message } }),
@@ -224,3 +268,17 @@ export class ServedModel {
     })
   }
 }
+
+function loadedHow({ facts, trainedContext, gpuLayers, hardware }: Loaded) {
+  const isShort = trainedContext !== undefined && trainedContext > facts.contextLength
+  return {
+    ...(isShort && { trainedContext }),
+    ...(gpuLayers !== undefined && hardware.backend !== 'cpu' && { gpuLayers }),
+  }
+}
+
+const sizeOf = (path: string): Promise<number> =>
+  stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  )

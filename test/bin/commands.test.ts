@@ -56,7 +56,7 @@ describe('the command line', () => {
     [['testnet', '--peers', '33'], /--peers: expected a whole number from 2 to 32, got "33"/],
     [['testnet', '--keeep'], /"testnet" has no option --keeep\. Did you mean --keep\?/],
     [['keys', 'crate'], /no command "keys crate"\. Did you mean keys create\?/],
-    [['models', 'rm'], /"models" has no use for "rm"/],
+    [['models', 'rm'], /Say which: models rm NAME/],
     [['start', '--htpp', 'x'], /--htpp: there is no such setting\. Did you mean --http\?/],
     [['--http'], /--http needs a value: --http HOST:PORT/],
     [['--http', '--json'], /--http needs a value/],
@@ -292,7 +292,7 @@ describe('status and models', () => {
       ...{ http: url, pid: process.pid, data_dir: dataDir },
     })
     io.stdout.text = ''
-    await io.run('models', 'list', '--json', '--data-dir', dataDir)
+    await io.run('models', '--json', '--data-dir', dataDir)
     const price = { input: 40, output: 120 }
     expect(JSON.parse(io.stdout.text)).toEqual([
       {

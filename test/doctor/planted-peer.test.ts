@@ -48,6 +48,19 @@ describe('model files', () => {
 
   it('that are fine', async () => {
     expect(await diagnose('models', { flags: { demo: true } })).toMatchObject([{ verdict: 'ok' }])
+    const flags = { model: ['hf:org/repo:Q8_0'], draft: ['tinyllama'] }
+    expect(await diagnose('models', { flags })).toMatchObject([
+      {
+        verdict: 'warn',
+        code: 'model_not_fetched',
+        next: expect.stringMatching(/pull hf:org\/repo:Q8_0$/),
+      },
+      {
+        verdict: 'warn',
+        code: 'model_not_fetched',
+        cause: expect.stringMatching(/^tinyllama is not on/),
+      },
+    ])
   })
 })
 

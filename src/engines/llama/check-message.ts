@@ -29,7 +29,8 @@ function isMessage(value: unknown): value is FromEngine {
         isFacts(value.facts) &&
         isHardware(value.hardware) &&
         isBetween(value.slots, 1, SLOTS_MAX) &&
-        isBetween(value.threads, 1, THREADS_MAX)
+        isBetween(value.threads, 1, THREADS_MAX) &&
+        [value.memoryBytes, value.trainedContext, value.gpuLayers].every(isCountOrNothing)
       )
     case 'load-failed':
       return isCode(value.code) && isMessageText(value.message)
@@ -57,6 +58,8 @@ function isMessage(value: unknown): value is FromEngine {
       return false
   }
 }
+
+const isCountOrNothing = (value: unknown): boolean => value === undefined || isCount(value)
 
 function isRunAndChunk(value: unknown): value is [number, Chunk] {
   return Array.isArray(value) && value.length === 2 && isCount(value[0]) && isChunk(value[1])

@@ -14,7 +14,7 @@ export type ToEngine =
 
 export type FromEngine =
   | { type: 'load-progress'; fraction: number }
-  | { type: 'ready'; facts: ModelFacts; hardware: Hardware; slots: number; threads: number }
+  | ReadyMessage
   | { type: 'load-failed'; code: string; message: string }
   /** All chunks of one tick together: one message costs as much as twenty chunks. */
   | { type: 'chunks'; chunks: [run: number, chunk: Chunk][] }
@@ -23,6 +23,20 @@ export type FromEngine =
   | { type: 'run-failed'; run: number; code: string; message: string; param?: string }
   | { type: 'calibrated'; result: Calibration }
   | { type: 'calibration-stopped' }
+
+export interface ReadyMessage {
+  type: 'ready'
+  facts: ModelFacts
+  hardware: Hardware
+  slots: number
+  threads: number
+  /** What weights and contexts take, as far as that can be told. */
+  memoryBytes?: number
+  /** Tokens it was trained for: more than its context, where memory is short. */
+  trainedContext?: number
+  /** That are computed by graphics cards. */
+  gpuLayers?: number
+}
 
 export interface LoadOptions {
   modelPath: string
@@ -33,6 +47,8 @@ export interface LoadOptions {
   /** Tokens for each sequence. Undefined: what the model was trained for, as far as memory allows. */
   contextLength?: number
   gpu: 'auto' | false
+  /** It may take so much memory. Undefined: what is free. */
+  memoryMax?: number
   /**
    * One answer at a time, nothing kept for the next one, and each token computed in the same company
    * wherever it is computed: rounding can't make two answers to one request differ.

@@ -37,6 +37,7 @@ export class LlamaEngine {
   #lastRun = 0
   #calibration: PromiseWithResolvers<Calibration | undefined> | undefined
   #tokensPerSecond: number | undefined
+  #drained: PromiseWithResolvers<void> | undefined
   #stopped = false
 
   constructor(
@@ -66,6 +67,18 @@ export class LlamaEngine {
     this.#calibration ??= Promise.withResolvers()
     this.#supervisor.send({ type: 'calibrate' })
     return await this.#calibration.promise
+  }
+
+  /**
+   * Gives the process no more work, and resolves once it has ended what it is at: what comes meanwhile waits
+   * for the next process.
+   */
+  async drain(signal: AbortSignal | undefined): Promise<void> {
+    this.#drained ??= Promise.withResolvers()
+    const { resolve, promise } = this.#drained
+    signal?.addEventListener('abort', () => resolve(), { once: true })
+    this.#tellDrained()
+    await promise
   }
 
   /** Ends what still runs or waits; the process is its supervisor's. */
@@ -105,7 +118,7 @@ export class LlamaEngine {
       }
     }
     run.drafting = this.#findDrafting?.(job, guess, () => run.drafterLost())
-    if (this.#supervisor.state === 'ready') this.#send(run)
+    if (this.#supervisor.state === 'ready' && this.#drained === undefined) this.#send(run)
     return run
   }
 
@@ -131,6 +144,7 @@ export class LlamaEngine {
     run.ended = true
     run.cancelTimer?.()
     this.#runs.delete(run.number)
+    this.#tellDrained()
     run.draftingEnds(how instanceof PeerError ? undefined : how)
     if (how instanceof PeerError) {
       run.channel.close(how)
@@ -142,10 +156,18 @@ export class LlamaEngine {
 
   #onState(state: ModelState): void {
     const { failure } = this.#supervisor
+    if (state !== 'ready') {
+      this.#drained?.resolve()
+      this.#drained = undefined
+    }
     for (const run of this.#runs.values()) {
       if (failure) this.#end(run, modelFailed(failure))
       else if (state === 'ready' && !run.sent) this.#send(run)
     }
+  }
+
+  #tellDrained(): void {
+    if ([...this.#runs.values()].every(({ sent }) => !sent)) this.#drained?.resolve()
   }
 
   #onLost(): void {

@@ -2,6 +2,7 @@ import { getLlamaGpuTypes } from 'node-llama-cpp'
 import { messageOf, PeerError } from '../../base/errors.ts'
 import { nativeLibrary } from './core/binding.ts'
 import { checkHead, readHead } from './core/gguf-check.ts'
+import { headFacts } from './core/head-facts.ts'
 import { hardwareOf, startLlama } from './core/load.ts'
 import type { ProbeLine } from './probe.ts'
 
@@ -24,8 +25,9 @@ try {
   const library = nativeLibrary(llama)
   for (const path of process.argv.slice(2)) {
     try {
-      const { kind } = checkHead(await readHead(path), library)
-      say({ type: 'model', path, kind })
+      const head = await readHead(path)
+      const facts = await headFacts(head, checkHead(head, library), llama)
+      say({ type: 'model', path, facts })
     } catch (error) {
       failed(path, error)
     }

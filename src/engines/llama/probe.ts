@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Hardware, ModelKind } from '../engine.ts'
+import type { Hardware } from '../engine.ts'
 import { modelShards } from '../model-shards.ts'
+import type { HeadFacts } from '../store/manifest.ts'
 import { engineEnvironment } from './child-process.ts'
 
 interface Fault {
@@ -15,7 +16,7 @@ export type ProbeLine =
   /** `usable`: the kinds of graphics whose drivers and libraries were found. */
   | { type: 'engine'; hardware: Hardware; usable: string[] }
   | { type: 'engine'; error: Fault }
-  | { type: 'model'; path: string; kind: ModelKind }
+  | { type: 'model'; path: string; facts: HeadFacts }
   | { type: 'model'; path: string; error: Fault }
 
 export interface EngineProbe {
@@ -32,6 +33,8 @@ export interface ProbedModel {
   sizeBytes: number
   /** Undefined where it can be loaded, as far as its head tells. */
   error: Fault | undefined
+  /** Undefined where it was not read. */
+  facts?: HeadFacts | undefined
 }
 
 export interface ProbeOptions {
@@ -92,8 +95,10 @@ async function modelOf(path: string, lines: readonly ProbeLine[]): Promise<Probe
   const sizes = await Promise.all(modelShards(path).map(sizeOf))
   const sizeBytes = sizes.reduce((sum, size) => sum + size, 0)
   const line = lines.find((each) => each.type === 'model' && each.path === path)
-  if (line !== undefined)
-    return { path, sizeBytes, error: 'error' in line ? line.error : undefined }
+  if (line !== undefined) {
+    const { error, facts } = { error: undefined, facts: undefined, ...line }
+    return { path, sizeBytes, error, facts }
+  }
   const wasReached = lines.some((each) => each.type === 'engine' && 'hardware' in each)
   // Those after it were not looked at.
   const message = 'llama.cpp could not look at it to the end. Fetch it again.'

@@ -62,6 +62,8 @@ export class Supervisor {
   #loaded: Loaded | undefined
   #progress: number | undefined
   #process: EngineProcess | undefined
+  /** Of a process that was unloaded. */
+  #leaving: Promise<void> | undefined
   #stopped = false
   #loadDeaths = 0
   #backoffMs: number
@@ -125,6 +127,20 @@ export class Supervisor {
     this.#cancelTimer?.()
     this.#watchdog.clear()
     await this.#process?.stop()
+    await this.#leaving
+  }
+
+  /** Ends the process and gives back its memory, until it is started again. Only while `ready`. */
+  async unload(): Promise<void> {
+    const process = this.#process
+    if (this.#state !== 'ready' || process === undefined || this.#stopped) return
+    this.#process = undefined
+    this.#cancelTimer?.()
+    this.#watchdog.clear()
+    this.#enter('waiting')
+    for (const listener of this.#listeners) listener.onLost?.()
+    this.#leaving = process.stop()
+    await this.#leaving
   }
 
   /** Only while `ready`; a message to a process that dies meanwhile is lost, and `onLost` follows. */
@@ -146,8 +162,9 @@ export class Supervisor {
     this.#progress = 0
     this.#watchdog.begin('load', this.#options.loadSilenceMs)
     const process = this.#components.launch({
-      onMessage: (message) => this.#onMessage(message),
-      onExit: (exit) => this.#onExit(exit),
+      // What was unloaded has nothing to say any more.
+      onMessage: (message) => this.#process === process && this.#onMessage(message),
+      onExit: (exit) => this.#process === process && this.#onExit(exit),
     })
     this.#process = process
     process.send({ type: 'load', options: this.#load })

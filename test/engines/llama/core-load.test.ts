@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { getLlama, type Llama } from 'node-llama-cpp'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { nativeLibrary } from '../../../src/engines/llama/core/binding.ts'
 import { checkHead, readHead } from '../../../src/engines/llama/core/gguf-check.ts'
 import { writeTiny } from '../../gguf/llama-model.ts'
@@ -67,6 +67,38 @@ describe('loading', () => {
     await engine.load({ modelPath: chatModel, contextLength: 2 ** 30 })
     expect(engine.last('load-failed')).toMatchObject({ code: 'model_too_large' })
     await engine.core.dispose()
+  })
+})
+
+describe('a model that does not fit', () => {
+  it('is refused with numbers before it is loaded', async () => {
+    const free = vi.spyOn(process, 'availableMemory').mockReturnValue(4 * 1024 * 1024)
+    try {
+      const engine = new Harness()
+      await engine.load({ modelPath: chatModel })
+      expect(engine.messages.some(({ type }) => type === 'load-progress')).toBe(false)
+      expect(engine.last('load-failed')).toMatchObject({
+        code: 'model_too_large',
+        message: expect.stringMatching(
+          /needs .* MiB at the least: 5\.\d+ MiB for its weights, and .* for 4 short answers at once\. 3\.6 MiB may be taken \(free are 4 MiB of memory\)\. Serve a smaller/,
+        ),
+      })
+      await engine.core.dispose()
+    } finally {
+      free.mockRestore()
+    }
+  })
+
+  it('under what all models may take is refused, or has a shorter context', async () => {
+    const engine = new Harness()
+    await engine.load({ modelPath: chatModel, memoryMax: 6 * 1024 * 1024 })
+    expect(engine.last('load-failed')?.message).toMatch(/may take 6 MiB \(--model-memory\): raise/)
+    await engine.core.dispose()
+    const whole = await Harness.load()
+    const { memoryBytes = 0, trainedContext } = whole.last('ready') ?? {}
+    expect(trainedContext).toBe(1024)
+    expect(memoryBytes).toBeGreaterThan(5_700_000)
+    await whole.core.dispose()
   })
 })
 

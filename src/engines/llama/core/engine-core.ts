@@ -77,6 +77,9 @@ export class EngineCore {
         hardware: await hardwareOf(open.llama),
         slots: this.#chat?.plan.slots ?? 1,
         threads: open.threads,
+        memoryBytes: Math.round(open.model.size + (this.#chat?.plan.bytes ?? 0)),
+        trainedContext: open.model.trainContextSize,
+        gpuLayers: open.model.gpuLayers,
       })
     } catch (error) {
       const { code, message } = loadFailure(basename(options.modelPath), error)

@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { basename } from 'node:path'
 import {
-  GgufFileType,
   getLlama,
   InsufficientMemoryError,
   type Llama,
@@ -12,7 +11,9 @@ import { messageOf, PeerError } from '../../../base/errors.ts'
 import type { Hardware, ModelFacts } from '../../engine.ts'
 import type { LoadOptions } from '../ipc.ts'
 import { type NativeLibrary, nativeLibrary, nativeModel } from './binding.ts'
+import { assertFits } from './fits.ts'
 import { type CheckedFile, checkHead, readHead } from './gguf-check.ts'
+import { quantOf } from './head-facts.ts'
 import { TokenTable } from './token-table.ts'
 
 /** A model in memory, before anything is decided about how it is run. */
@@ -37,6 +38,7 @@ export async function openModel(
   const [llama, head] = await Promise.all([startLlama(options.gpu), readHead(options.modelPath)])
   const library = nativeLibrary(llama)
   const file = checkHead(head, library)
+  await assertFits(llama, head, options)
   let reported = 0
   const model = await llama
     .loadModel({
@@ -88,15 +90,11 @@ export function defaultThreads(): number {
 
 export function factsOf(open: OpenModel, contextLength: number): ModelFacts {
   const { model, file } = open
-  const { file_type: fileType } = model.fileInfo.metadata.general
   return {
     kind: file.kind,
     architecture: file.architecture,
     parameters: model.fileInsights.totalParameters,
-    quant:
-      fileType === undefined
-        ? 'unknown'
-        : (GgufFileType[fileType] ?? 'unknown').replace(/^MOSTLY_|^ALL_/, ''),
+    quant: quantOf(model.fileInfo.metadata.general.file_type),
     sizeBytes: file.sizeBytes,
     contextLength,
     vocabularySize: open.vocabularySize,

@@ -1,5 +1,7 @@
 import type { Llama, LlamaModel } from 'node-llama-cpp'
 import { PeerError } from '../../../base/errors.ts'
+import { CONTEXT_LENGTH_MIN, VRAM_SHARE } from '../../fit.ts'
+import { freeRam } from '../../free-ram.ts'
 import type { LoadOptions } from '../ipc.ts'
 import type { OpenModel } from './load.ts'
 
@@ -8,20 +10,19 @@ export const BATCH_SIZE = 512
 /** What a run can be given at once, and what calibration may find to be best. */
 export const SEQUENCES_MAX = 8
 const CPU_SLOTS = 4
-/** Below this no conversation fits; then a model is too large, not its context too long. */
-const CONTEXT_LENGTH_MIN = 1024
 /** Sequences beyond the slots are more prefix caches; worth this much and no more. */
 const SPARE_BYTES = 512 * 1024 * 1024
 /** llama.cpp counts a context's tokens in 32 bits; more than these it would silently wrap around. */
 const CELLS_MAX = 2 ** 31 - 1
 /** Of the memory that is free now: the rest is for the machine's other work. */
 const MEMORY_SHARE = 0.5
-const VRAM_SHARE = 0.9
 
 export interface ContextPlan {
   slots: number
   sequences: number
   contextLength: number
+  /** That it takes beside the weights, a drafter with its weights among it. */
+  bytes: number
 }
 
 /**
@@ -37,7 +38,9 @@ export async function planContext(
   const slots = options.slots ?? slotsFor(options, llama.gpu)
   const wanted = options.contextLength ?? model.trainContextSize
   const many = options.reproducible ? slots : Math.max(slots, SEQUENCES_MAX)
-  const ram = process.availableMemory() * MEMORY_SHARE
+  const others = model.size + (draft?.size ?? 0)
+  const most = Math.max(0, (options.memoryMax ?? Number.POSITIVE_INFINITY) - others)
+  const ram = Math.min(freeRam() * MEMORY_SHARE, most)
   const vram = llama.gpu === false ? 0 : (await llama.getVramState()).free * VRAM_SHARE
   const needs = async (contextLength: number, sequences: number) => {
     const own = await contextNeeds(model, contextLength, sequences)
@@ -48,12 +51,15 @@ export async function planContext(
   const fits = async (contextLength: number, sequences: number) => {
     if (contextLength * sequences > CELLS_MAX) return false
     const { cpuRam, gpuVram } = await needs(contextLength, sequences)
-    return cpuRam <= ram && gpuVram <= vram
+    return cpuRam <= ram && gpuVram <= vram && cpuRam + gpuVram <= most
   }
 
   if (await fits(wanted, many)) {
     const { cpuRam, gpuVram } = await needs(wanted, many)
-    if (cpuRam + gpuVram <= SPARE_BYTES) return { slots, sequences: many, contextLength: wanted }
+    const bytes = cpuRam + gpuVram + (draft?.size ?? 0)
+    if (cpuRam + gpuVram <= SPARE_BYTES) {
+      return { slots, sequences: many, contextLength: wanted, bytes }
+    }
   }
   let contextLength = wanted
   while (!(await fits(contextLength, slots))) {
@@ -66,7 +72,9 @@ export async function planContext(
     }
     contextLength = Math.floor(contextLength / 2)
   }
-  return { slots, sequences: slots, contextLength }
+  const { cpuRam, gpuVram } = await needs(contextLength, slots)
+  const bytes = cpuRam + gpuVram + (draft?.size ?? 0)
+  return { slots, sequences: slots, contextLength, bytes }
 }
 
 /** Beyond it a small model drafts nothing. */
@@ -80,7 +88,7 @@ async function contextNeeds(model: LlamaModel, contextSize: number, sequences: n
   return await model.fileInsights.estimateContextResourceRequirementsV2(context)
 }
 
-function slotsFor({ reproducible }: LoadOptions, gpu: Llama['gpu']): number {
+export function slotsFor({ reproducible }: LoadOptions, gpu: Llama['gpu']): number {
   if (reproducible) return 1
   return gpu === false ? CPU_SLOTS : SEQUENCES_MAX
 }
