@@ -81,12 +81,18 @@ export type Paint = (colour: Colour, text: string) => string
 
 export const noPaint: Paint = (_colour, text) => text
 
-/** Colours for a terminal, unless NO_COLOR says otherwise (https://no-color.org). */
+/**
+ * Colours for a terminal, unless NO_COLOR (https://no-color.org) or TERM=dumb says otherwise. FORCE_COLOR
+ * has the last word, as in Node: for a pager that shows them, or, with 0, to have none.
+ */
 export function paintFor(
   output: { isTTY?: boolean | undefined },
   env: Readonly<Record<string, string | undefined>>,
 ): Paint {
-  if (output.isTTY !== true || (env.NO_COLOR ?? '') !== '' || env.TERM === 'dumb') return noPaint
+  const forced = env.FORCE_COLOR ?? ''
+  if (forced === '0' || forced === 'false') return noPaint
+  const isPlain = output.isTTY !== true || (env.NO_COLOR ?? '') !== '' || env.TERM === 'dumb'
+  if (isPlain && forced === '') return noPaint
   return (colour, text) => {
     const [on, off] = codes[colour]
     return `${esc}[${on}m${text}${esc}[${off}m`
