@@ -12,7 +12,7 @@ export const chatCommands = [
   { name: 'load', argument: 'FILE', help: 'go on with a conversation that was saved as JSON' },
   {
     name: 'receipt',
-    help: 'the receipt of the last answer: who wrote it, and what of it is proved',
+    help: 'who wrote the last answer, what it cost, and what of that is proved',
   },
   { name: 'retry', help: 'ask the last question again' },
   { name: 'clear', help: 'forget what was said' },
@@ -64,7 +64,7 @@ export function helpLines(): string[] {
     return [`/${command.name}${argument}`, command.help] as const
   })
   const keys = [
-    ['"""', 'opens a message of several lines, and ends it; a \\ at the end of a line adds one'],
+    ['"""', 'begins and ends a message of several lines; or end a line with \\'],
     ['//', 'sends a line that begins with a slash'],
     ['Ctrl-C', 'stops an answer; twice leaves'],
     ['↑ ↓', 'earlier lines; one that begins with a space is not kept'],

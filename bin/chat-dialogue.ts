@@ -65,11 +65,10 @@ class Dialogue {
   async run(): Promise<number> {
     const { conversation, io } = this.#components
     this.#say(`${safeLine(conversation.model)}  (/help, Ctrl-D leaves)`)
-    this.#typed.prompt()
-    for await (const entry of this.#typed) {
-      const stays = await this.#entered(entry)
-      if (!stays || this.#left || io.signal.aborted) break
+    while (!this.#left && !io.signal.aborted) {
       this.#typed.prompt()
+      const entry = await this.#typed.next()
+      if (entry === undefined || !(await this.#entered(entry))) break
     }
     this.#typed.close()
     print(this.#screen, '')
@@ -160,9 +159,13 @@ class Dialogue {
 
   #interrupted(): void {
     if (this.#working !== undefined) {
-      if (this.#working.signal.aborted) this.#typed.close()
+      if (this.#working.signal.aborted) {
+        this.#typed.close()
+        return
+      }
       this.#leaving = true
       this.#working.abort()
+      this.#typed.drop()
       return
     }
     if (this.#typed.isEmpty && this.#leaving) {

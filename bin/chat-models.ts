@@ -20,7 +20,9 @@ export async function checkModel(
       )
     }
   } catch (error) {
-    if (!(error instanceof RefusedError) || error.code !== 'model_not_found') throw error
+    // Whatever else it says no to, it will say of the question, too.
+    if (!(error instanceof RefusedError)) throw error
+    if (error.code !== 'model_not_found') return
     const names = (await readOffers(client, signal)).filter(chats).map(({ id }) => id)
     const hint = didYouMean(name, names)
     const known = hint === '' ? await others(client, signal) : hint
@@ -35,7 +37,7 @@ async function others(client: HttpClient, signal: AbortSignal): Promise<string> 
   const names = (await readOffers(client, signal)).filter(chats).map(({ id }) => id)
   if (names.length === 0) return ''
   const more = names.length > NAMED_MAX ? ' and others' : ''
-  return ` There are ${names.slice(0, NAMED_MAX).join(', ')}${more}.`
+  return ` This peer knows ${names.slice(0, NAMED_MAX).join(', ')}${more}.`
 }
 
 /** The kind is known once a model is loaded. */

@@ -16,13 +16,13 @@ export async function turnReceiptLines(
   { env, signal, ...io }: Io,
 ): Promise<string[]> {
   const { receipt, cid } = await receiptAt(told?.cid ?? requestId, client, signal)
-  const nonce = told?.prompt_nonce
   // What came of an answer that was cut may be less than what was written and signed.
-  const report = verify(receipt, {
-    cid,
-    ...(!isCut && { answer }),
-    ...(nonce !== undefined && { nonce }),
-  })
+  const asked = { cid, ...(!isCut && { answer }) }
+  const nonce = told?.prompt_nonce
+  const plain = verify(receipt, asked)
+  // The nonce is in the hash of a salted receipt, and in no other.
+  const salted = plain.holds || nonce === undefined ? plain : verify(receipt, { ...asked, nonce })
+  const report = salted.holds ? salted : plain
   const shown = receiptRow(receipt) as ShownReceipt
   const cost = await costOf(requestId, client, signal)
   const onScreen = { ...io, env, signal, stdout: screen }

@@ -7,6 +7,7 @@ import { Conversation } from './conversation.ts'
 import { type Io, UsageError } from './io.ts'
 import { LineHistory } from './line-history.ts'
 import { chooseModel } from './peer-state.ts'
+import { pipedMessages, wholeText } from './piped-messages.ts'
 
 export const chat: Command = {
   name: 'chat',
@@ -71,13 +72,15 @@ async function runChat(input: Input, io: Io): Promise<number> {
     seed: numberOf(input, 'seed', { min: 0, whole: true }),
     ...(typeof system === 'string' && { system }),
   }
-  const loop = loopOf(input, io)
+  // Before a peer is started for nothing.
+  const questions = await questionsOf(input, io)
   return withPeer(input, io, async (peer) => {
     const [wanted] = input.operands
     const model = await chooseModel(peer.client, wanted, io.signal)
     if (wanted !== undefined) await checkModel(peer.client, wanted, io.signal)
     const conversation = new Conversation(peer, { model, ...given })
-    if (loop !== undefined) return chatLoop(conversation, io, loop)
+    const { json } = input
+    if (questions !== undefined) return chatLoop(conversation, io, { json, questions })
     const isKept = input.values['no-history'] !== true
     const history = isKept ? new LineHistory(input.dataDir) : undefined
     return dialogue({ peer, conversation, io, history })
@@ -85,17 +88,25 @@ async function runChat(input: Input, io: Io): Promise<number> {
 }
 
 /** What is asked when nobody converses; undefined at a terminal. */
-function loopOf({ operands, values, json }: Input, io: Io): ChatLoopOptions | undefined {
+async function questionsOf(
+  { operands, values, json }: Input,
+  { stdin, signal }: Io,
+): Promise<ChatLoopOptions['questions'] | undefined> {
   const words = operands.slice(1).join(' ')
   const { once } = values
   if (typeof once === 'string') {
     if (words !== '') throw new UsageError('Ask either with --once or behind the model.')
     if (values.lines === true) throw new UsageError('--once reads nothing, and --lines does.')
-    return { json, prompt: once, stdin: 'unread' }
+    return [once]
   }
-  const prompt = words === '' ? {} : { prompt: words }
-  if (values.lines === true) return { json, ...prompt, stdin: 'lines' }
-  if (io.stdin.isTTY !== true) return { json, ...prompt, stdin: 'whole' }
-  if (words !== '') return { json, prompt: words, stdin: 'unread' }
-  return json ? { json, stdin: 'lines' } : undefined
+  const isTyped = stdin.isTTY === true
+  if (values.lines === true || (isTyped && json && words === '')) {
+    if (words === '') return pipedMessages(stdin, signal)
+    throw new UsageError('With --lines the questions come from stdin, and none behind the model.')
+  }
+  if (isTyped) return words === '' ? undefined : [words]
+  const piped = await wholeText(stdin, signal)
+  const parts = [words, piped].filter((part) => part.trim() !== '')
+  if (parts.length > 0) return [parts.join('\n\n')]
+  throw new UsageError('There is nothing to ask: write a question to stdin, or behind the model.')
 }

@@ -24,7 +24,7 @@ export const isKept = (line: string): boolean =>
 
 /** The newest that the limits have room for, the oldest first; the same twice in a row is once. */
 export function boundedLines(lines: readonly string[]): string[] {
-  const distinct = lines.filter((line, at) => isKept(line) && line !== lines[at - 1])
+  const distinct = lines.filter(isKept).filter((line, at, kept) => line !== kept[at - 1])
   let bytes = 0
   let first = distinct.length
   while (first > 0 && distinct.length - first < historyLimits.lines) {

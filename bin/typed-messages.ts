@@ -1,5 +1,5 @@
 import { createInterface, type Interface } from 'node:readline'
-import { Readable, Writable } from 'node:stream'
+import { Writable } from 'node:stream'
 import type { Io, Output } from './io.ts'
 import { isKept } from './line-history.ts'
 import { type Entry, MessageReader } from './message-reader.ts'
@@ -29,13 +29,15 @@ const prompts = { first: '> ', more: '. ' }
 const HISTORY_SIZE = 1000
 
 /** What a person types, message by message. */
-export class TypedMessages implements AsyncIterable<TypedEntry> {
+export class TypedMessages {
   readonly #io: Io
   readonly #options: TypedMessagesOptions
   readonly #reader = new MessageReader({ commands: true })
   readonly #lines: Interface
-  /** Read when there is time for them: some are typed ahead. */
-  readonly #entries = new Readable({ objectMode: true, read() {} })
+  /** Typed ahead. */
+  #entries: TypedEntry[] = []
+  #hasEnded = false
+  #wake: () => void = () => {}
   readonly #marksPastes: boolean
   #isPasting = false
   /** What is typed now would be mixed into what is shown. */
@@ -54,7 +56,8 @@ export class TypedMessages implements AsyncIterable<TypedEntry> {
     })
     this.#lines = createInterface({
       input: io.stdin,
-      output: Object.assign(output, { columns: screen.columns }),
+      // Asked for each time: windows change their size.
+      output: Object.defineProperty(output, 'columns', { get: () => screen.columns }),
       terminal: true,
       prompt: prompts.first,
       history: [...history].reverse(),
@@ -72,9 +75,14 @@ export class TypedMessages implements AsyncIterable<TypedEntry> {
     this.#lines.prompt()
   }
 
-  /** Until the next prompt the screen is another's. */
-  mute(): void {
-    this.#isMuted = true
+  /** Undefined when no more will come. Until the next prompt the screen is the caller's. */
+  async next(): Promise<TypedEntry | undefined> {
+    while (this.#entries.length === 0 && !this.#hasEnded) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+    return this.#entries.shift()
   }
 
   /** Nothing is typed of a message. */
@@ -82,8 +90,9 @@ export class TypedMessages implements AsyncIterable<TypedEntry> {
     return this.#lines.line === '' && !this.#reader.isOpen
   }
 
-  /** What is typed of a message is thrown away. */
+  /** What is typed of a message is thrown away, and all that was typed ahead. */
   drop(): void {
+    this.#entries = []
     this.#reader.drop()
     this.#lines.write(null, { ctrl: true, name: 'e' })
     this.#lines.write(null, { ctrl: true, name: 'u' })
@@ -91,10 +100,6 @@ export class TypedMessages implements AsyncIterable<TypedEntry> {
 
   close(): void {
     this.#lines.close()
-  }
-
-  [Symbol.asyncIterator](): AsyncIterator<TypedEntry> {
-    return this.#entries[Symbol.asyncIterator]()
   }
 
   #listen(): void {
@@ -117,6 +122,7 @@ export class TypedMessages implements AsyncIterable<TypedEntry> {
       }
       this.#entries.push({ ...entry, isShown: !this.#isMuted })
       this.#isMuted = true
+      this.#wake()
     })
     this.#lines.on('SIGINT', onInterrupt)
     // A shell that had the terminal meanwhile has changed its ways.
@@ -127,7 +133,8 @@ export class TypedMessages implements AsyncIterable<TypedEntry> {
     this.#lines.once('close', () => {
       this.#io.stdin.off('keypress', this.#onKey)
       this.#setMarks(false)
-      this.#entries.push(null)
+      this.#hasEnded = true
+      this.#wake()
       onEnd()
     })
   }

@@ -70,7 +70,7 @@ describe('chat at a terminal that shows colours', () => {
     io.stdin.write('Who?\r')
     at = await io.stdout.until(' am', at)
     io.stdin.write('\u0003')
-    at = await io.stdout.until('> ', await io.stdout.until('(stopped)', at))
+    at = await io.stdout.until('> ', await io.stdout.until('(stopped;', at))
     io.stdin.write('Sure?\r')
     await io.stdout.until('Yes.', at)
     io.stdin.write('\u0004')
