@@ -12,7 +12,7 @@ export const chatCommands = [
   { name: 'load', argument: 'FILE', help: 'go on with a conversation that was saved as JSON' },
   {
     name: 'receipt',
-    help: 'who wrote the last answer, what it cost, and what of that is proved',
+    help: 'who wrote the last answer, its cost, and what of it is proved',
   },
   { name: 'retry', help: 'ask the last question again' },
   { name: 'clear', help: 'forget what was said' },
@@ -46,7 +46,7 @@ export function parseChatCommand(text: string): ChatCommand | { says: string } {
   const known = chatCommands.find(({ name }) => name === (aliases[wanted] ?? wanted))
   if (known === undefined) {
     const names = [...chatCommands.map(({ name }) => name), ...Object.keys(aliases)]
-    const hint = didYouMean(wanted, names, '/')
+    const hint = wanted === '' ? '' : didYouMean(wanted, names, '/')
     return { says: `There is no ${word}.${hint} /help shows all; // sends a line with a slash.` }
   }
   if (argument !== '' && !('argument' in known)) {
@@ -64,7 +64,7 @@ export function helpLines(): string[] {
     return [`/${command.name}${argument}`, command.help] as const
   })
   const keys = [
-    ['"""', 'begins and ends a message of several lines; or end a line with \\'],
+    ['"""', 'begins and ends a message of many lines; or end a line with \\'],
     ['//', 'sends a line that begins with a slash'],
     ['Ctrl-C', 'stops an answer; twice leaves'],
     ['↑ ↓', 'earlier lines; one that begins with a space is not kept'],

@@ -72,6 +72,7 @@ class Dialogue {
     }
     this.#typed.close()
     print(this.#screen, '')
+    await this.#components.history?.settled()
     return exitCodes.done
   }
 
@@ -134,7 +135,8 @@ class Dialogue {
 
   /** Throws where the peer does not come back in time. */
   async #awaitPeer(peer: ChatPeer, error: CommandError, signal: AbortSignal): Promise<void> {
-    this.#say(`(${safeLine(error.message)} Waiting for the peer; Ctrl-C stops that.)`)
+    const reason = safeLine(error.message).replace(/\.$/, '')
+    this.#say(`(${reason}. Waiting for the peer; Ctrl-C stops that.)`)
     if (!(await peer.comesBack(signal))) {
       const waited = `No peer came back within ${COMES_BACK_MS / 1000} s.`
       throw new CommandError(`${waited} Start one with "pinaivu-peer start", then /retry.`)

@@ -43,6 +43,11 @@ async function others(client: HttpClient, signal: AbortSignal): Promise<string> 
 /** The kind is known once a model is loaded. */
 const chats = ({ kind }: ModelOffer): boolean => kind === undefined || kind === 'chat'
 
+const atText = ({ network, nodes }: ModelOffer): string => {
+  if (!network) return 'this peer'
+  return nodes === 1 ? '1 other peer' : `${nodes} other peers`
+}
+
 /** All that can be talked to, with a mark at the one that is. */
 export async function modelLines(
   client: HttpClient,
@@ -54,7 +59,7 @@ export async function modelLines(
   const rows = offers.map((offer) => [
     offer.id === current ? '*' : '',
     offer.id,
-    offer.network ? `${offer.nodes} other peers` : 'this peer',
+    atText(offer),
     offer.context_length === undefined ? '-' : `${offer.context_length}`,
     priceText([offer.price]),
   ])

@@ -39,7 +39,7 @@ export function boundedLines(lines: readonly string[]): string[] {
 export class LineHistory {
   readonly #path: string
   /** Not written yet. */
-  #added: string[] = []
+  #added: readonly string[] = []
   #writing: Promise<void> = Promise.resolve()
 
   constructor(dataDir: string) {
@@ -61,11 +61,16 @@ export class LineHistory {
 
   /** Resolves when it is on the disk, with those that could not be written before. */
   add(line: string): Promise<void> {
-    this.#added.push(line)
-    this.#added = boundedLines(this.#added)
+    // Another list: the one before may be on its way to the disk.
+    this.#added = boundedLines([...this.#added, line])
     const written = this.#writing.then(() => this.#write())
     this.#writing = written.catch(() => {})
     return written
+  }
+
+  /** Resolves when nothing is being written any more. */
+  settled(): Promise<void> {
+    return this.#writing
   }
 
   /** With what other chats have added meanwhile. Renamed into its place: a reader sees all or none. */

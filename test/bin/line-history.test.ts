@@ -36,6 +36,17 @@ describe('the lines of earlier chats', () => {
     expect(await history.read()).toEqual(['a', 'b', 'c', 'd'])
   })
 
+  it('come to the disk also when they are typed while others are written', async () => {
+    const history = new LineHistory(temporaryFolder())
+    const lines = Array.from({ length: 100 }, (_, at) => `line ${at}`)
+    for (const line of lines) {
+      void history.add(line)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await history.settled()
+    expect(await history.read()).toEqual(lines)
+  })
+
   it('wait for a folder that can be written', async () => {
     const folder = temporaryFolder()
     const history = new LineHistory(join(folder, 'missing'))
@@ -67,7 +78,9 @@ describe('the lines of earlier chats', () => {
     const lines = fc.array(line, { maxLength: 40 })
     fc.assert(
       fc.property(lines, fc.integer({ min: 1, max: 400 }), (typed, times) => {
-        const many = Array.from({ length: times }, (_, at) => typed.map((each) => `${each}${at}`))
+        const many = Array.from({ length: times }, (_, at) =>
+          typed.map((each, nth) => `${each}${nth}.${at}`),
+        )
         const all = many.flat()
         const kept = boundedLines(all)
         const usable = all.filter((each) => !/^ |\n/.test(each))

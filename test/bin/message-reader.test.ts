@@ -84,7 +84,11 @@ describe('however the bytes come', () => {
   it('a pipe has the same messages', async () => {
     const messagesOf = async (pieces: Buffer[]) => {
       const stdin = Readable.from(pieces, { objectMode: false })
-      return Array.fromAsync(pipedMessages(stdin, new AbortController().signal))
+      const messages: string[] = []
+      for await (const each of pipedMessages(stdin, new AbortController().signal)) {
+        messages.push(each)
+      }
+      return messages
     }
     await fc.assert(
       fc.asyncProperty(text, cuts, async (whole, at) => {
@@ -113,7 +117,8 @@ describe('however the bytes come', () => {
       io.stdin.end()
       const entries: Entry[] = []
       for (let next = await typing.next(); next !== undefined; next = await typing.next()) {
-        entries.push({ ...next, isShown: true } as Entry)
+        const { isShown: _, ...entry } = next
+        entries.push(entry)
       }
       return entries
     }
