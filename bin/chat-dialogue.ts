@@ -1,8 +1,9 @@
 import { runChatCommand } from './chat-actions.ts'
 import { helpLines, parseChatCommand } from './chat-commands.ts'
 import { leftOutText } from './chat-loop.ts'
-import { type ChatPeer, COMES_BACK_MS, isGone } from './chat-peer.ts'
+import { type ChatPeer, COMES_BACK_MS } from './chat-peer.ts'
 import type { Conversation } from './conversation.ts'
+import { isGone } from './http-client.ts'
 import { CommandError, exitCodes, type Io, type Output, print } from './io.ts'
 import type { LineHistory } from './line-history.ts'
 import { type Question, showAnswer } from './show-answer.ts'
@@ -137,7 +138,7 @@ class Dialogue {
   async #awaitPeer(peer: ChatPeer, error: CommandError, signal: AbortSignal): Promise<void> {
     const reason = safeLine(error.message).replace(/\.$/, '')
     this.#say(`(${reason}. Waiting for the peer; Ctrl-C stops that.)`)
-    if (!(await peer.comesBack(signal))) {
+    if (!(await peer.comesBack(error, signal))) {
       const waited = `No peer came back within ${COMES_BACK_MS / 1000} s.`
       throw new CommandError(`${waited} Start one with "pinaivu-peer start", then /retry.`)
     }

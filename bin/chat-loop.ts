@@ -27,6 +27,7 @@ export async function chatLoop(
   return io.signal.aborted ? exitCodes.failed : exitCodes.done
 }
 
-export const leftOutText = (count: number): string =>
-  `(The context is full: the model is no longer given the oldest ${count} of the answers and their ` +
-  'questions. They are still here.)'
+export function leftOutText(count: number): string {
+  const oldest = count === 1 ? 'oldest answer and its question' : `${count} oldest answers`
+  return `(The context is full: the model is no longer given the ${oldest}, and more as it goes on.)`
+}

@@ -1,54 +1,54 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createPeer, readConfig } from '../src/index.ts'
 import type { Input } from './command.ts'
-import { type HttpClient, LostError, RefusedError, UnreachableError } from './http-client.ts'
+import { type HttpClient, isClosing } from './http-client.ts'
 import { CommandError, type Io, print } from './io.ts'
 import { createLogger } from './logger.ts'
-import { findPeer, openClient } from './running-peer.ts'
+import { findPeer, openClient, type RunningPeer } from './running-peer.ts'
 import { safeLine } from './text.ts'
 
 /** The peer of a chat. It may be started anew meanwhile, and is then found at another address. */
 export interface ChatPeer {
   readonly client: HttpClient
-  /** Waits until it runs again; false where it does not in time. */
-  comesBack(signal: AbortSignal): Promise<boolean>
+  /** Waits until it runs again after an error that `isGone`; false where it does not in time. */
+  comesBack(error: unknown, signal: AbortSignal): Promise<boolean>
 }
 
 /** So long a peer that is started anew takes at most: its models load after it answers. */
 export const COMES_BACK_MS = 60_000
 const LOOK_MS = 500
 
-/** Whether a failure says that the peer is not there any more. */
-export const isGone = (error: unknown): boolean =>
-  error instanceof UnreachableError ||
-  error instanceof LostError ||
-  (error instanceof RefusedError && error.code === 'shutting_down')
-
 /** A peer that others started, and may start again. */
-class RunningPeer implements ChatPeer {
+class StandingPeer implements ChatPeer {
   readonly #dataDir: string
+  #pid: number
   client: HttpClient
 
-  constructor(dataDir: string, client: HttpClient) {
+  constructor(dataDir: string, { info, client }: RunningPeer) {
     this.#dataDir = dataDir
+    this.#pid = info.pid
     this.client = client
   }
 
-  async comesBack(signal: AbortSignal): Promise<boolean> {
+  async comesBack(error: unknown, signal: AbortSignal): Promise<boolean> {
     const late = AbortSignal.timeout(COMES_BACK_MS)
     const either = AbortSignal.any([signal, late])
+    // One that ends answers for a while yet.
+    let isAnother = !isClosing(error)
     try {
       for (;;) {
         const found = await findPeer(this.#dataDir, either)
-        if (found !== undefined) {
+        isAnother ||= found?.info.pid !== this.#pid
+        if (found !== undefined && isAnother) {
+          this.#pid = found.info.pid
           this.client = found.client
           return true
         }
         await sleep(LOOK_MS, undefined, { signal: either })
       }
-    } catch (error) {
+    } catch (cause) {
       if (late.aborted && !signal.aborted) return false
-      throw error
+      throw cause
     }
   }
 }
@@ -61,7 +61,7 @@ export async function withPeer(
   create: typeof createPeer = createPeer,
 ): Promise<number> {
   const running = await findPeer(input.dataDir, io.signal)
-  if (running !== undefined) return task(new RunningPeer(input.dataDir, running.client))
+  if (running !== undefined) return task(new StandingPeer(input.dataDir, running))
   print(io.stderr, `No peer is running on ${safeLine(input.dataDir)}: starting one for this chat.`)
   // Free ports, so that it is in nobody's way.
   const flags = {

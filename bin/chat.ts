@@ -4,7 +4,7 @@ import { checkModel } from './chat-models.ts'
 import { withPeer } from './chat-peer.ts'
 import { type Command, type Input, numberOf } from './command.ts'
 import { Conversation } from './conversation.ts'
-import { type Io, UsageError } from './io.ts'
+import { type Io, print, UsageError } from './io.ts'
 import { LineHistory } from './line-history.ts'
 import { chooseModel } from './peer-state.ts'
 import { pipedMessages, wholeText } from './piped-messages.ts'
@@ -70,7 +70,7 @@ async function runChat(input: Input, io: Io): Promise<number> {
     temperature: numberOf(input, 'temperature', { min: 0, max: 2 }),
     maxTokens: numberOf(input, 'max-tokens', { min: 1, whole: true }),
     seed: numberOf(input, 'seed', { min: 0, whole: true }),
-    ...(typeof system === 'string' && { system }),
+    ...(typeof system === 'string' && system.trim() !== '' && { system }),
   }
   // Before a peer is started for nothing.
   const questions = await questionsOf(input, io)
@@ -87,10 +87,14 @@ async function runChat(input: Input, io: Io): Promise<number> {
   })
 }
 
+const WAITING_MS = 3000
+const waitingText =
+  'Waiting for the end of stdin: what comes from there belongs to the question. --once reads nothing.'
+
 /** What is asked when nobody converses; undefined at a terminal. */
 async function questionsOf(
   { operands, values, json }: Input,
-  { stdin, signal }: Io,
+  { stdin, stderr, signal }: Io,
 ): Promise<ChatLoopOptions['questions'] | undefined> {
   const words = operands.slice(1).join(' ')
   const { once } = values
@@ -105,7 +109,8 @@ async function questionsOf(
     throw new UsageError('With --lines the questions come from stdin, and none behind the model.')
   }
   if (isTyped) return words === '' ? undefined : [words]
-  const piped = await wholeText(stdin, signal)
+  const hint = setTimeout(() => print(stderr, waitingText), WAITING_MS)
+  const piped = await wholeText(stdin, signal).finally(() => clearTimeout(hint))
   const parts = [words, piped].filter((part) => part.trim() !== '')
   if (parts.length > 0) return [parts.join('\n\n')]
   throw new UsageError('There is nothing to ask: write a question to stdin, or behind the model.')

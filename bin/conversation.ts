@@ -1,5 +1,5 @@
 import { ghost, PeerError } from '../src/sdk/index.ts'
-import { type HttpClient, LostError, RefusedError } from './http-client.ts'
+import { type HttpClient, isGone, LostError, RefusedError } from './http-client.ts'
 import { type AnswerReceipt, keptTurns, newerHalf, type Turn } from './trim-turns.ts'
 
 export interface ConversationOptions {
@@ -115,7 +115,7 @@ export class Conversation {
       remember(false)
     } catch (error) {
       if (signal.aborted) end.finish = 'cancelled'
-      if (signal.aborted || error instanceof LostError) remember(true)
+      if (signal.aborted || isGone(error)) remember(true)
       if (!signal.aborted) throw error
     }
     return end

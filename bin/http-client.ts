@@ -44,6 +44,14 @@ export class RefusedError extends CommandError {
   }
 }
 
+/** A peer that ends says so to whoever asks it. */
+export const isClosing = (error: unknown): boolean =>
+  error instanceof RefusedError && error.code === 'shutting_down'
+
+/** Whether a failure says that the peer is not there, or will not be. */
+export const isGone = (error: unknown): boolean =>
+  error instanceof UnreachableError || error instanceof LostError || isClosing(error)
+
 /** The HTTP endpoint of a peer. Not `fetch`: that cannot be told to trust one certificate. */
 export class HttpClient {
   readonly url: string

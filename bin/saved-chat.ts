@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { messageOf } from '../src/index.ts'
 import { CommandError } from './io.ts'
 import { isAddress, readText } from './receipt-source.ts'
+import { withoutControls } from './text.ts'
 import type { Turn } from './trim-turns.ts'
 
 /** A conversation as it stands in a file. */
@@ -81,10 +82,12 @@ export function jsonOf({ model, system, turns }: SavedChat): string {
       },
     ]),
   ]
-  return `${JSON.stringify({ object: 'chat', version: 1, model, messages }, null, 2)}\n`
+  const text = JSON.stringify({ object: 'chat', version: 1, model, messages }, null, 2)
+  // JSON lets those through that a terminal obeys like an ESC.
+  return `${text.replace(/[\u007f-\u009f]/g, (each) => `\\u00${each.charCodeAt(0).toString(16)}`)}\n`
 }
 
-/** Texts as they are: a file obeys nobody. */
+/** For people: what commands a terminal is shown in it, as in the chat. */
 export function markdownOf({ model, system, turns }: SavedChat): string {
   const parts = [
     `# A chat with ${model.replace(/\s+/g, ' ')}`,
@@ -98,7 +101,7 @@ export function markdownOf({ model, system, turns }: SavedChat): string {
       ...(turn.receipt === undefined ? [] : [`<!-- receipt ${turn.receipt.cid} -->`]),
     ]),
   ]
-  return `${parts.join('\n\n')}\n`
+  return withoutControls(`${parts.join('\n\n')}\n`)
 }
 
 /** What `/save` wrote as JSON, or a list of messages as OpenAI's clients have it. */

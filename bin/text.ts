@@ -20,6 +20,10 @@ export function safeText(text: string): string {
   })
 }
 
+/** A text for a file that somebody may show on a terminal: without what that would obey. */
+export const withoutControls = (text: string): string =>
+  text.replace(/[^\P{Cc}\n\t]/gu, (each) => (each === '\r' ? '' : visible(each)))
+
 /** A name or message for one line, made harmless. */
 export function safeLine(text: string): string {
   return text.replace(commands, (each) => (/[\r\n\t]/.test(each) ? ' ' : visible(each)))

@@ -1,6 +1,7 @@
 import { copyFileSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { writePeerInfo } from '../../src/peer-file.ts'
 import { chatPath, chunk, counting, head, messagesOf } from './chat-answers.ts'
 import { type Answer, fakePeer, json, stage, wholePeer } from './stage.ts'
 
@@ -190,6 +191,24 @@ describe('a peer that is started anew', () => {
       { role: 'assistant', content: 'so f' },
       { role: 'user', content: 'Again' },
     ])
+  })
+
+  it('is waited for to end, when it says that it does', async () => {
+    const closing = { error: { message: 'The peer is shutting down.', code: 'shutting_down' } }
+    const peer = await fakePeer({ ...wholePeer, [chatPath]: json(closing, 503) })
+    const next = await fakePeer({ ...wholePeer, [chatPath]: counting })
+    const io = stage({ tty: true, env: { NO_COLOR: '1' } })
+    const done = io.run('chat', '--data-dir', peer.dataDir)
+    let at = await io.stdout.until('> ')
+    io.stdin.write('Hello\r')
+    at = await io.stdout.until('(The peer is shutting down. Waiting for the peer', at)
+    // The first still answers, but another process says that it runs on the folder.
+    const info = { version: '0.1.0', peerId: '12D3KooTest', http: next.url, certFile: null }
+    await writePeerInfo(peer.dataDir, { ...info, pid: process.ppid })
+    at = await io.stdout.until('I was sent 1 messages.', at)
+    expect(io.stdout.text.match(/Waiting for the peer/g)).toHaveLength(1)
+    io.stdin.write('\u0004')
+    expect(await done, io.stderr.text).toBe(0)
   })
 
   it('is no longer waited for after Ctrl-C', async () => {

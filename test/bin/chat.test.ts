@@ -1,12 +1,21 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { chat } from '../../bin/chat.ts'
 import { type ChatPeer, withPeer } from '../../bin/chat-peer.ts'
 import { parseCommandLine } from '../../bin/command.ts'
 import type { Config, Peer } from '../../src/index.ts'
 import { chatPath, chunk, counting, end, head, messagesOf, ready } from './chat-answers.ts'
-import { type Answer, fakePeer, json, offers, peerState, stage, wholePeer } from './stage.ts'
+import {
+  type Answer,
+  fakePeer,
+  json,
+  offers,
+  peerState,
+  stage,
+  temporaryFolder,
+  wholePeer,
+} from './stage.ts'
 
 describe('chat from a pipe', () => {
   it('takes each line as a question with --lines, and remembers', async () => {
@@ -47,6 +56,17 @@ describe('chat from a pipe', () => {
     expect(await questionOf('one\n\n/two \\\n"""\n')).toEqual(user('one\n\n/two \\\n"""'))
     expect(await questionOf('', 'some-alias', 'What', 'is it?')).toEqual(user('What is it?'))
     expect(await questionOf('a\nb\n', 'any', 'Sum up:')).toEqual(user('Sum up:\n\na\nb'))
+  })
+
+  it('says what it waits for when stdin stays open', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const io = stage()
+    const done = io.run('chat', 'any', 'Hi', '--data-dir', temporaryFolder())
+    vi.advanceTimersByTime(3000)
+    expect(io.stderr.text).toMatch(/Waiting for the end of stdin.* --once reads nothing\.\n$/)
+    io.interrupt()
+    expect(await done).toBe(1)
   })
 
   it('asks the prompt alone at a terminal', async () => {

@@ -21,6 +21,16 @@ describe('a saved chat', () => {
     )
   })
 
+  it('has nothing in it that a terminal obeys, and all of it in JSON', () => {
+    const evil = 'a\u001b]0;x\u0007b\u009b2J\u007f\tc\n'
+    const given = { ...chat, system: undefined, turns: [{ ...turn, answer: evil }] }
+    expect(markdownOf(given)).toContain('a␛]0;x␇b\ufffd2J␡\tc\n')
+    for (const text of [markdownOf(given), jsonOf(given)]) {
+      expect(text).not.toMatch(/(?![\n\t])\p{Cc}/u)
+    }
+    expect(parseChat(jsonOf(given), 'x').turns[0]?.answer).toBe(evil)
+  })
+
   it('comes back from JSON as it was', () => {
     const text = fc.string({ unit: 'binary', maxLength: 20 })
     const turns = fc.array(
