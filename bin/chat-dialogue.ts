@@ -1,3 +1,4 @@
+import { messageOf, PeerError } from '../src/index.ts'
 import { runChatCommand } from './chat-actions.ts'
 import { helpLines, parseChatCommand } from './chat-commands.ts'
 import { leftOutText } from './chat-loop.ts'
@@ -96,8 +97,7 @@ class Dialogue {
     else {
       const parts = { ...this.#components, screen: this.#screen }
       await this.#stoppable(async (signal) => {
-        const said = await runChatCommand(command, parts, signal)
-        print(this.#screen, ...said)
+        print(this.#screen, ...(await runChatCommand(command, parts, signal)))
         // Another conversation: what is left out of it is said anew.
         if (command.name === 'clear' || command.name === 'load') this.#hasLeftOut = false
       })
@@ -112,51 +112,56 @@ class Dialogue {
   }
 
   async #ask(question: Question): Promise<void> {
-    const { conversation, io, peer } = this.#components
+    const { conversation, io } = this.#components
+    const before = conversation.turns
     await this.#stoppable(async (signal) => {
-      for (;;) {
-        const answered = conversation.turns
-        try {
-          const { finish, leftOut } = await showAnswer(conversation, question, { ...io, signal })
-          if (finish === 'cancelled') this.#say('(stopped; Ctrl-C again leaves)')
-          if (finish === 'length') this.#say('(the longest answer that fits)')
-          if (leftOut > 0 && !this.#hasLeftOut) this.#say(leftOutText(leftOut))
-          this.#hasLeftOut ||= leftOut > 0
-          return
-        } catch (error) {
-          if (!isGone(error)) throw error
-          await this.#awaitPeer(peer, error as CommandError, signal)
-          if (conversation.turns === answered) continue
-          this.#say('(what came of the answer is kept; /retry asks again)')
-          return
-        }
+      // The peer was gone in the midst of it, and is back.
+      if (conversation.turns !== before) {
+        this.#say('(what came of the answer is kept; /retry asks again)')
+        return
       }
+      const { finish, leftOut } = await showAnswer(conversation, question, { ...io, signal })
+      if (finish === 'cancelled') this.#say('(stopped; Ctrl-C again leaves)')
+      if (finish === 'length') this.#say('(the longest answer that fits)')
+      if (leftOut > 0 && !this.#hasLeftOut) this.#say(leftOutText(leftOut))
+      this.#hasLeftOut ||= leftOut > 0
     })
   }
 
-  /** Throws where the peer does not come back in time. */
-  async #awaitPeer(peer: ChatPeer, error: CommandError, signal: AbortSignal): Promise<void> {
-    const reason = safeLine(error.message).replace(/\.$/, '')
-    this.#say(`(${reason}. Waiting for the peer; Ctrl-C stops that.)`)
-    if (!(await peer.comesBack(error, signal))) {
-      const waited = `No peer came back within ${COMES_BACK_MS / 1000} s.`
-      throw new CommandError(`${waited} Start one with "pinaivu-peer start", then /retry.`)
-    }
-    this.#say('(the peer is back)')
-  }
-
-  /** Does what Ctrl-C stops, and tells what failed of it: the conversation goes on. */
+  /**
+   * Does what Ctrl-C stops, and tells what failed of it: the conversation goes on. Where the peer is
+   * gone, it waits for it and does it again.
+   */
   async #stoppable(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     this.#working = new AbortController()
     const signal = AbortSignal.any([this.#components.io.signal, this.#working.signal])
     try {
-      await work(signal)
+      while (!(await this.#isDone(work, signal)));
     } catch (error) {
       if (signal.aborted) this.#say('(stopped; Ctrl-C again leaves)')
-      else if (error instanceof CommandError) this.#fail(error.message)
-      else throw error
+      else if (error instanceof CommandError || error instanceof PeerError) {
+        this.#fail(error.message)
+      } else throw error
     } finally {
       this.#working = undefined
+    }
+  }
+
+  /** False when the peer was gone and is back. Throws where it does not come back in time. */
+  async #isDone(work: (signal: AbortSignal) => Promise<void>, signal: AbortSignal) {
+    try {
+      await work(signal)
+      return true
+    } catch (error) {
+      if (signal.aborted || !isGone(error)) throw error
+      const reason = safeLine(messageOf(error)).replace(/\.$/, '')
+      this.#say(`(${reason}. Waiting for the peer; Ctrl-C stops that.)`)
+      if (!(await this.#components.peer.comesBack(error, signal))) {
+        const waited = `No peer came back within ${COMES_BACK_MS / 1000} s.`
+        throw new CommandError(`${waited} Start one with "pinaivu-peer start", then /retry.`)
+      }
+      this.#say('(the peer is back)')
+      return false
     }
   }
 

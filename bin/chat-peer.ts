@@ -77,8 +77,8 @@ export async function withPeer(
     const { http, dataDir } = peer.ready()
     if (http === null) throw new CommandError('The peer has no HTTP endpoint to talk to.')
     const client = await openClient(dataDir, http, config.tls?.certFile ?? null)
-    // It lives and ends with this process.
-    return await task({ client, comesBack: async () => false })
+    // It lives and ends with this process: nobody starts it again.
+    return await task({ client, comesBack: (error) => Promise.reject(error) })
   } finally {
     await peer.stop()
   }

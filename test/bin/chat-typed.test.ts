@@ -1,8 +1,12 @@
 import { copyFileSync, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { receiptJson } from '../../src/api/receipts/receipt-json.ts'
+import { createVerifyNative } from '../../src/identity/verify-native.ts'
 import { writePeerInfo } from '../../src/peer-file.ts'
-import { chatPath, chunk, counting, head, messagesOf } from './chat-answers.ts'
+import { finalView } from '../api/receipt-views.ts'
+import { network } from '../wire/log-examples.ts'
+import { chatPath, chunk, counting, end, head, messagesOf } from './chat-answers.ts'
 import { type Answer, fakePeer, json, stage, wholePeer } from './stage.ts'
 
 describe('what a person at a terminal can type besides', () => {
@@ -75,6 +79,30 @@ describe('what a person at a terminal can type besides', () => {
     await type('/retry')
     const answer = { role: 'assistant', content: 'I was sent 1 messages.' }
     expect(messagesOf(asked.at(-1))).toEqual([...hello, answer, { role: 'user', content: 'Fails' }])
+    await leave()
+  })
+
+  it('shows the receipt of the last answer, what it cost, and that it is of another text', async () => {
+    const receipt = receiptJson(await finalView(), { network, verify: createVerifyNative() })
+    const named = { request_id: 'req_1', choices: [], receipt: { cid: receipt.cid } }
+    const charge = { type: 'charge', amount: -40, request_id: 'req_1' }
+    const { type, leave, io } = await talk({
+      [chatPath]: (_one, response) => {
+        head(response)
+        response.end(`${chunk('Hm.', 'stop')}data: ${JSON.stringify(named)}\n\n${end}`)
+      },
+      [`GET /v8/receipts/${encodeURIComponent(receipt.cid)}`]: json(receipt),
+      'GET /api/v1/credits/ledger?limit=100': json({
+        data: [charge, { ...charge, request_id: 'req_2' }],
+      }),
+    })
+    await type('/receipt')
+    expect(io.stderr.text).toMatch(/There is no answer yet/)
+    await type('Who?')
+    const shown = await type('/receipt')
+    expect(shown).toContain('It does not hold.')
+    expect(shown).toMatch(/NO +This does not hold: The text is the one/)
+    expect(shown).toMatch(/Cost +40 micro-credits/)
     await leave()
   })
 
@@ -183,7 +211,15 @@ describe('a peer that is started anew', () => {
     at = await io.stdout.until('Waiting for the peer', at)
     copyFileSync(join(next.dataDir, 'peer.json'), join(peer.dataDir, 'peer.json'))
     at = await io.stdout.until('(the peer is back)', at)
-    await io.stdout.until('I was sent 3 messages.', at)
+    at = await io.stdout.until('> ', await io.stdout.until('I was sent 3 messages.', at))
+    expect(messagesOf(next.asked.at(-1))).toHaveLength(3)
+    // Also for what is no question.
+    const last = await fakePeer(wholePeer)
+    await next.close()
+    io.stdin.write('/model\r')
+    at = await io.stdout.until('Waiting for the peer', at)
+    copyFileSync(join(last.dataDir, 'peer.json'), join(peer.dataDir, 'peer.json'))
+    await io.stdout.until('* ', await io.stdout.until('(the peer is back)', at))
     io.stdin.write('\u0004')
     expect(await done, io.stderr.text).toBe(0)
     expect(messagesOf(next.asked.at(-1))).toEqual([
