@@ -28,15 +28,29 @@ const answerMsMax = 30_000
 /** The endpoint gave no answer at all: nothing runs there, or not what we look for. */
 export class UnreachableError extends CommandError {}
 
+/** The connection broke while an answer came. */
+export class LostError extends CommandError {}
+
 /** The endpoint said no. */
 export class RefusedError extends CommandError {
   readonly status: number
+  /** Of the API's errors, where it named one. */
+  readonly code: string | undefined
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, code?: string) {
     super(message)
     this.status = status
+    this.code = code
   }
 }
+
+/** A peer that ends says so to whoever asks it. */
+export const isClosing = (error: unknown): boolean =>
+  error instanceof RefusedError && error.code === 'shutting_down'
+
+/** Whether a failure says that the peer is not there, or will not be. */
+export const isGone = (error: unknown): boolean =>
+  error instanceof UnreachableError || error instanceof LostError || isClosing(error)
 
 /** The HTTP endpoint of a peer. Not `fetch`: that cannot be told to trust one certificate. */
 export class HttpClient {
@@ -87,7 +101,7 @@ export class HttpClient {
         yield eventOf(data)
       }
     }
-    throw new CommandError('The connection to the peer ended in the middle of an answer.')
+    throw new LostError('The connection to the peer ended in the middle of an answer.')
   }
 
   /** The bytes of an event stream, as they come. */
@@ -176,7 +190,7 @@ async function* piecesOf<P>(answer: AsyncIterable<P>, signal: AbortSignal): Asyn
     yield* answer
   } catch (cause) {
     if (signal.aborted) throw cause
-    throw new CommandError(`The connection to the peer was lost: ${messageOf(cause)}`, { cause })
+    throw new LostError(`The connection to the peer was lost: ${messageOf(cause)}`, { cause })
   }
 }
 
@@ -190,14 +204,18 @@ async function textOf(answer: IncomingMessage, signal: AbortSignal): Promise<str
 }
 
 function refusal(status: number, text: string): RefusedError {
-  return new RefusedError(status, errorTextOf(text) ?? `The peer answered with status ${status}.`)
+  const { message, code } = errorOf(text)
+  return new RefusedError(
+    status,
+    typeof message === 'string' ? message : `The peer answered with status ${status}.`,
+    typeof code === 'string' ? code : undefined,
+  )
 }
 
-function errorTextOf(text: string): string | undefined {
+function errorOf(text: string): { message?: unknown; code?: unknown } {
   try {
-    const { error } = JSON.parse(text) as { error?: { message?: unknown } }
-    return typeof error?.message === 'string' ? error.message : undefined
+    return (JSON.parse(text) as { error?: object } | null)?.error ?? {}
   } catch {
-    return undefined
+    return {}
   }
 }

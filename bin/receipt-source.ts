@@ -23,6 +23,14 @@ export async function fetchReceipt(
   { signal }: Io,
 ): Promise<Fetched> {
   const { client } = await requirePeer(dataDir, signal)
+  return receiptAt(address, client, signal)
+}
+
+export async function receiptAt(
+  address: string,
+  client: HttpClient,
+  signal: AbortSignal,
+): Promise<Fetched> {
   const cid = address.startsWith('req_') ? await cidOf(address, client, signal) : address
   return { cid, receipt: await fetchByCid(cid, client, signal) }
 }

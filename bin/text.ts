@@ -20,6 +20,10 @@ export function safeText(text: string): string {
   })
 }
 
+/** A text for a file that somebody may show on a terminal: without what that would obey. */
+export const withoutControls = (text: string): string =>
+  text.replace(/[^\P{Cc}\n\t]/gu, (each) => (each === '\r' ? '' : visible(each)))
+
 /** A name or message for one line, made harmless. */
 export function safeLine(text: string): string {
   return text.replace(commands, (each) => (/[\r\n\t]/.test(each) ? ' ' : visible(each)))
@@ -81,12 +85,18 @@ export type Paint = (colour: Colour, text: string) => string
 
 export const noPaint: Paint = (_colour, text) => text
 
-/** Colours for a terminal, unless NO_COLOR says otherwise (https://no-color.org). */
+/**
+ * Colours for a terminal, unless NO_COLOR (https://no-color.org) or TERM=dumb says otherwise. FORCE_COLOR
+ * has the last word, as in Node: for a pager that shows them, or, with 0, to have none.
+ */
 export function paintFor(
   output: { isTTY?: boolean | undefined },
   env: Readonly<Record<string, string | undefined>>,
 ): Paint {
-  if (output.isTTY !== true || (env.NO_COLOR ?? '') !== '' || env.TERM === 'dumb') return noPaint
+  const forced = env.FORCE_COLOR ?? ''
+  if (forced === '0' || forced === 'false') return noPaint
+  const isPlain = output.isTTY !== true || (env.NO_COLOR ?? '') !== '' || env.TERM === 'dumb'
+  if (isPlain && forced === '') return noPaint
   return (colour, text) => {
     const [on, off] = codes[colour]
     return `${esc}[${on}m${text}${esc}[${off}m`

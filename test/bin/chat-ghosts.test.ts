@@ -70,7 +70,7 @@ describe('chat at a terminal that shows colours', () => {
     io.stdin.write('Who?\r')
     at = await io.stdout.until(' am', at)
     io.stdin.write('\u0003')
-    at = await io.stdout.until('> ', await io.stdout.until('(stopped)', at))
+    at = await io.stdout.until('> ', await io.stdout.until('(stopped;', at))
     io.stdin.write('Sure?\r')
     await io.stdout.until('Yes.', at)
     io.stdin.write('\u0004')
@@ -80,6 +80,32 @@ describe('chat at a terminal that shows colours', () => {
       { role: 'assistant', content: 'I' },
       { role: 'user', content: 'Sure?' },
     ])
+  })
+
+  it('waits for the peer when the connection breaks, and keeps what was settled', async () => {
+    let calls = 0
+    const { dataDir, asked } = await fakePeer({
+      ...ready,
+      [chatPath]: (one, response) => {
+        calls += 1
+        if (calls > 1) watched(opened, commit(0, 'Yes.'), finalize(1, 0))(one, response)
+        else {
+          head(response)
+          response.write(guessing.map(v8Frame).join(''), () => response.destroy())
+        }
+      },
+    })
+    const io = stage({ tty: true })
+    const done = io.run('chat', '--data-dir', dataDir)
+    let at = await io.stdout.until('> ')
+    io.stdin.write('Who?\r')
+    at = await io.stdout.until('Waiting for the peer', at)
+    at = await io.stdout.until('> ', await io.stdout.until('(the peer is back)', at))
+    io.stdin.write('Sure?\r')
+    await io.stdout.until('Yes.', at)
+    io.stdin.write('\u0004')
+    expect(await done, io.stderr.text).toBe(0)
+    expect(messagesOf(asked.at(-1))).toContainEqual({ role: 'assistant', content: 'I' })
   })
 
   it('leaves with Ctrl-D in the middle of an answer', async () => {

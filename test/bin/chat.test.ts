@@ -1,20 +1,29 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { chat } from '../../bin/chat.ts'
-import { withPeer } from '../../bin/chat-peer.ts'
+import { type ChatPeer, withPeer } from '../../bin/chat-peer.ts'
 import { parseCommandLine } from '../../bin/command.ts'
-import type { HttpClient } from '../../bin/http-client.ts'
 import type { Config, Peer } from '../../src/index.ts'
 import { chatPath, chunk, counting, end, head, messagesOf, ready } from './chat-answers.ts'
-import { type Answer, fakePeer, json, offers, peerState, stage, wholePeer } from './stage.ts'
+import {
+  type Answer,
+  fakePeer,
+  json,
+  offers,
+  peerState,
+  stage,
+  temporaryFolder,
+  wholePeer,
+} from './stage.ts'
 
 describe('chat from a pipe', () => {
-  it('takes each line as a question, and remembers', async () => {
+  it('takes each line as a question with --lines, and remembers', async () => {
     const { dataDir, asked } = await fakePeer({ ...ready, [chatPath]: counting })
     const io = stage()
     io.stdin.end('Hello!\n\nAgain\n')
-    const options = ['--system', 'Be brief.', '--temperature', '0', '--max-tokens', '7']
+    const numbers = ['--temperature', '0', '--max-tokens', '7', '--seed', '3']
+    const options = ['--lines', '--system', 'Be brief.', ...numbers]
     expect(await io.run('chat', '--data-dir', dataDir, ...options)).toBe(0)
     expect(io.stdout.text).toBe('I was sent 2 messages.\nI was sent 4 messages.\n')
     expect(asked.at(-1)?.body).toEqual({
@@ -29,28 +38,89 @@ describe('chat from a pipe', () => {
       stream_options: { include_usage: true },
       temperature: 0,
       max_completion_tokens: 7,
+      seed: 3,
     })
     expect(asked.at(-1)?.authorization).toBe('Bearer sk-pnv-owner')
   })
 
-  it('prints a JSON object for each answer', async () => {
-    const { dataDir } = await fakePeer({ ...ready, [chatPath]: counting })
+  it('asks all that comes as one question, behind the prompt', async () => {
+    const { dataDir, asked } = await fakePeer({ ...ready, [chatPath]: counting })
+    const questionOf = async (input: string | Buffer, ...args: string[]) => {
+      const io = stage()
+      io.stdin.end(input)
+      expect(await io.run('chat', ...args, '--data-dir', dataDir), io.stderr.text).toBe(0)
+      expect([io.stdout.text, io.stderr.text]).toEqual(['I was sent 1 messages.\n', ''])
+      return messagesOf(asked.at(-1))
+    }
+    const user = (content: string) => [{ role: 'user', content }]
+    expect(await questionOf('one\n\n/two \\\n"""\n')).toEqual(user('one\n\n/two \\\n"""'))
+    expect(await questionOf('', 'some-alias', 'What', 'is it?')).toEqual(user('What is it?'))
+    expect(await questionOf('a\nb\n', 'any', 'Sum up:')).toEqual(user('Sum up:\n\na\nb'))
+  })
+
+  it('says what it waits for when stdin stays open', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const io = stage()
+    const done = io.run('chat', 'any', 'Hi', '--data-dir', temporaryFolder())
+    vi.advanceTimersByTime(3000)
+    expect(io.stderr.text).toMatch(/Waiting for the end of stdin.* --once reads nothing\.\n$/)
+    io.interrupt()
+    expect(await done).toBe(1)
+  })
+
+  it('asks the prompt alone at a terminal', async () => {
+    const { dataDir, asked } = await fakePeer({ ...ready, [chatPath]: counting })
+    const io = stage({ tty: true, env: { TERM: 'dumb' } })
+    expect(await io.run('chat', 'any', 'Hi', '--data-dir', dataDir)).toBe(0)
+    expect(messagesOf(asked.at(-1))).toEqual([{ role: 'user', content: 'Hi' }])
+  })
+
+  it.each([
+    ['nothing', '\n', [], /nothing to ask/],
+    ['no text', Buffer.from([0xff, 0xfe]), [], /no text in UTF-8/],
+    ['two questions', '', ['any', 'Hi', '--once', 'Ho'], /either with --once or behind/],
+    ['a question and lines', '', ['any', 'Hi', '--lines'], /come from stdin, and none behind/],
+    ['a seed of letters', '', ['--seed', 'x'], /--seed: expected a whole number/],
+  ])('is used wrongly with %s', async (_name, input, args, text) => {
+    const io = stage()
+    io.stdin.end(input)
+    expect(await io.run('chat', ...args, '--data-dir', '/nowhere/at/all')).toBe(2)
+    expect(io.stderr.text).toMatch(text)
+  })
+
+  it('prints JSON lines: the pieces of each answer, and the whole with its receipt', async () => {
+    const receipt = { cid: 'ryv1:sha256:00', status: 'final', prompt_nonce: '00' }
+    const receipted: Answer = (asked, response) => {
+      head(response)
+      const { length } = (asked.body as { messages: unknown[] }).messages
+      const last = { request_id: 'req_1', choices: [{ delta: {}, finish_reason: 'stop' }], receipt }
+      const pieces = chunk('I was sent ') + chunk(`${length} messages.`)
+      response.end(`${pieces}data: ${JSON.stringify(last)}\n\n${end}`)
+    }
+    const { dataDir } = await fakePeer({ ...ready, [chatPath]: receipted })
     const io = stage()
     io.stdin.end('Hello!\nAgain')
-    expect(await io.run('chat', 'some-alias', '--json', '--data-dir', dataDir)).toBe(0)
-    const [first, second] = io.stdout.text
+    expect(await io.run('chat', 'some-alias', '--lines', '--json', '--data-dir', dataDir)).toBe(0)
+    const lines = io.stdout.text
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line))
-    expect(first).toEqual({
-      model: 'some-alias',
-      question: 'Hello!',
-      answer: 'I was sent 1 messages.',
-      finish_reason: 'stop',
-      usage: { total_tokens: 9 },
-      request_id: 'req_1',
-    })
-    expect(second.answer).toBe('I was sent 3 messages.')
+    expect(lines.slice(0, 3)).toEqual([
+      { event: 'token', text: 'I was sent ' },
+      { event: 'token', text: '1 messages.' },
+      {
+        event: 'done',
+        model: 'some-alias',
+        question: 'Hello!',
+        answer: 'I was sent 1 messages.',
+        finish_reason: 'stop',
+        usage: { total_tokens: 9 },
+        request_id: 'req_1',
+        receipt,
+      },
+    ])
+    expect(lines.at(-1).answer).toBe('I was sent 3 messages.')
   })
 
   it('asks once', async () => {
@@ -67,8 +137,44 @@ describe('chat from a pipe', () => {
     const io = stage()
     Object.assign(io.stdout, { errored: new Error('EPIPE') })
     io.stdin.end('One\nTwo\nThree\n')
-    expect(await io.run('chat', 'any', '--data-dir', dataDir)).toBe(1)
+    expect(await io.run('chat', 'any', '--lines', '--data-dir', dataDir)).toBe(1)
     expect(asked.filter(({ path }) => path === '/v1/chat/completions')).toHaveLength(1)
+  })
+
+  it('stops an answer that nobody reads', async () => {
+    let vanished: () => void = () => {}
+    const clientLeft = new Promise<void>((resolve) => {
+      vanished = resolve
+    })
+    const endless: Answer = (_asked, response) => {
+      head(response)
+      response.on('close', vanished)
+      response.write(chunk('so far'))
+    }
+    const { dataDir } = await fakePeer({ ...ready, [chatPath]: endless })
+    const io = stage()
+    Object.assign(io.stdout, { errored: new Error('EPIPE') })
+    expect(await io.run('chat', '--once', 'Hi', '--data-dir', dataDir)).toBe(1)
+    await clientLeft
+    expect(io.stderr.text).toBe('')
+  })
+
+  it('names the model that was meant', async () => {
+    const gone = { error: { message: 'No such model.', code: 'model_not_found' } }
+    const { dataDir } = await fakePeer({
+      ...wholePeer,
+      'GET /v1/models/phi-3': json(gone, 404),
+      'GET /v1/models/what%20is%20it': json(gone, 404),
+      'GET /v1/models/nomic': json({ id: 'nomic', kind: 'embedding' }),
+    })
+    const said = async (model: string) => {
+      const io = stage()
+      expect(await io.run('chat', model, '--once', 'Hi', '--data-dir', dataDir)).toBe(1)
+      return io.stderr.text
+    }
+    expect(await said('phi-3')).toMatch(/no model "phi-3"\. Did you mean phi-4\?/)
+    expect(await said('what is it')).toMatch(/knows pinaivu-demo, phi-4\. A question goes behind/)
+    expect(await said('nomic')).toMatch(/nomic makes embeddings, and cannot chat/)
   })
 
   it('has not done what was asked once when it was interrupted', async () => {
@@ -134,7 +240,7 @@ describe('chat from a pipe', () => {
     const { dataDir } = await fakePeer({ ...ready, [chatPath]: answer })
     const io = stage()
     io.stdin.end('Hello!\nAgain\n')
-    expect(await io.run('chat', '--data-dir', dataDir)).toBe(1)
+    expect(await io.run('chat', '--lines', '--data-dir', dataDir)).toBe(1)
     expect(io.stderr.text).toMatch(text)
     expect(io.stderr.text).not.toMatch(/unexpected/)
   })
@@ -163,97 +269,6 @@ describe('chat from a pipe', () => {
   })
 })
 
-describe('chat at a terminal', () => {
-  const ctrlC = '\u0003'
-  const ctrlD = '\u0004'
-  const enter = '\r'
-
-  async function dialogue(answer: Answer) {
-    const peer = await fakePeer({ ...ready, [chatPath]: answer })
-    const io = stage({ tty: true, env: { NO_COLOR: '1' } })
-    const done = io.run('chat', '--data-dir', peer.dataDir)
-    const prompt = await io.stdout.until('> ')
-    return { ...peer, io, done, prompt }
-  }
-
-  it('converses, clears, helps, and leaves with /quit', async () => {
-    const { io, done, asked, prompt } = await dialogue(counting)
-    io.stdin.write(`Hello!${enter}`)
-    let at = await io.stdout.until('I was sent 1 messages.\n', prompt)
-    at = await io.stdout.until('> ', at)
-    io.stdin.write(`/clear${enter}`)
-    at = await io.stdout.until('> ', await io.stdout.until('/clear', at))
-    io.stdin.write(`/help${enter}`)
-    at = await io.stdout.until('> ', await io.stdout.until('Ctrl-C stops an answer.', at))
-    io.stdin.write(`Again${enter}`)
-    await io.stdout.until('I was sent 1 messages.\n', at)
-    io.stdin.write(`/quit${enter}`)
-    expect(await done).toBe(0)
-    expect(messagesOf(asked.at(-1))).toEqual([{ role: 'user', content: 'Again' }])
-  })
-
-  it('stops an answer with Ctrl-C, keeps what came of it, and leaves with Ctrl-D', async () => {
-    let vanished: () => void = () => {}
-    const clientLeft = new Promise<void>((resolve) => {
-      vanished = resolve
-    })
-    let calls = 0
-    const { io, done, asked, prompt } = await dialogue((one, response) => {
-      calls += 1
-      if (calls > 1) {
-        counting(one, response)
-        return
-      }
-      head(response)
-      response.on('close', vanished)
-      response.write(chunk('It was a dark'))
-    })
-    io.stdin.write(`Tell me${enter}`)
-    let at = await io.stdout.until('It was a dark', prompt)
-    io.stdin.write(ctrlC)
-    at = await io.stdout.until('> ', await io.stdout.until('(stopped)', at))
-    await clientLeft
-    io.stdin.write(`Go on${enter}`)
-    at = await io.stdout.until('I was sent 3 messages.', at)
-    expect(messagesOf(asked.at(-1))).toEqual([
-      { role: 'user', content: 'Tell me' },
-      { role: 'assistant', content: 'It was a dark' },
-      { role: 'user', content: 'Go on' },
-    ])
-    await io.stdout.until('> ', at)
-    io.stdin.write(ctrlD)
-    expect(await done).toBe(0)
-  })
-
-  it('leaves at the second Ctrl-C at the prompt, and first drops what is half typed', async () => {
-    const { io, done, prompt } = await dialogue(counting)
-    io.stdin.write('half typ')
-    let at = await io.stdout.until('half typ', prompt)
-    io.stdin.write(ctrlC)
-    at = await io.stdout.until('> ', at)
-    io.stdin.write(ctrlC)
-    await io.stdout.until('(Ctrl-C again leaves)', at)
-    io.stdin.write(ctrlC)
-    expect(await done).toBe(0)
-  })
-
-  it('goes on after an answer that failed, without its question', async () => {
-    let calls = 0
-    const { io, done, asked, prompt } = await dialogue((one, response) => {
-      calls += 1
-      if (calls > 1) counting(one, response)
-      else json({ error: { message: 'Too long.' } }, 400)(one, response)
-    })
-    io.stdin.write(`Long${enter}`)
-    await io.stderr.until('Error: Too long.')
-    io.stdin.write(`Short${enter}`)
-    await io.stdout.until('I was sent 1 messages.', prompt)
-    expect(messagesOf(asked.at(-1))).toEqual([{ role: 'user', content: 'Short' }])
-    io.interrupt()
-    expect(await done).toBe(0)
-  })
-})
-
 describe('chat without a running peer', () => {
   it('starts one on free ports, talks to it, and stops it', async () => {
     const { dataDir, url } = await fakePeer({ ...ready, [chatPath]: counting })
@@ -279,7 +294,7 @@ describe('chat without a running peer', () => {
       config = given
       return peer
     }
-    const task = async (client: HttpClient) => {
+    const task = async ({ client }: ChatPeer) => {
       said.push(client.url)
       throw new Error('the task failed')
     }

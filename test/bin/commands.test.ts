@@ -64,7 +64,7 @@ describe('the command line', () => {
     [['--slots', 'many'], /--slots: expected a whole number from 1 to 256, got "many"/],
     [['--slots=-1'], /--slots: expected a whole number/],
     [['status', '--jsn'], /"status" has no option --jsn\. Did you mean --json\?/],
-    [['chat', 'a', 'b'], /"chat" has no use for "b"/],
+    [['status', 'a'], /"status" has no use for "a"/],
     [['chat', '--temperature', 'hot'], /--temperature: expected a number from 0 to 2, got "hot"/],
     [['chat', '--max-tokens', '1.5'], /--max-tokens: expected a whole number/],
     [['keys', 'create', '--scope', 'infrence'], /no scope "infrence"\. Did you mean inference\?/],

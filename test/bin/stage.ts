@@ -96,6 +96,8 @@ export interface FakePeer {
   dataDir: string
   url: string
   asked: Asked[]
+  /** Before the end of the test. */
+  close(): Promise<void>
 }
 
 /** A real HTTP server that answers as it is told, with the files by which commands find it. */
@@ -123,17 +125,18 @@ export async function fakePeer(
   }
   const server: Server = tls === undefined ? createServer(handle) : createTlsServer(tls, handle)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(() => {
+  const close = () => {
     server.closeAllConnections()
-    return new Promise((resolve) => server.close(() => resolve()))
-  })
+    return new Promise<void>((resolve) => server.close(() => resolve()))
+  }
+  onTestFinished(close)
   const url = `http${tls === undefined ? '' : 's'}://127.0.0.1:${(server.address() as AddressInfo).port}`
   const certFile = tls === undefined ? null : join(dataDir, 'cert.pem')
   if (certFile !== null) writeFileSync(certFile, tls?.trusted ?? tls?.cert ?? '')
   writeFileSync(join(dataDir, 'owner.key'), 'sk-pnv-owner\n')
   const info = { version: '0.1.0', peerId: '12D3KooTest', pid: process.pid, http: url, certFile }
   await writePeerInfo(dataDir, info)
-  return { dataDir, url, asked }
+  return { dataDir, url, asked, close }
 }
 
 export function json(value: unknown, status = 200): Answer {

@@ -90,6 +90,16 @@ describe('layout', () => {
     expect(paintFor({}, {})('red', 'x')).toBe('x')
   })
 
+  it('paints wherever FORCE_COLOR says so, and nowhere with 0', () => {
+    const red = (env: Record<string, string>, isTTY = false) =>
+      paintFor({ isTTY }, env)('red', 'x') !== 'x'
+    expect(red({ FORCE_COLOR: '1' })).toBe(true)
+    expect(red({ FORCE_COLOR: '1', NO_COLOR: '1', TERM: 'dumb' })).toBe(true)
+    expect(red({ FORCE_COLOR: '' })).toBe(false)
+    expect(red({ FORCE_COLOR: '0' }, true)).toBe(false)
+    expect(red({ FORCE_COLOR: 'false' }, true)).toBe(false)
+  })
+
   it('writes counts and times in a few characters', () => {
     expect([1, 999, 12_345_678, 3_212_749_888].map(countText)).toEqual([
       '1',
