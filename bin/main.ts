@@ -1,4 +1,5 @@
 import { didYouMean, InvalidError, messageOf, PeerError, version } from '../src/index.ts'
+import { backup } from './backup.ts'
 import { chat } from './chat.ts'
 import { type Command, parseCommandLine } from './command.ts'
 import { credits, creditsAudit, creditsGrant, creditsOwed } from './credits.ts'
@@ -10,6 +11,7 @@ import { models } from './models.ts'
 import { peers } from './peers.ts'
 import { receiptsGet, receiptsList, receiptsVerify } from './receipts.ts'
 import { receiptsExport } from './receipts-export.ts'
+import { restore } from './restore.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
 import { testnet } from './testnet.ts'
@@ -35,6 +37,8 @@ const commands: readonly Command[] = [
   receiptsGet,
   receiptsVerify,
   receiptsExport,
+  backup,
+  restore,
   testnet,
   doctor,
 ]

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createPeer, readConfig, settingList, unknownSetting } from '../src/index.ts'
+import { createPeer, finishRestore, readConfig, settingList, unknownSetting } from '../src/index.ts'
 import { type Command, type Input, type Option, optionOf } from './command.ts'
 import { trimHeap } from './heap.ts'
 import { exitCodes, type Io } from './io.ts'
@@ -37,8 +37,11 @@ export const start: Command = {
 
 /** Starts a peer, tells what it does until the signal comes, and stops it. */
 export async function runStart(input: Input, io: Io, create: typeof createPeer): Promise<number> {
+  // Before its config.toml is read.
+  const isFinished = await finishRestore(input.dataDir)
   const config = readConfig({ flags: input.values, env: io.env })
   const logger = createLogger(config.logLevel, io)
+  if (isFinished) logger.warn('a restore that was interrupted at its end is finished now')
   for (const notice of config.notices) logger.warn(notice)
   const report = new StartReport(io, config, input.json)
   const peer = await create(config, { logger })

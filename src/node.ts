@@ -1,4 +1,5 @@
 import { PromMetrics } from './api/metrics.ts'
+import { finishRestore } from './backup/swap.ts'
 import { type Clock, systemClock } from './base/clock.ts'
 import type { Service } from './base/lifecycle.ts'
 import { type Logger, silentLogger } from './base/logger.ts'
@@ -91,6 +92,7 @@ export async function createPeer(
   // Over HTTP alone can they be read.
   const prom = config.http === null ? undefined : new PromMetrics()
   const base = { clock, random, logger, verify, verifyLater, metrics: prom ?? noMetrics }
+  if (components.store === undefined) await finishRestore(config.dataDir)
   // First of all: its lock is the data folder's.
   const store = components.store ?? (await openStore(config.dataDir, base))
   try {
@@ -107,7 +109,7 @@ export async function createPeer(
     const drafters = buildDrafters(ground, proof, peers)
     drafting.drafters = drafters
     const replication = buildReplication(ground, proof, peers)
-    const http = await buildHttp({ ...ground, prom }, peers, { ...proof, replication })
+    const http = await buildHttp({ ...ground, prom, folder }, peers, { ...proof, replication })
     const parts = { ...ground, ...proof, ...peers, drafters, replication, ownerKey, http, folder }
     return new LocalPeer(parts, config, beganAt)
   } catch (error) {

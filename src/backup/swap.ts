@@ -1,0 +1,120 @@
+import { readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { basename, dirname, resolve } from 'node:path'
+import { PeerError } from '../base/errors.ts'
+import { syncFolder } from '../base/sync-folder.ts'
+import { isInUse } from '../storage/raw-store.ts'
+import { removeOrphans } from './orphans.ts'
+
+// A restored data folder is built beside the old one and checked as a whole. Then:
+//
+//   DIR.restoring-PID -> DIR.restored        it is whole; where there is no DIR, DIR at once
+//   DIR               -> DIR.before-restore-TIME
+//   DIR.restored      -> DIR
+//
+// Between the last two there is no DIR. Whoever opens one then finishes it, and begins no new one.
+
+/** Where a restore goes, and what is there now. */
+export interface Target {
+  dir: string
+  state: 'missing' | 'empty' | 'occupied'
+}
+
+/** Looks at the folder, and refuses one that cannot be replaced. Removes what a killed restore left. */
+export async function checkFolder(dataDir: string, force: boolean): Promise<Target> {
+  await finishRestore(dataDir)
+  const dir = await realpath(dataDir).catch(() => resolve(dataDir))
+  await removeOrphans(dirname(dir), `${basename(dir)}${RESTORING}`, '').catch(unlessMissing)
+  const state = await stateOf(dir)
+  if (state !== 'missing') await refuseMount(dir)
+  if (await isInUse(dir)) throw inUse(dir)
+  if (state === 'occupied' && !force) {
+    throw new PeerError(
+      'data_dir_not_empty',
+      `${dir} is not empty. Restore into another folder with --data-dir, or say --force: then it ` +
+        `is moved aside, to ${dir}${ASIDE}….`,
+    )
+  }
+  // What stands in for an old folder that is still there is of a restore that was given up.
+  await rm(dir + RESTORED, { recursive: true, force: true })
+  return { dir, state }
+}
+
+export const stagingOf = (dir: string): string => `${dir}${RESTORING}${process.pid}`
+
+/** Puts a folder that is whole, and on the disk, in its place. Returns where the old one went. */
+export async function moveIn(
+  staging: string,
+  { dir, state }: Target,
+  now: number,
+): Promise<string | undefined> {
+  const parent = dirname(dir)
+  if (state !== 'occupied') {
+    // A folder replaces an empty one, but not on Windows.
+    if (state === 'empty') await rmdir(dir)
+    await rename(staging, dir)
+    await syncFolder(parent)
+    return undefined
+  }
+  const aside = dir + ASIDE + new Date(now).toISOString().replace(/[:.]/g, '-')
+  await rename(staging, dir + RESTORED)
+  await syncFolder(parent)
+  await rename(dir, aside)
+  // A peer that was started meanwhile has its database open there, and goes on with it.
+  if (await isInUse(aside)) {
+    await rename(aside, dir)
+    await rm(dir + RESTORED, { recursive: true, force: true })
+    throw inUse(dir)
+  }
+  await rename(dir + RESTORED, dir)
+  await syncFolder(parent)
+  return aside
+}
+
+/** Does the last step of a restore that was killed before it: to be asked before a folder is opened. */
+export async function finishRestore(dataDir: string): Promise<boolean> {
+  const dir = resolve(dataDir)
+  if ((await stateOf(dir + RESTORED).catch(() => 'missing')) === 'missing') return false
+  const state = await stateOf(dir)
+  if (state === 'occupied') return false
+  try {
+    if (state === 'empty') await rmdir(dir)
+    await rename(dir + RESTORED, dir)
+  } catch (error) {
+    // Another process was first.
+    unlessMissing(error as NodeJS.ErrnoException)
+    return false
+  }
+  await syncFolder(dirname(dir))
+  return true
+}
+
+const RESTORING = '.restoring-'
+const RESTORED = '.restored'
+const ASIDE = '.before-restore-'
+
+async function stateOf(dir: string): Promise<Target['state']> {
+  const names = await readdir(dir).catch(unlessMissing)
+  if (names === undefined) return 'missing'
+  return names.length === 0 ? 'empty' : 'occupied'
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
+}
+
+/** Another disk is behind it: nothing beside it can be moved there in one step. */
+async function refuseMount(dir: string): Promise<void> {
+  const [own, above] = await Promise.all([stat(dir), stat(dirname(dir))])
+  if (own.dev === above.dev) return
+  throw new PeerError(
+    'data_dir_is_mount',
+    `${dir} is a disk of its own, which cannot be replaced as a whole. ` +
+      `Restore into a folder on it: --data-dir ${dir}/peer`,
+  )
+}
+
+const inUse = (dir: string): PeerError =>
+  new PeerError(
+    'data_dir_in_use',
+    `A peer runs on ${dir}. Stop it first, or restore into another folder with --data-dir.`,
+  )
