@@ -1,5 +1,5 @@
 import { readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises'
-import { basename, dirname, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { PeerError } from '../base/errors.ts'
 import { syncFolder } from '../base/sync-folder.ts'
 import { isInUse } from '../storage/raw-store.ts'
@@ -25,13 +25,19 @@ export async function checkFolder(dataDir: string, force: boolean): Promise<Targ
   const dir = await realpath(dataDir).catch(() => resolve(dataDir))
   await removeOrphans(dirname(dir), `${basename(dir)}${RESTORING}`, '').catch(unlessMissing)
   const state = await stateOf(dir)
-  if (state !== 'missing') await refuseMount(dir)
+  if (state !== 'missing' && (await isMount(dir))) throw mount(dir)
   if (await isInUse(dir)) throw inUse(dir)
   if (state === 'occupied' && !force) {
     throw new PeerError(
       'data_dir_not_empty',
       `${dir} is not empty. Restore into another folder with --data-dir, or say --force: then it ` +
         `is moved aside, to ${dir}${ASIDE}….`,
+    )
+  }
+  if (state === 'occupied' && !(await isOfPeer(dir))) {
+    throw new PeerError(
+      'data_dir_not_empty',
+      `What is in ${dir} is no peer's, and is not moved. Restore into another folder with --data-dir.`,
     )
   }
   // What stands in for an old folder that is still there is of a restore that was given up.
@@ -58,7 +64,10 @@ export async function moveIn(
   const aside = dir + ASIDE + new Date(now).toISOString().replace(/[:.]/g, '-')
   await rename(staging, dir + RESTORED)
   await syncFolder(parent)
-  await rename(dir, aside)
+  await rename(dir, aside).catch(async (error: unknown) => {
+    await rm(dir + RESTORED, { recursive: true, force: true })
+    throw error
+  })
   // A peer that was started meanwhile has its database open there, and goes on with it.
   if (await isInUse(aside)) {
     await rename(aside, dir)
@@ -102,16 +111,24 @@ function unlessMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error
 }
 
-/** Another disk is behind it: nothing beside it can be moved there in one step. */
-async function refuseMount(dir: string): Promise<void> {
+/** Whether another disk is behind it: then nothing beside it can be moved there in one step. */
+export async function isMount(dir: string): Promise<boolean> {
   const [own, above] = await Promise.all([stat(dir), stat(dirname(dir))])
-  if (own.dev === above.dev) return
-  throw new PeerError(
+  return own.dev !== above.dev || dirname(dir) === dir
+}
+
+/** By mistake it could be somebody's home that is moved aside. */
+async function isOfPeer(dir: string): Promise<boolean> {
+  const names = await readdir(dir)
+  return ['identity.key', 'store'].some((name) => names.includes(name))
+}
+
+const mount = (dir: string): PeerError =>
+  new PeerError(
     'data_dir_is_mount',
     `${dir} is a disk of its own, which cannot be replaced as a whole. ` +
-      `Restore into a folder on it: --data-dir ${dir}/peer`,
+      `Restore into a folder on it: --data-dir ${join(dir, 'peer')}`,
   )
-}
 
 const inUse = (dir: string): PeerError =>
   new PeerError(

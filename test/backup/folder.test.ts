@@ -11,7 +11,7 @@ import { basename, dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { cacheTables } from '../../src/backup/contents.ts'
-import { finishRestore } from '../../src/backup/swap.ts'
+import { finishRestore, isMount } from '../../src/backup/swap.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { isRestored } from '../../src/receipts/feeds/own-restored.ts'
 import { openStore } from '../../src/storage/store.ts'
@@ -119,9 +119,15 @@ describe('a restore', () => {
       await expect(refused).rejects.toMatchObject({ code: 'data_dir_in_use' })
     }
     await store.close()
-    await expect(restoreTo('/proc', file, { force: true })).rejects.toMatchObject({
-      code: 'data_dir_is_mount',
-    })
+    const stranger = join(home, 'home')
+    await mkdir(join(stranger, 'pictures'), { recursive: true })
+    const foreign = restoreTo(stranger, file, { force: true })
+    await expect(foreign).rejects.toMatchObject({ code: 'data_dir_not_empty' })
+    await rm(stranger, { recursive: true })
+    // Only looked at: to try it on a real one could do harm.
+    expect([await isMount('/proc'), await isMount('/'), await isMount(dir)]).toEqual([
+      ...[true, true, false],
+    ])
     await rm(target, { recursive: true })
     await mkdir(target)
     await restoreTo(target, file)
