@@ -47,19 +47,27 @@ export function backupRoutes({ ownerKey, backup }: BackupComponents): RouteModul
   }
 }
 
-function checkOwner(request: FastifyRequest, ownerKey: string): void {
-  const { headers, raw } = request
+function checkOwner({ headers, raw }: FastifyRequest, ownerKey: string): void {
   const isOwner = timingSafeEqual(digest(secretOf(headers)), digest(ownerKey))
   // Whoever comes through a proxy comes from elsewhere.
   const isProxied = headers.forwarded !== undefined || headers['x-forwarded-for'] !== undefined
-  const { remoteAddress, localAddress } = raw.socket
-  const address = remoteAddress?.replace(/^::ffff:/, '') ?? ''
-  const isHere = isLoopback(address) || (address !== '' && remoteAddress === localAddress)
-  if (isOwner && isHere && !isProxied) return
+  if (isOwner && !isProxied && isFromHere(raw.socket)) return
   throw new PeerError(
     'insufficient_scope',
     "Backups are made on this peer's machine, with the owner's key: run `pinaivu-peer backup` there.",
   )
+}
+
+/** Whether a program of this machine is at the other end: its own address is nobody else's. */
+export function isFromHere({
+  remoteAddress,
+  localAddress,
+}: {
+  remoteAddress?: string | undefined
+  localAddress?: string | undefined
+}): boolean {
+  if (remoteAddress === undefined) return false
+  return isLoopback(remoteAddress.replace(/^::ffff:/, '')) || remoteAddress === localAddress
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()

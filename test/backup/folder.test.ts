@@ -12,8 +12,10 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { cacheTables } from '../../src/backup/contents.ts'
 import { finishRestore, isMount } from '../../src/backup/swap.ts'
+import { writeWhole } from '../../src/backup/whole-file.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { isRestored } from '../../src/receipts/feeds/own-restored.ts'
+import { RawStore } from '../../src/storage/raw-store.ts'
 import { openStore } from '../../src/storage/store.ts'
 import { tempDir } from '../storage/temp-dir.ts'
 import { backUp, blob, contentOf, dataFolder, PASSPHRASE, restoreTo } from './stage.ts'
@@ -89,6 +91,12 @@ describe('a backup', () => {
       onProgress: () => end.abort(),
     })
     await expect(stopped).rejects.toThrow('abort')
+    const full = async function* () {
+      yield Buffer.of(1)
+      throw Object.assign(new Error('no space left'), { code: 'ENOSPC' })
+    }
+    const options = { force: true, signal: new AbortController().signal }
+    await expect(writeWhole(file, full(), options)).rejects.toMatchObject({ code: 'storage_full' })
     // What a process left that was killed: this number is too high for a running one.
     writeFileSync(`${file}.999999999.partial`, 'half')
     expect(readFileSync(file)).toEqual(before)
@@ -156,6 +164,18 @@ describe('a restore', () => {
     await expect(backUp(dir, join(home, 'x'))).rejects.toMatchObject({ code: 'backup_nothing' })
     await restoreTo(dir, file, { force: true })
     expect(Object.keys((await restored(dir)).rows)).toHaveLength(21)
+  })
+
+  it('of rows that only a newer program reads is refused', async () => {
+    const { home, dir, file, target } = await place()
+    const store = await RawStore.open(dir)
+    const schema = '{"version":99,"program":"9.9.9"}'
+    await store.write([[Buffer.from('\u0004metaschema'), Buffer.from(schema)]], { sync: true })
+    await store.close()
+    await backUp(dir, file)
+    const refused = restoreTo(target, file)
+    await expect(refused).rejects.toMatchObject({ code: 'storage_newer', found: 99 })
+    expect(readdirSync(home).sort()).toEqual(['peer', 'peer.backup'])
   })
 
   it('that was killed between its last two steps is finished by whoever looks next', async () => {
