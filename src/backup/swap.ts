@@ -1,4 +1,4 @@
-import { readdir, realpath, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { readdir, readlink, realpath, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { PeerError } from '../base/errors.ts'
 import { syncFolder } from '../base/sync-folder.ts'
@@ -22,7 +22,7 @@ export interface Target {
 /** Looks at the folder, and refuses one that cannot be replaced. Removes what a killed restore left. */
 export async function checkFolder(dataDir: string, force: boolean): Promise<Target> {
   await finishRestore(dataDir)
-  const dir = await realpath(dataDir).catch(() => resolve(dataDir))
+  const dir = await located(dataDir)
   await removeOrphans(dirname(dir), `${basename(dir)}${RESTORING}`, '').catch(unlessMissing)
   const state = await stateOf(dir)
   if (state !== 'missing' && (await isMount(dir))) throw mount(dir)
@@ -81,7 +81,7 @@ export async function moveIn(
 
 /** Does the last step of a restore that was killed before it: to be asked before a folder is opened. */
 export async function finishRestore(dataDir: string): Promise<boolean> {
-  const dir = resolve(dataDir)
+  const dir = await located(dataDir)
   if ((await stateOf(dir + RESTORED).catch(() => 'missing')) === 'missing') return false
   const state = await stateOf(dir)
   if (state === 'occupied') return false
@@ -100,6 +100,13 @@ export async function finishRestore(dataDir: string): Promise<boolean> {
 const RESTORING = '.restoring-'
 const RESTORED = '.restored'
 const ASIDE = '.before-restore-'
+
+/** Behind a link, also where what it leads to is not there now. */
+async function located(dataDir: string): Promise<string> {
+  const dir = resolve(dataDir)
+  const end = await readlink(dir).catch(() => undefined)
+  return realpath(dir).catch(() => (end === undefined ? dir : resolve(dirname(dir), end)))
+}
 
 async function stateOf(dir: string): Promise<Target['state']> {
   const names = await readdir(dir).catch(unlessMissing)

@@ -190,6 +190,10 @@ describe('a restore', () => {
       expect(await finishRestore(target)).toBe(false)
       expect(await restored(target)).toEqual(content)
     }
+    symlinkSync(target, join(home, 'link'))
+    await rename(target, `${target}.restored`)
+    expect(await finishRestore(join(home, 'link'))).toBe(true)
+    await rm(join(home, 'link'))
     // Killed before the old folder was moved aside: that one counts, and the next restore clears up.
     await mkdir(`${target}.restored`)
     await mkdir(`${target}.restoring-999999999`)
