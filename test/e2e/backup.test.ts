@@ -29,6 +29,7 @@ const file = join(folder.path, 'peer.backup')
 const env = { PINAIVU_PASSPHRASE: 'correct horse battery staple' }
 const picture = png(1, 40_000)
 const args = ['--price', '1000/2000']
+const GRANT = 100_000_000
 let peer: PeerProcess
 let key: string
 
@@ -46,7 +47,7 @@ interface Answer {
 
 async function chat(n: number): Promise<Answer> {
   const messages = [{ role: 'user', content: `What is ${n}?` }]
-  const asked = { model: 'pinaivu-demo', max_tokens: 6, messages }
+  const asked = { model: 'pinaivu-demo', max_tokens: 4, messages }
   const answer = await ask(asAlice(), '/v1/chat/completions', asked)
   expect(answer.status).toBe(200)
   const { choices } = (await answer.json()) as { choices: { message: { content: string } }[] }
@@ -108,8 +109,9 @@ function bigFile(bytes: number): string {
 
 beforeAll(async () => {
   peer = await startPeer({ dataDir, args })
-  key = (await cli(['keys', 'create', '--name', 'app', '--account', 'alice'])).json.key
-  await cli(['credits', 'grant', 'alice', '100000000'])
+  const made = await ask(peer.ready, '/api/v1/auth/api-keys', { name: 'app', account: 'alice' })
+  key = ((await made.json()) as { key: string }).key
+  await ask(peer.ready, '/api/v1/credits/grants', { account: 'alice', amount: GRANT })
 })
 afterAll(async () => {
   await peer.kill()
@@ -146,8 +148,6 @@ describe('a peer that is lost', () => {
     expect([peer.ready.peerId, peer.ready.apiKey]).toEqual([ready.peerId, ready.apiKey])
     const content = await ask(asAlice(), `/api/v1/files/${id}/content`)
     expect(Buffer.from(await content.arrayBuffer()).equals(Buffer.from(picture))).toBe(true)
-    const verified = await cli(['receipts', 'verify', before[0]?.receipt ?? ''])
-    expect(verified.json).toMatchObject({ holds: true })
     for (const { receipt } of before) {
       const found = await get(`/v8/receipts/${receipt}`)
       expect(found).toMatchObject({ status: 200, json: { verified: true } })
@@ -157,12 +157,13 @@ describe('a peer that is lost', () => {
     // What it paid after the backup, it has again.
     const { available_credits: has } = (await get('/api/v1/credits')).json
     expect(Number(has)).toBeGreaterThanOrEqual(Number(left))
-    expect(Number(has)).toBeLessThan(100_000_000)
+    expect(Number(has)).toBeLessThan(GRANT)
     await chat(99)
     const epochs = await ownEpochs()
     expect(epochs).toHaveLength(2)
     expect(epochs).toContain(epoch)
-    expect((await cli(['credits', 'audit'])).code).toBe(0)
+    const again = await ask(peer.ready, '/api/v1/credits/audit')
+    expect(await again.json()).toMatchObject({ ok: true })
   })
 
   it('is not half backed up when the command or the peer is killed meanwhile', async () => {
