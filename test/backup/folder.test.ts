@@ -227,7 +227,6 @@ describe('a restore', () => {
         bytes[at] = (bytes[at] ?? 0) ^ change
         expect(codes).toContain(await refusedAs(bytes))
       }),
-      { numRuns: 60 },
     )
     const chunk = 64 * 1024 + 16
     const cuts = [0, 1, 14, 15, 16, 83, 84, 85, 100, 84 + chunk, 84 + 2 * chunk, good.length - 1]

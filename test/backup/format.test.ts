@@ -162,7 +162,6 @@ describe('records', () => {
         const read = await gather(checked(readRecords(cut(encoded, size))))
         expect(read.map(shownRecord)).toEqual(records.map(shownRecord))
       }),
-      { numRuns: 50 },
     )
   })
 
