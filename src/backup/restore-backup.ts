@@ -44,7 +44,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoreRep
   try {
     const target = await checkFolder(dataDir, force)
     const { key, header } = await openHeader(await beginningOf(source), options.passphrase)
-    const path = stagingOf(target.dir)
+    const path = stagingOf(target)
     const tally = new Tally()
     try {
       const chunks = opened(piecesOf(source, options, tally), { key, header })

@@ -12,11 +12,14 @@ import { removeOrphans } from './orphans.ts'
 //   DIR.restored      -> DIR
 //
 // Between the last two there is no DIR. Whoever opens one then finishes it, and begins no new one.
+// A DIR that is a disk of its own cannot be replaced. An empty one is filled, by the same rule:
+//
+//   DIR/.restoring-PID -> DIR/.restored, and all that is in it -> DIR
 
 /** Where a restore goes, and what is there now. */
 export interface Target {
   dir: string
-  state: 'missing' | 'empty' | 'occupied'
+  state: 'missing' | 'empty' | 'empty-disk' | 'occupied'
 }
 
 /** Looks at the folder, and refuses one that cannot be replaced. Removes what a killed restore left. */
@@ -24,9 +27,11 @@ export async function checkFolder(dataDir: string, force: boolean): Promise<Targ
   await finishRestore(dataDir)
   const dir = await located(dataDir)
   await removeOrphans(dirname(dir), `${basename(dir)}${RESTORING}`, '').catch(unlessMissing)
-  const state = await stateOf(dir)
-  if (state !== 'missing' && (await isMount(dir))) throw mount(dir)
+  const isDisk = (await stateOf(dir)) !== 'missing' && (await isMount(dir))
+  if (isDisk) await removeOrphans(dir, RESTORING, '')
+  const state = await stateOf(dir, isDisk)
   if (await isInUse(dir)) throw inUse(dir)
+  if (state === 'occupied' && isDisk) throw occupiedDisk(dir)
   if (state === 'occupied' && !force) {
     throw new PeerError(
       'data_dir_not_empty',
@@ -42,10 +47,12 @@ export async function checkFolder(dataDir: string, force: boolean): Promise<Targ
   }
   // What stands in for an old folder that is still there is of a restore that was given up.
   await rm(dir + RESTORED, { recursive: true, force: true })
-  return { dir, state }
+  return { dir, state: isDisk ? 'empty-disk' : state }
 }
 
-export const stagingOf = (dir: string): string => `${dir}${RESTORING}${process.pid}`
+/** Where it is built: on the same disk. */
+export const stagingOf = ({ dir, state }: Target): string =>
+  (state === 'empty-disk' ? join(dir, RESTORING) : dir + RESTORING) + process.pid
 
 /** Puts a folder that is whole, and on the disk, in its place. Returns where the old one went. */
 export async function moveIn(
@@ -54,6 +61,11 @@ export async function moveIn(
   now: number,
 ): Promise<string | undefined> {
   const parent = dirname(dir)
+  if (state === 'empty-disk') {
+    await rename(staging, join(dir, RESTORED))
+    await moveOut(dir)
+    return undefined
+  }
   if (state !== 'occupied') {
     // A folder replaces an empty one, but not on Windows.
     if (state === 'empty') await rmdir(dir)
@@ -82,6 +94,11 @@ export async function moveIn(
 /** Does the last step of a restore that was killed before it: to be asked before a folder is opened. */
 export async function finishRestore(dataDir: string): Promise<boolean> {
   const dir = await located(dataDir)
+  const inner = await stateOf(join(dir, RESTORED)).catch(() => 'missing')
+  if (inner !== 'missing') {
+    await moveOut(dir)
+    return true
+  }
   if ((await stateOf(dir + RESTORED).catch(() => 'missing')) === 'missing') return false
   const state = await stateOf(dir)
   if (state === 'occupied') return false
@@ -97,6 +114,17 @@ export async function finishRestore(dataDir: string): Promise<boolean> {
   return true
 }
 
+/** Fills a folder with what was restored within it. Another process may do the same. */
+async function moveOut(dir: string): Promise<void> {
+  const inner = join(dir, RESTORED)
+  await syncFolder(dir)
+  for (const name of (await readdir(inner).catch(unlessMissing)) ?? []) {
+    await rename(join(inner, name), join(dir, name)).catch(unlessMissing)
+  }
+  await syncFolder(dir)
+  await rmdir(inner).catch(unlessMissing)
+}
+
 const RESTORING = '.restoring-'
 const RESTORED = '.restored'
 const ASIDE = '.before-restore-'
@@ -108,10 +136,13 @@ async function located(dataDir: string): Promise<string> {
   return realpath(dir).catch(() => (end === undefined ? dir : resolve(dirname(dir), end)))
 }
 
-async function stateOf(dir: string): Promise<Target['state']> {
+/** What some file systems put into the first folder of a disk. */
+const OF_DISK = 'lost+found'
+
+async function stateOf(dir: string, isDisk = false): Promise<'missing' | 'empty' | 'occupied'> {
   const names = await readdir(dir).catch(unlessMissing)
   if (names === undefined) return 'missing'
-  return names.length === 0 ? 'empty' : 'occupied'
+  return names.some((name) => !(isDisk && name === OF_DISK)) ? 'occupied' : 'empty'
 }
 
 function unlessMissing(error: NodeJS.ErrnoException): undefined {
@@ -130,11 +161,11 @@ async function isOfPeer(dir: string): Promise<boolean> {
   return ['identity.key', 'store'].some((name) => names.includes(name))
 }
 
-const mount = (dir: string): PeerError =>
+const occupiedDisk = (dir: string): PeerError =>
   new PeerError(
     'data_dir_is_mount',
-    `${dir} is a disk of its own, which cannot be replaced as a whole. ` +
-      `Restore into a folder on it: --data-dir ${join(dir, 'peer')}`,
+    `${dir} is a disk of its own and not empty; it cannot be moved aside. ` +
+      `Empty it, or restore into a folder on it: --data-dir ${join(dir, 'peer')}`,
   )
 
 const inUse = (dir: string): PeerError =>

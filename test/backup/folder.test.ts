@@ -11,7 +11,7 @@ import { basename, dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { cacheTables } from '../../src/backup/contents.ts'
-import { finishRestore, isMount } from '../../src/backup/swap.ts'
+import { finishRestore, isMount, moveIn, stagingOf, type Target } from '../../src/backup/swap.ts'
 import { writeWhole } from '../../src/backup/whole-file.ts'
 import { silentLogger } from '../../src/base/logger.ts'
 import { isRestored } from '../../src/receipts/feeds/own-restored.ts'
@@ -202,6 +202,28 @@ describe('a restore', () => {
     const { movedTo } = await restoreTo(target, file, { force: true })
     const names = ['again', basename(movedTo ?? ''), 'peer', 'peer.backup']
     expect(readdirSync(home).sort()).toEqual(names.sort())
+  })
+
+  it('fills an empty disk, and is finished there likewise', async () => {
+    const { dir, file, target } = await place()
+    await backUp(dir, file)
+    const whole = `${target}-whole`
+    await restoreTo(whole, file)
+    const content = await restored(whole)
+    await mkdir(target)
+    const disk: Target = { dir: target, state: 'empty-disk' }
+    expect(dirname(stagingOf(disk))).toBe(target)
+    await rename(whole, stagingOf(disk))
+    expect(await moveIn(stagingOf(disk), disk, 0)).toBeUndefined()
+    expect(await restored(target)).toEqual(content)
+    // Killed when some of it was in its place.
+    await mkdir(join(target, '.restored'))
+    for (const name of ['store', 'identity.key']) {
+      await rename(join(target, name), join(target, '.restored', name))
+    }
+    expect(await finishRestore(target)).toBe(true)
+    expect(await finishRestore(target)).toBe(false)
+    expect(await restored(target)).toEqual(content)
   })
 
   it('of a file that is changed or cut off anywhere leaves nothing behind', async () => {
