@@ -4,7 +4,7 @@ import type { Command, Input } from './command.ts'
 import { exitCodes, type Io, print, UsageError } from './io.ts'
 import { passphraseOption, readPassphrase } from './passphrase.ts'
 import { findPeer } from './running-peer.ts'
-import { safeJson } from './text.ts'
+import { safeJson, safeLine } from './text.ts'
 
 export const backup: Command = {
   name: 'backup',
@@ -53,5 +53,5 @@ export function fileOf({ operands }: Input): string {
 function tell(file: string, report: BackupReport, { json }: Input, io: Io): void {
   const { bytes, ...facts } = report
   if (json) print(io.stdout, safeJson({ file, bytes, ...backupText.json(facts) }))
-  else print(io.stdout, `Written to ${file}, ${bytesText(bytes)}.`, ...backupText.lines(facts, io))
+  else print(io.stdout, `Written to ${safeLine(file)}, ${bytesText(bytes)}.`, ...backupText.lines(facts, io))
 }
