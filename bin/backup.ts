@@ -52,6 +52,7 @@ export function fileOf({ operands }: Input): string {
 
 function tell(file: string, report: BackupReport, { json }: Input, io: Io): void {
   const { bytes, ...facts } = report
+  const written = `Written to ${safeLine(file)}, ${bytesText(bytes)}.`
   if (json) print(io.stdout, safeJson({ file, bytes, ...backupText.json(facts) }))
-  else print(io.stdout, `Written to ${safeLine(file)}, ${bytesText(bytes)}.`, ...backupText.lines(facts, io))
+  else print(io.stdout, written, ...backupText.lines(facts, io))
 }
