@@ -1,4 +1,5 @@
 import { didYouMean, InvalidError, messageOf, PeerError, version } from '../src/index.ts'
+import { backup } from './backup.ts'
 import { chat } from './chat.ts'
 import { type Command, parseCommandLine } from './command.ts'
 import { configGet, configPathCommand, configSet, configUnset } from './config.ts'
@@ -14,6 +15,7 @@ import { modelsList, modelsRemove, modelsShow } from './models-stored.ts'
 import { peers } from './peers.ts'
 import { receiptsGet, receiptsList, receiptsVerify } from './receipts.ts'
 import { receiptsExport } from './receipts-export.ts'
+import { restore } from './restore.ts'
 import { serviceInstall, serviceStatusCommand, serviceUninstall } from './service.ts'
 import { start } from './start.ts'
 import { status } from './status.ts'
@@ -45,6 +47,8 @@ const commands: readonly Command[] = [
   receiptsGet,
   receiptsVerify,
   receiptsExport,
+  backup,
+  restore,
   testnet,
   doctor,
   configGet,

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import {
   type Config,
   createPeer,
+  finishRestore,
   type Logger,
   messageOf,
   type Peer,
@@ -55,10 +56,13 @@ export const start: Command = {
 
 /** Starts a peer, tells what it does until the signal comes, and stops it. */
 export async function runStart(input: Input, io: Io, create: typeof createPeer): Promise<number> {
+  // Before its config.toml is read.
+  const isFinished = await finishRestore(input.dataDir)
   const sources = { flags: input.values, env: io.env }
   const config = readConfig(sources)
   const file = logFileOf(config)
   const logger = createLogger(config.logLevel, io, file)
+  if (isFinished) logger.warn('a restore that was interrupted at its end is finished now')
   for (const notice of config.notices) logger.warn(notice)
   const report = new StartReport(io, config, input.json)
   await pullMissing(config, io, input.json)

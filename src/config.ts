@@ -303,8 +303,11 @@ function refuseTwins(models: readonly ModelSpec[]): void {
 }
 
 /** A misspelt variable would be ignored in silence; one of another program is none of our business. */
+/** Variables that commands read themselves. */
+const ofCommands: readonly string[] = ['PINAIVU_PASSPHRASE']
+
 function unknownVariables(env: Source['env']): string[] {
-  const known = settingList.map((setting) => envName(setting.flag))
+  const known = [...settingList.map((setting) => envName(setting.flag)), ...ofCommands]
   return Object.keys(env)
     .filter((name) => name.startsWith('PINAIVU_') && !known.includes(name))
     .map((name) => {

@@ -1,13 +1,18 @@
+import type { BackupOptions, BackupReport } from './backup/create-backup.ts'
+import type { RestoreOptions, RestoreReport } from './backup/restore-backup.ts'
 import type { Config } from './config.ts'
 import type { Finding } from './doctor/finding.ts'
 import type { ExamineOptions } from './examine.ts'
 import type { PeerComponents } from './node.ts'
 import type { OwnModels, OwnModelsOptions } from './own-models.ts'
 import type { Peer } from './peer.ts'
+import { version } from './version.ts'
 
 // The public door. Everything that the program, the testnet and embedding programs use comes through it.
 
 export { scopes } from './accounts/principal.ts'
+export type { BackupOptions, BackupReport } from './backup/create-backup.ts'
+export type { RestoreOptions, RestoreReport } from './backup/restore-backup.ts'
 export { DeadlineError, InvalidError, messageOf, PeerError } from './base/errors.ts'
 export type { Logger } from './base/logger.ts'
 export { type Random, seededRandom } from './base/random.ts'
@@ -78,4 +83,22 @@ export async function openOwnModels(
 export async function examine(options: ExamineOptions): Promise<Finding[]> {
   const doctor = await import('./examine.ts')
   return doctor.examine(options)
+}
+
+/** Writes all that a peer keeps into one encrypted file, also while it runs. */
+export async function createBackup(options: Omit<BackupOptions, 'program'>): Promise<BackupReport> {
+  const backup = await import('./backup/create-backup.ts')
+  return backup.createBackup({ ...options, program: version })
+}
+
+/** Makes a data folder out of such a file. */
+export async function restoreBackup(options: RestoreOptions): Promise<RestoreReport> {
+  const restore = await import('./backup/restore-backup.ts')
+  return restore.restoreBackup(options)
+}
+
+/** Does the last step of a restore that was killed before it. True: then there is a data folder now. */
+export async function finishRestore(dataDir: string): Promise<boolean> {
+  const swap = await import('./backup/swap.ts')
+  return swap.finishRestore(dataDir)
 }

@@ -4,6 +4,7 @@ import { Idempotency } from './accounts/idempotency/idempotency.ts'
 import { limited } from './accounts/limits/limited.ts'
 import { RateLimiter } from './accounts/limits/rate-limiter.ts'
 import { SessionStore } from './accounts/sessions/session-store.ts'
+import { backupRoutes } from './api/backup.ts'
 import { healthRoutes } from './api/health.ts'
 import { keyRoutes } from './api/keys.ts'
 import type { PromMetrics } from './api/metrics.ts'
@@ -20,8 +21,10 @@ import { productRoutes } from './api/product/product.ts'
 import { webhookRoutes } from './api/product/webhooks.ts'
 import { logRoutes } from './api/receipts/log.ts'
 import { receiptRoutes, routingReceiptRoutes } from './api/receipts/receipts.ts'
-import { mounted } from './api/route.ts'
+import { mounted, type RouteModule } from './api/route.ts'
 import { HttpServer } from './api/server.ts'
+import { gathered } from './backup/gather.ts'
+import { encodeRecords } from './backup/records.ts'
 import { InvalidError, messageOf } from './base/errors.ts'
 import { isLoopback } from './base/loopback.ts'
 import { marketBehind, paidMarket } from './market/market.ts'
@@ -31,9 +34,12 @@ import { RoutedLog } from './receipts/routed.ts'
 import type { Replication } from './receipts/sync/replication.ts'
 import { version } from './version.ts'
 
+/** With the data folder, of a peer that has one. */
+type HttpGround = Ground & { folder: string | undefined }
+
 /** The HTTP surface over everything else; undefined where there is to be none. */
 export async function buildHttp(
-  { prom: metrics, ...ground }: Ground & { prom: PromMetrics | undefined },
+  { prom: metrics, ...ground }: HttpGround & { prom: PromMetrics | undefined },
   peers: Peers,
   { receipts: ofAccounts, requests, feeds, replication }: Proof & { replication: Replication },
 ): Promise<HttpServer | undefined> {
@@ -74,6 +80,7 @@ export async function buildHttp(
     networkRoutes({ ...parts, market: coordinator, feeds }),
     logRoutes({ feeds }),
     receiptRoutes(proving),
+    ...backupOf(ground),
     healthRoutes(parts, { version, loopback, joins }),
     openApiRoutes({ version }),
     pageRoutes(),
@@ -89,6 +96,14 @@ export async function buildHttp(
     { ...parts, idempotency, endWork },
     { host, port, insecureHttp, corsOrigins, hostNames, drainMs, routes, tls },
   )
+}
+
+function backupOf({ folder, ...ground }: HttpGround): RouteModule[] {
+  if (folder === undefined) return []
+  const { ownerKey, identity } = ground
+  const options = { folder, peerId: identity.peerId, program: version }
+  const backup = (signal: AbortSignal) => encodeRecords(gathered(ground, { ...options, signal }))
+  return [mounted(backupRoutes({ ownerKey, backup }), '/api/v1')]
 }
 
 /** What is kept for accounts, over HTTP alone. */

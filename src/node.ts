@@ -1,4 +1,5 @@
 import { PromMetrics } from './api/metrics.ts'
+import { finishRestore } from './backup/swap.ts'
 import { type Clock, systemClock } from './base/clock.ts'
 import type { Service } from './base/lifecycle.ts'
 import { type Logger, silentLogger } from './base/logger.ts'
@@ -93,6 +94,7 @@ export async function createPeer(
   // Over HTTP alone can they be read.
   const prom = config.http === null ? undefined : new PromMetrics()
   const base = { clock, random, logger, verify, verifyLater, metrics: prom ?? noMetrics }
+  if (components.store === undefined) await finishRestore(config.dataDir)
   // First of all: its lock is the data folder's.
   const store = components.store ?? (await openStore(config.dataDir, base))
   try {
@@ -110,7 +112,7 @@ export async function createPeer(
     const drafters = buildDrafters(ground, proof, peers)
     drafting.drafters = drafters
     const replication = buildReplication(ground, proof, peers)
-    const http = await buildHttp({ ...ground, prom }, peers, { ...proof, replication })
+    const http = await buildHttp({ ...ground, prom, folder }, peers, { ...proof, replication })
     const modelFiles = models.flatMap(({ path, draft }) => [path, draft ?? []].flat())
     // What a test brings in place of the engine computes with nothing.
     const own = components.engine === undefined

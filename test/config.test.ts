@@ -152,7 +152,9 @@ describe('readConfig', () => {
   })
 
   it('notices a misspelt variable', () => {
-    const { notices } = readConfig(machine({ env: { PINAIVU_HTPP: 'x', OTHER: 'y' } }))
+    const { notices } = readConfig(
+      machine({ env: { PINAIVU_PASSPHRASE: 'of a backup', PINAIVU_HTPP: 'x', OTHER: 'y' } }),
+    )
     expect(notices).toEqual([
       'PINAIVU_HTPP is set, but there is no such setting. Did you mean PINAIVU_HTTP?',
     ])

@@ -17,6 +17,7 @@ const levels: Record<string, number> = {
   engines: 3,
   accounts: 3,
   receipts: 4,
+  backup: 5,
   trust: 5,
   market: 6,
   api: 7,

@@ -28,7 +28,7 @@ export const currentSchema: Schema = {
   migrations: [],
 }
 
-interface SchemaRow {
+export interface SchemaRow {
   version: number
   program: string
 }
@@ -46,7 +46,7 @@ export const metaCodec = {
   }),
 }
 
-const ROW = 'schema'
+export const SCHEMA_ROW = 'schema'
 
 /** Brings a database to the program's format, or refuses it untouched. */
 export async function settleSchema(
@@ -56,13 +56,13 @@ export async function settleSchema(
   migrationBatch: () => Batch,
 ): Promise<void> {
   const newest = schema.migrations.at(-1)?.to ?? schema.base.version
-  const found = await meta.get(ROW)
+  const found = await meta.get(SCHEMA_ROW)
   if (found === undefined) {
     if (!(await store.isEmpty())) {
       throw new StorageCorruptError('The database does not say which format it has.')
     }
     const program = schema.migrations.at(-1)?.program ?? schema.base.program
-    await store.commit(store.batch().put(meta, ROW, { version: newest, program }))
+    await store.commit(store.batch().put(meta, SCHEMA_ROW, { version: newest, program }))
     return
   }
   if (found.version > newest) throw new StorageVersionError(found.version, newest, found.program)
@@ -73,6 +73,6 @@ export async function settleSchema(
     if (to <= found.version) continue
     const batch = migrationBatch()
     await migrate(store, batch)
-    await store.commit(batch.put(meta, ROW, { version: to, program }))
+    await store.commit(batch.put(meta, SCHEMA_ROW, { version: to, program }))
   }
 }

@@ -7,7 +7,8 @@ import { GroupCommit } from './group-commit.ts'
 import { defaultLevel, openLevel } from './level-backend.ts'
 import { bytesDropped } from './level-losses.ts'
 import { MemoryBackend } from './memory-backend.ts'
-import { currentSchema, metaCodec, settleSchema } from './schema.ts'
+import { type RawRange, type RawRow, rawRows, readSchema } from './raw-rows.ts'
+import { currentSchema, metaCodec, type SchemaRow, settleSchema } from './schema.ts'
 import { Table, type TableCodec, type TableHost } from './table.ts'
 
 export interface StoreComponents {
@@ -155,6 +156,15 @@ export class Store {
     const all = { gte: new Uint8Array(0), lt: Uint8Array.of(0xff), reverse: false, limit: 1 }
     for await (const _row of this.#backend.range(all)) return false
     return true
+  }
+
+  /** All rows but those of some tables, as their bytes, at the moment when the first is asked for. */
+  async snapshot(range: RawRange): Promise<{
+    schema: SchemaRow | undefined
+    rows: AsyncIterable<RawRow>
+  }> {
+    this.#assertOpen()
+    return { schema: await readSchema(this.#backend), rows: rawRows(this.#backend, range) }
   }
 
   /** Waits for the commits under way, then lets go of the data folder. Safe to call twice. */

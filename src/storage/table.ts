@@ -37,16 +37,14 @@ export class Table<K, V> {
   readonly name: string
   readonly #host: TableHost
   readonly #codec: TableCodec<K, V>
-  /** The name's length and the name: no table's prefix can begin another's. */
   readonly #prefix: Uint8Array
   readonly #end: Uint8Array
 
   constructor(name: string, codec: TableCodec<K, V>, host: TableHost) {
-    if (!/^[a-z][a-z0-9-]{0,31}$/.test(name)) throw new TypeError(`bad table name: ${name}`)
     this.name = name
     this.#host = host
     this.#codec = codec
-    this.#prefix = Uint8Array.of(name.length, ...new TextEncoder().encode(name))
+    this.#prefix = tablePrefix(name)
     // The last byte is a letter, digit or dash, so one more never overflows.
     this.#end = this.#prefix.with(-1, (this.#prefix.at(-1) ?? 0) + 1)
   }
@@ -157,6 +155,12 @@ export class Table<K, V> {
     const text = own.toString('latin1')
     return /^[\x21-\x7e]{1,128}$/.test(text) ? text : `0x${own.toString('hex').slice(0, 256)}`
   }
+}
+
+/** The name's length and the name: no table's prefix can begin another's. */
+export function tablePrefix(name: string): Uint8Array {
+  if (!/^[a-z][a-z0-9-]{0,31}$/.test(name)) throw new TypeError(`bad table name: ${name}`)
+  return Uint8Array.of(name.length, ...new TextEncoder().encode(name))
 }
 
 function successor(key: Uint8Array): Uint8Array {

@@ -56,12 +56,8 @@ export class BlobFolder {
   }
 
   /** The hashes that begin so, of the blobs that are there. */
-  async list(prefix: string): Promise<string[]> {
-    const names = await readdir(join(this.#folder, prefix)).catch((error) => {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-      throw error
-    })
-    return names.filter((name) => SHA256.test(name))
+  list(prefix: string): Promise<string[]> {
+    return blobsOf(this.#folder, prefix)
   }
 
   #folderOf(sha256: string): string {
@@ -70,6 +66,20 @@ export class BlobFolder {
 }
 
 const PREFIX_CHARS = 2
+
+/** Where the bytes of a hash are in such a folder. */
+export const blobPath = (folder: string, sha256: string): string =>
+  join(folder, sha256.slice(0, PREFIX_CHARS), sha256)
+
+/** The hashes that begin so, of the blobs in a folder that nobody need have opened. */
+export async function blobsOf(folder: string, prefix: string): Promise<string[]> {
+  const names = await readdir(join(folder, prefix)).catch((error) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  })
+  return names.filter((name) => SHA256.test(name))
+}
+
 /** Each is the name of a folder: with a million files, 4,000 in each. */
 export const blobPrefixes = Array.from({ length: 256 }, (_, n) =>
   n.toString(16).padStart(PREFIX_CHARS, '0'),

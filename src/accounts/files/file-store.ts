@@ -64,6 +64,10 @@ export class FileStore {
   #swept: Promise<void> = Promise.resolve()
   /** Whose they are that come in. */
   readonly #uploads = new Underway<string>()
+  /** Those who read the folder beside a picture of the rows. */
+  #holds = 0
+  /** Hashes that nobody has any more, but may still be read. */
+  readonly #left = new Set<string>()
 
   private constructor(
     components: FileStoreComponents,
@@ -184,6 +188,21 @@ export class FileStore {
     await this.#turns.inTurn(record.sha256, () => this.#remove(record))
   }
 
+  /**
+   * From here on no bytes are removed, until what is returned was called: whoever has the rows as
+   * they are now finds the bytes of each of them. What is left over then is removed.
+   */
+  hold(): () => void {
+    this.#holds += 1
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      this.#holds -= 1
+      if (this.#holds === 0) void this.#removeLeft()
+    }
+  }
+
   /** Resolves when what an earlier crash left is removed, which goes on beside everything else. */
   get swept(): Promise<void> {
     return this.#swept
@@ -236,7 +255,22 @@ export class FileStore {
 
   async #removeIfUnused(sha256: string): Promise<void> {
     for await (const _use of this.#uses.range(ownRange(sha256, { limit: 1 }))) return
-    await this.#blobs.remove(sha256)
+    if (this.#holds > 0) this.#left.add(sha256)
+    else await this.#blobs.remove(sha256)
+  }
+
+  /** What is not removed when the peer stops, the next start removes. */
+  async #removeLeft(): Promise<void> {
+    for (const sha256 of this.#left) {
+      if (this.#holds > 0 || this.#stop.signal.aborted) return
+      this.#left.delete(sha256)
+      await this.#turns
+        .inTurn(sha256, () => this.#removeIfUnused(sha256))
+        .catch((error: unknown) => {
+          const reason = messageOf(error)
+          this.#components.logger.warn('a deleted file is still on the disk', { sha256, reason })
+        })
+    }
   }
 
   /** What a crash left between the bytes and the rows. */

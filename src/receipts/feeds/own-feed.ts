@@ -17,6 +17,7 @@ import { type FeedStore, headAlone } from './feed-store.ts'
 import { type OwnName, ownNames } from './keys.ts'
 import { keyOf, loadEpoch, type OwnEpoch, putOwn, shownSize } from './own-epoch.ts'
 import { beginMove, type MoveParts, moveOn } from './own-move.ts'
+import { beginAfterCopy, isRestored } from './own-restored.ts'
 import { putPruned } from './prune.ts'
 import { ReceiptCounts } from './receipt-counts.ts'
 import { Serial } from './serial.ts'
@@ -81,6 +82,7 @@ export class OwnFeed implements Service {
       this.#adopt(epoch)
     }
     if (this.#epoch('public').own.moving !== undefined) await this.#move()
+    if (await isRestored(this.#parts.store)) await this.#leaveCopy()
   }
 
   /** Refuses what comes from now on, and resolves when all that was accepted is on the disk. */
@@ -222,6 +224,14 @@ export class OwnFeed implements Service {
     if (size <= shownSize(epoch)) return true
     if (size > epoch.row.size) return false
     return sameBytes(await this.#parts.feeds.rootAt(epoch.feed, size), root)
+  }
+
+  /** Nobody can know a head of the epoch that begins here: it is shown, whatever others know. */
+  async #leaveCopy(): Promise<void> {
+    this.#isHeld = true
+    this.#adopt(await beginAfterCopy(this.#parts, this.#epoch('public')))
+    await this.#move()
+    await this.#show()
   }
 
   /** What a peer with another key kept to itself in this folder stays so. */
