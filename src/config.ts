@@ -5,6 +5,7 @@ import { parse as parseToml, TomlError } from 'smol-toml'
 import { InvalidError, messageOf } from './base/errors.ts'
 import { isLoopback } from './base/loopback.ts'
 import { didYouMean } from './did-you-mean.ts'
+import { isUpstreamKeyName, withKeys } from './setting-upstream.ts'
 import { isModelName, type ModelSpec, type ValueContext } from './setting-values.ts'
 import {
   envName,
@@ -72,7 +73,7 @@ export function readConfig(sources: ConfigSources = {}): Config {
   }
   // Each value came from its own setting's parse function.
   const checked = values as SettingValues
-  return assemble(checked, dataDir, file.aliases, unknownVariables(all.env))
+  return assemble(checked, dataDir, file.aliases, all.env)
 }
 
 /** The data folder alone, for what must work although the rest of the configuration is broken. */
@@ -223,8 +224,9 @@ function assemble(
   values: SettingValues,
   dataDir: string,
   aliases: Record<string, string>,
-  notices: string[],
+  env: Source['env'],
 ): Config {
+  const notices = unknownVariables(env)
   const { tlsCert, tlsKey, demo, ...rest } = values
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw new InvalidError(undefined, 'tls-cert and tls-key belong together: give both.')
@@ -238,13 +240,15 @@ function assemble(
         'unencrypted. Give --tls-cert and --tls-key, or say --insecure-http.',
     )
   }
-  refuseTwins(rest.models)
+  const upstreams = withKeys(rest.upstreams, env)
+  refuseTwins(rest.models, upstreams)
   return deepFreeze({
     ...rest,
     ...pinned(rest),
     roles: [...new Set(rest.roles)],
     dataDir,
-    demo: demo ?? rest.models.length === 0,
+    upstreams,
+    demo: demo ?? rest.models.length + upstreams.length === 0,
     tls,
     aliases,
     notices: rest.allowPrivateWebhooks ? [...notices, PRIVATE_WEBHOOKS] : notices,
@@ -265,9 +269,13 @@ function pinned({ reproducible, slots, threads }: Pinned): Partial<Pinned> {
   return { slots: 1, threads: threads ?? 1 }
 }
 
-function refuseTwins(models: readonly ModelSpec[]): void {
+function refuseTwins(
+  models: readonly ModelSpec[],
+  upstreams: readonly { name: string; url: string }[],
+): void {
   const seen = new Map<string, string>()
-  for (const { name, path } of models) {
+  const served = [...models, ...upstreams.map(({ name, url: path }) => ({ name, path }))]
+  for (const { name, path } of served) {
     const other = seen.get(name)
     if (other !== undefined) {
       throw new InvalidError(
@@ -284,6 +292,7 @@ function unknownVariables(env: Source['env']): string[] {
   const known = settingList.map((setting) => envName(setting.flag))
   return Object.keys(env)
     .filter((name) => name.startsWith('PINAIVU_') && !known.includes(name))
+    .filter((name) => !isUpstreamKeyName(name))
     .map((name) => {
       if (notYet.some((flag) => envName(flag) === name)) {
         throw new InvalidError(name, `${name}: this version does not have that yet.`)

@@ -9,9 +9,11 @@ import { advertModel, modelLoad } from './engines/advert-facts.ts'
 import { calibrationRows } from './engines/calibration-rows.ts'
 import { Catalog } from './engines/catalog.ts'
 import type { Engine } from './engines/engine.ts'
+import { joined } from './engines/joined.ts'
 import { engineLauncher } from './engines/llama/child-process.ts'
 import { modelIdRows } from './engines/model-ids.ts'
 import { findModels } from './engines/model-store.ts'
+import { UpstreamEngine } from './engines/upstream/upstream-engine.ts'
 import type { Identity } from './identity/identity.ts'
 import { loadIdentity } from './identity/key-file.ts'
 import {
@@ -99,7 +101,8 @@ export async function createPeer(
     const accounts = await openAccounts({ ...base, store }, config, folder)
     const { ownerKey } = accounts
     const drafting = new DraftingLater()
-    const engine = components.engine ?? (await buildEngine(config, base, store, drafting))
+    const own = components.engine ?? (await buildEngine(config, base, store, drafting))
+    const engine = withUpstreams(own, config, base, identity)
     const network = components.network?.(identity) ?? buildNetwork(config, base, store, identity)
     const ground: Ground = { ...base, config, identity, store, ...accounts, engine, network }
     const proof = buildProof(ground)
@@ -122,7 +125,7 @@ async function buildEngine(
   store: Store,
   drafting: DraftingLater,
 ): Promise<Catalog> {
-  const { models, drafts, guesses, demo, aliases, slots, threads, reproducible } = config
+  const { models, drafts, guesses, demo, slots, threads, reproducible } = config
   return new Catalog(
     {
       ...base,
@@ -133,13 +136,33 @@ async function buildEngine(
     },
     {
       models: await findModels({ models, drafts, demo }),
-      aliases,
+      aliases: ownAliases(config),
       reproducible,
       ...(slots === undefined ? {} : { slots }),
       ...(threads === undefined ? {} : { threads }),
       ...(guesses ? {} : { window: 0 }),
     },
   )
+}
+
+/** Whose model is meant, the name behind the alias says. */
+function ownAliases({ aliases, upstreams }: Config): Record<string, string> {
+  const isElsewhere = (name: string) =>
+    upstreams.some((each) => each.name === name || name.startsWith(`${each.name}/`))
+  return Object.fromEntries(Object.entries(aliases).filter(([, name]) => !isElsewhere(name)))
+}
+
+function withUpstreams(
+  own: Engine & Service,
+  config: Config,
+  base: Base,
+  identity: Identity,
+): Engine & Service {
+  const { upstreams, slots, aliases } = config
+  if (upstreams.length === 0) return own
+  const { peerId } = identity
+  const secret = identity.secretFor('upstream-cache')
+  return joined(own, new UpstreamEngine(base, { upstreams, aliases, slots, peerId, secret }))
 }
 
 function buildNetwork(config: Config, base: Base, store: Store, identity: Identity): Network {

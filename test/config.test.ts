@@ -332,6 +332,7 @@ const samples: Record<SettingKey, [string, string]> = {
   network: ['lab', 'test-2'],
   publish: ['receipts', 'none'],
   models: ['/m/a.gguf', 'b=/m/c.gguf'],
+  upstreams: ['a=http://127.0.0.1:8000', 'b=https://example.com/v1#c'],
   drafts: ['/m/d.gguf', 'a=/m/d.gguf'],
   drafters: [peerId, '12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5'],
   guesses: ['false', 'true'],
