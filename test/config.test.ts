@@ -49,6 +49,7 @@ describe('readConfig', () => {
       network: 'main',
       publish: 'receipts',
       models: [],
+      upstreams: [],
       drafts: [],
       drafters: [],
       guesses: true,

@@ -36,7 +36,7 @@ const COMPLAINT_BYTES_MAX = 64 * 1024
 const EMPTY_EVENTS_MAX = 10_000
 
 export interface LaneHearer {
-  /** The server takes it; so much is known of it then. */
+  /** Its first event came, and says so much. */
   onBegun(counted: Counted): void
   onTokens(tokens: Tokens): void
   onDone(finish: 'stop' | 'length', counted: Counted): void
@@ -49,8 +49,6 @@ export interface LaneParts {
   tally: Tally
   kind: 'chat' | 'completion'
   isScored: boolean
-  /** Its first event says how long the prompt is: nothing is said before it. */
-  countsEarly: boolean
   patience: LanePatience
 }
 
@@ -62,6 +60,7 @@ export class LaneRun {
   readonly #splitter = new EventSplitter((data) => this.#onEvent(data))
   readonly #counted: Counted = {}
   #complaint: { status: number; retryAfterMs: number | undefined; parts: Buffer[] } | undefined
+  #isTaken = false
   #isBegun = false
   #finish: 'stop' | 'length' | undefined
   #isOver = false
@@ -80,7 +79,7 @@ export class LaneRun {
       onHead: (head) => this.#guarded(() => this.#onHead(head)),
       onData: (bytes) => this.#guarded(() => this.#onData(bytes)),
       onEnd: () => this.#guarded(() => this.#onEnd()),
-      onBroken: (error) => this.#fail(this.#isBegun ? brokeOff(error) : unreachable(error)),
+      onBroken: (error) => this.#fail(this.#isTaken ? brokeOff(error) : unreachable(error)),
     })
   }
 
@@ -110,7 +109,7 @@ export class LaneRun {
       return
     }
     if (!/^text\/event-stream\b/i.test(headers['content-type'] ?? '')) throw garbled('no stream')
-    if (!this.#parts.countsEarly) this.#begin()
+    this.#isTaken = true
   }
 
   #onData(bytes: Buffer): void {

@@ -15,7 +15,7 @@ export interface AskedOf {
   model: string
   server: ServerKind
   /** Keeps the prompts of one account from telling another one by their time that they were asked before. */
-  cacheSalt: string
+  cacheSalt(): string
 }
 
 export type TextWork = ChatWork | CompletionWork
@@ -51,7 +51,7 @@ export function requestBody(work: TextWork, lane: Lane, asked: AskedOf): string 
     stream: true,
     stream_options: { include_usage: true, ...server.streamOptions },
     ...server.options,
-    ...(server.takesCacheSalt && { cache_salt: cacheSalt }),
+    ...(server.takesCacheSalt && { cache_salt: cacheSalt() }),
   })
 }
 

@@ -70,13 +70,14 @@ export class TextRun {
     const bodies = lanes.map((lane) => requestBody(this.#work, lane, asked))
     const isScored = sampling.logprobs !== undefined
     const tokensMax = outputTokensMax(this.#work, contextLength)
+    // What is signed of that is signed while the server works.
+    if (!asked.server.countsEarly) this.#begun({})
     const path = kind === 'chat' ? '/v1/chat/completions' : '/v1/completions'
     for (const [at, lane] of lanes.entries()) {
       const tally = new Tally({ choice: lane.choice, tokensMax, isScored })
       this.#tallies.push(tally)
       this.#finish.push(undefined)
-      const { countsEarly } = asked.server
-      const parts: LaneParts = { http, clock, tally, kind, isScored, countsEarly, patience }
+      const parts: LaneParts = { http, clock, tally, kind, isScored, patience }
       const run = new LaneRun(
         parts,
         { path, body: bodies[at] ?? '' },

@@ -146,7 +146,7 @@ export class UpstreamModel {
       const parts = { http, clock, model: found.id, contextLength }
       return embed({ ...parts, patienceMs: patience.firstTokenMs }, job, work, signal)
     }
-    const asked = { model: found.id, server: found.server, cacheSalt: this.#salt(job) }
+    const asked = { model: found.id, server: found.server, cacheSalt: () => this.#salt(job) }
     return new TextRun({ http, clock, patience, asked, contextLength }, job, work).chunks(signal)
   }
 
