@@ -4,6 +4,8 @@ import type { TokenLogprob, Tokens } from '../../wire/chunk.ts'
 const TEXT_PER_TOKEN = 256
 /** Behind the last token that was asked for: no honest server writes so much into one. */
 const HELD_TEXT_MAX = 4096
+/** Some cut a token into characters. */
+const HELD_PIECES_MAX = 512
 /** Of tokens without a text of their own, in one chunk. */
 const SILENT_MAX = 16
 /** OpenAI's word for a token whose log-probability is not known. */
@@ -37,6 +39,7 @@ export class Tally {
   #sent = 0
   /** What waits for a token that it may come with. */
   #held = ''
+  #heldPieces = 0
   #heldLogprobs: TokenLogprob[] = []
   #total = 0
 
@@ -51,7 +54,7 @@ export class Tally {
 
   /** More came than anybody asked for: the rest is not worth waiting for. */
   get isOver(): boolean {
-    return this.#held.length > HELD_TEXT_MAX
+    return this.#held.length > HELD_TEXT_MAX || this.#heldPieces > HELD_PIECES_MAX
   }
 
   /** Undefined where what came waits for more. */
@@ -59,6 +62,7 @@ export class Tally {
     if (total !== undefined) this.#total = Math.max(this.#total, total)
     if (text === '' && !isSilent && logprobs.length === 0) return undefined
     this.#held += text
+    this.#heldPieces++
     this.#heldLogprobs.push(...logprobs)
     const { tokensMax, isScored } = this.#options
     // The last one is kept for whatever still comes: text never goes without a token.
@@ -80,7 +84,7 @@ export class Tally {
       return [this.#deliver(Math.max(1, scores))]
     }
     let rest = Math.min(room, this.#total - this.#sent)
-    if (this.#held !== '') {
+    if (this.#heldPieces > 0) {
       const count = Math.min(SILENT_MAX, Math.max(1, rest))
       rest -= count
       last.push(this.#deliver(count))
@@ -99,6 +103,7 @@ export class Tally {
     const text = this.#held
     const index = this.#sent
     this.#held = ''
+    this.#heldPieces = 0
     this.#sent += count
     const ids = new Array<number>(count).fill(0)
     const tokens: Tokens = { type: 'tokens', choice, index, ids, text }

@@ -67,6 +67,11 @@ export class FakeServer {
     await closed
   }
 
+  /** As servers do that keep a connection for some seconds. */
+  dropIdle(): void {
+    this.#server.closeIdleConnections()
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const parts: Buffer[] = []
     for await (const part of request) parts.push(part as Buffer)
