@@ -9,7 +9,6 @@ import {
 } from '../../../src/engines/upstream/upstream-engine.ts'
 import type { Chunk, Done, Tokens } from '../../../src/wire/chunk.ts'
 import type { Job, Sampling, Work } from '../../../src/wire/job.ts'
-import type { FakeServer } from './fake-server.ts'
 
 export const PEER_ID = '12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5'
 
@@ -42,11 +41,17 @@ export const jobOf = (work: Work = chat(), more: Partial<Job> = {}): Job => ({
 
 const never = new AbortController().signal
 
+/** A server under test: a fake one, or a real one. */
+export interface AServer {
+  url: string
+  stop(): Promise<void>
+}
+
 export type Options = Partial<UpstreamEngineOptions> & { model?: string; key?: string }
 
 /** An engine over these servers, the first of them called `up`; ended with the test. */
 export async function engineOver(
-  servers: FakeServer | readonly FakeServer[],
+  servers: AServer | readonly AServer[],
   { model, key, ...options }: Options = {},
 ) {
   const all = 'url' in servers ? [servers] : servers
@@ -76,7 +81,7 @@ export async function engineOver(
 }
 
 /** The same, once each of its models is as it stays. */
-export async function readyEngine(servers: FakeServer | readonly FakeServer[], options?: Options) {
+export async function readyEngine(servers: AServer | readonly AServer[], options?: Options) {
   const engine = await engineOver(servers, options)
   await until(engine, (all) => all.every(({ state }) => state !== 'loading'))
   return engine
