@@ -296,7 +296,8 @@ export class Coordinator implements Market, Service {
       return undefined
     }
     const others = discovery?.directory.byModelId(modelId) ?? []
-    const replaceable = others.some((entry) => entry.peerId !== peerId)
+    const replaceable =
+      others.some((entry) => entry.peerId !== peerId) || this.#another(request) !== undefined
     const node = nodeOf(peerId, engine.hardware().gpus, region)
     const work = { node, model: local, replaceable, price: price ?? FREE }
     const issue = this.#components
@@ -331,9 +332,18 @@ export class Coordinator implements Market, Service {
       const assignment = await this.#dispatcher.next(request, { signal })
       return assignment && new RemoteEffort(this.#remoteComponents, request, assignment)
     } catch (error) {
+      const other = signal.aborted ? undefined : this.#another(request)
+      if (other !== undefined) {
+        request.means(other)
+        return await this.#nextEffort(request, signal)
+      }
       // What the client is told is what became of its answer.
       throw handover === undefined ? error : handover.last.told
     }
+  }
+
+  #another({ job, meant, handover }: Request): string | undefined {
+    return handover === undefined ? this.#models.another(job.model, meant) : undefined
   }
 
   /** This machine may serve by now what it did not at the beginning. */
