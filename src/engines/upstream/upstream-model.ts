@@ -62,6 +62,11 @@ export class UpstreamModel {
     return this.#state
   }
 
+  /** Its server has told of it. */
+  get isKnown(): boolean {
+    return this.#found !== undefined
+  }
+
   /** True where something of it is other than it was. */
   found(found: FoundModel, server: ServerKind): boolean {
     const { slots = found.slots } = this.#parts.queue

@@ -135,7 +135,8 @@ export class Upstream {
       now.set(name, model)
       if (model.found(found, server)) news.push(model)
     }
-    const gone = [...this.#models.values()].filter(({ name }) => !now.has(name))
+    // The name of the server itself stood for models that nobody knew yet.
+    const gone = [...this.#models.values()].filter(({ name, isKnown }) => isKnown && !now.has(name))
     this.#models = now
     for (const model of gone) {
       model.failed(new PeerError('upstream_model_missing', 'The server behind it has it no more.'))

@@ -6,7 +6,17 @@ import { fakeLmStudio } from './fake-lm-studio.ts'
 import { fakeOllama, OLLAMA_WORDS } from './fake-ollama.ts'
 import { fakeSglang, SGLANG_WORDS } from './fake-sglang.ts'
 import { fakeVllm, VLLM_MODEL, VLLM_PROMPT_TOKENS, VLLM_WORDS } from './fake-vllm.ts'
-import { answer, chat, fault, jobOf, PEER_ID, readyEngine, sampling } from './stage.ts'
+import {
+  answer,
+  chat,
+  engineOver,
+  fault,
+  jobOf,
+  PEER_ID,
+  readyEngine,
+  sampling,
+  until,
+} from './stage.ts'
 
 const completion = (prompts: string[], more: object = {}): CompletionWork => ({
   kind: 'completion',
@@ -217,7 +227,11 @@ describe('SGLang', () => {
 
 describe('Ollama', () => {
   it('has all of its models served, each by a name of its own', async () => {
-    const engine = await readyEngine(await fakeOllama().start())
+    const engine = await engineOver(await fakeOllama().start())
+    const told: string[] = []
+    engine.onChange(({ name, state }) => told.push(`${name} ${state}`))
+    await until(engine, (all) => all.every(({ state }) => state === 'ready'))
+    expect(told).toEqual(['up/llama3.2:1b ready', 'up/all-minilm:latest ready'])
     expect(engine.status()).toMatchObject([
       {
         name: 'up/llama3.2:1b',
