@@ -118,6 +118,47 @@ describe('a peer with a server behind it', () => {
     server.answer = answer
   })
 
+  it('ends an answer with a reason where its server breaks off in the middle', async () => {
+    const { answer } = server
+    const heard = Promise.withResolvers<void>()
+    server.answer = (asked, response) => {
+      const pace = async (chunk: number) => {
+        if (chunk < 2) return
+        await heard.promise
+        response.destroy()
+      }
+      return fakeVllm({ key: KEY, pace }).answer(asked, response)
+    }
+    const reader = (await chat(gateway.ready, { stream: true })).body?.getReader()
+    let text = ''
+    for (;;) {
+      const { value, done } = (await reader?.read()) ?? { done: true }
+      if (done) break
+      text += Buffer.from(value as Uint8Array).toString()
+      if (text.includes('"content":"A')) heard.resolve()
+    }
+    server.answer = answer
+    expect(text).toContain('"content":"A')
+    expect(text).toMatch(/"code":"no_nodes_available"/)
+    expect(text).not.toContain('[DONE]')
+    expect(text).not.toContain(String(server.port))
+  })
+
+  it('is out while its server is, and back with it', async () => {
+    const { port } = server
+    const stateOf = async () => (await modelsOf(provider))[0]?.state
+    const nodesOf = async () => (await modelsOf(gateway)).find(({ id }) => id === 'big')?.nodes
+    await server.stop()
+    const refused = await chat(provider.ready)
+    expect([refused.status, (await refused.json()).error.code]).toEqual([503, 'model_failed'])
+    await expect.poll(stateOf).toBe('failed')
+    await expect.poll(nodesOf, { timeout: 20_000 }).toBeUndefined()
+    await server.start(port)
+    await expect.poll(stateOf, { timeout: 20_000 }).toBe('ready')
+    await expect.poll(nodesOf, { timeout: 20_000 }).toBe(1)
+    expect((await chat(gateway.ready)).status).toBe(200)
+  })
+
   it('keeps its key and its address to itself', async () => {
     for (const path of ['/v1/models', '/healthz', '/readyz', '/v8/network/peers', '/metrics']) {
       const text = await (await ask(provider.ready, path)).text()
