@@ -142,7 +142,9 @@ export class LaneRun {
     const { kind, tally, isScored, patience, clock } = this.#parts
     const { text, isReasoning, logprobs, finish, counted } = readAnswerEvent(data, kind)
     Object.assign(this.#counted, counted)
-    this.#begin()
+    // llama-server tells its role first, and counts with the first token.
+    const says = text !== '' || isReasoning || finish !== undefined
+    if (says || counted.inputTokens !== undefined) this.#begin()
     if (text !== '' && isScored && logprobs === undefined && tally.sent === 0) {
       throw unsupported('logprobs')
     }

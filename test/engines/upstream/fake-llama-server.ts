@@ -35,6 +35,8 @@ export function fakeLlamaServer({ embeds = false } = {}): FakeServer {
         })
         const timings = (predicted_n: number) => ({ cache_n: 8, prompt_n: 2, predicted_n })
         const isTimed = body.timings_per_token === true
+        // As of a chat, where the role comes first: an event without anything.
+        event(response, chunk('', null))
         event(response, { ...chunk('a', null), ...(isTimed && { timings: timings(1) }) })
         // A token whose character is not whole is sent with the next one.
         event(response, { ...chunk('é', null), ...(isTimed && { timings: timings(3) }) })
