@@ -7,6 +7,7 @@ import { type Measured, measure, type Round } from './engine/measure.ts'
 import { engineProcess } from './engine/our-process.ts'
 import { peer } from './engine/our-server.ts'
 import { llamaServer } from './engine/their-server.ts'
+import { upstreamBench } from './engine/upstream.ts'
 import { llamaCppVersion } from './llama-server.ts'
 import { machineFacts } from './machine.ts'
 import { keep, type Table } from './results.ts'
@@ -37,6 +38,10 @@ export async function run(args: readonly string[]): Promise<void> {
     },
   })
   const { rounds, threads, level, profile } = values
+  if (level === 'upstream') {
+    await upstreamBench(Number(rounds), profile)
+    return
+  }
   const machine = machineFacts()
   const model = join(cacheFolder, 'half.gguf')
   writeHalf(model)

@@ -47,12 +47,17 @@ export function llamaCppVersion(): string {
   return String(facts.tag)
 }
 
+const folderOf = (): string => join(cacheFolder, `llama-server-${llamaCppVersion()}`)
+
+/** Where the program is, once it was built. */
+export const llamaServerProgram = (): string => join(folderOf(), 'build/bin/llama-server')
+
 /** The path of the program, which is built the first time: git, cmake, a C++ compiler, minutes. */
 export async function buildLlamaServer(): Promise<string> {
-  const folder = join(cacheFolder, `llama-server-${llamaCppVersion()}`)
+  const folder = folderOf()
   const source = join(folder, 'src')
   const build = join(folder, 'build')
-  const program = join(build, 'bin/llama-server')
+  const program = llamaServerProgram()
   if (existsSync(program)) return program
   mkdirSync(folder, { recursive: true })
   if (!existsSync(join(source, 'CMakeLists.txt'))) {

@@ -3,7 +3,13 @@ import type { ModelFacts } from '../src/index.ts'
 /** `chat`, `12.3M parameters`, `Q8_0`: what is known of a model, in a few words. */
 export function modelFacts({ facts }: { facts?: ModelFacts }): string[] {
   if (facts === undefined) return []
-  return [facts.kind, `${countText(facts.parameters)} parameters`, facts.quant]
+  const { kind, parameters, quant } = facts
+  // Of a model that another server runs, less is known.
+  return [
+    kind,
+    ...(parameters > 0 ? [`${countText(parameters)} parameters`] : []),
+    ...(quant === '' ? [] : [quant]),
+  ]
 }
 
 const steps = [

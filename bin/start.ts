@@ -43,6 +43,7 @@ export const start: Command = {
     ['pinaivu-peer', 'The built-in demo models on http://127.0.0.1:7462/v1'],
     ['pinaivu-peer start --model phi-4=~/models/phi-4-Q4_K_M.gguf', 'Serve a model of your own'],
     ['pinaivu-peer start --model llama3.2:1b', 'Fetch it from the Hugging Face hub, and serve it'],
+    ['pinaivu-peer start --upstream ollama=http://127.0.0.1:11434', 'Serve what Ollama has'],
     ['pinaivu-peer start --http 127.0.0.1:0 --json', 'For programs: any free port, JSON lines'],
     ['pinaivu-peer start --mdns --region DE', 'Join the peers on the local network'],
     [

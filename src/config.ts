@@ -7,6 +7,7 @@ import { isLoopback } from './base/loopback.ts'
 import { aliasesOf, aliasKey, followAliases } from './config-aliases.ts'
 import { didYouMean } from './did-you-mean.ts'
 import type { ModelSpec } from './model-values.ts'
+import { isUpstreamKeyName, withKeys } from './setting-upstream.ts'
 import type { ValueContext } from './setting-values.ts'
 import {
   envName,
@@ -70,7 +71,7 @@ const configBytesMax = 1024 * 1024 // written by hand; what is larger is another
 /** Flag before environment before config.toml before default; throws an InvalidError naming the source. */
 export function readConfig(sources: ConfigSources = {}): Config {
   const { values, dataDir, aliases, env } = readSettings(sources)
-  return assemble(values, dataDir, followAliases(aliases), unknownVariables(env))
+  return assemble(values, dataDir, followAliases(aliases), env)
 }
 
 /** Each setting with its source, and the aliases as they were written; checked one by one. */
@@ -246,8 +247,9 @@ function assemble(
   values: SettingValues,
   dataDir: string,
   aliases: Record<string, string>,
-  notices: string[],
+  env: Source['env'],
 ): Config {
+  const notices = unknownVariables(env)
   const { tlsCert, tlsKey, demo, ...rest } = values
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw new InvalidError(undefined, 'tls-cert and tls-key belong together: give both.')
@@ -261,13 +263,15 @@ function assemble(
         'unencrypted. Give --tls-cert and --tls-key, or say --insecure-http.',
     )
   }
-  refuseTwins(rest.models)
+  const upstreams = withKeys(rest.upstreams, env)
+  refuseTwins(rest.models, upstreams)
   return deepFreeze({
     ...rest,
     ...pinned(rest),
     roles: [...new Set(rest.roles)],
     dataDir,
-    demo: demo ?? rest.models.length === 0,
+    upstreams,
+    demo: demo ?? rest.models.length + upstreams.length === 0,
     tls,
     aliases,
     notices: rest.allowPrivateWebhooks ? [...notices, PRIVATE_WEBHOOKS] : notices,
@@ -288,9 +292,13 @@ function pinned({ reproducible, slots, threads }: Pinned): Partial<Pinned> {
   return { slots: 1, threads: threads ?? 1 }
 }
 
-function refuseTwins(models: readonly ModelSpec[]): void {
+function refuseTwins(
+  models: readonly ModelSpec[],
+  upstreams: readonly { name: string; url: string }[],
+): void {
   const seen = new Map<string, string>()
-  for (const { name, path, from = path } of models) {
+  const served = [...models, ...upstreams.map(({ name, url }) => ({ name, path: url, from: url }))]
+  for (const { name, path, from = path } of served) {
     const other = seen.get(name)
     if (other !== undefined) {
       throw new InvalidError(
@@ -302,14 +310,15 @@ function refuseTwins(models: readonly ModelSpec[]): void {
   }
 }
 
-/** A misspelt variable would be ignored in silence; one of another program is none of our business. */
 /** Variables that commands read themselves. */
 const ofCommands: readonly string[] = ['PINAIVU_PASSPHRASE']
 
+/** A misspelt variable would be ignored in silence; one of another program is none of our business. */
 function unknownVariables(env: Source['env']): string[] {
   const known = [...settingList.map((setting) => envName(setting.flag)), ...ofCommands]
   return Object.keys(env)
     .filter((name) => name.startsWith('PINAIVU_') && !known.includes(name))
+    .filter((name) => !isUpstreamKeyName(name))
     .map((name) => {
       if (notYet.some((flag) => envName(flag) === name)) {
         throw new InvalidError(name, `${name}: this version does not have that yet.`)

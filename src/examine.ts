@@ -258,6 +258,9 @@ async function servedModels(about: Examination): Promise<Found[]> {
   const seen = await about.seen()
   const files = await about.files()
   if (seen.type === 'answers') return models(seen, files, [], { ramBytes: 0, vramBytes: 0 })
+  if (files.length === 0 && about.config.upstreams.length > 0) {
+    return [skip('Its models are run by other servers: the peer says how they are once it runs.')]
+  }
   const probe = await about.probe()
   const { ramBytes } = readSystem()
   const vramBytes = probe.hardware?.vramTotalBytes ?? 0

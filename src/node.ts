@@ -10,9 +10,11 @@ import { advertModel, modelLoad } from './engines/advert-facts.ts'
 import { calibrationRows } from './engines/calibration-rows.ts'
 import { Catalog } from './engines/catalog.ts'
 import type { Engine } from './engines/engine.ts'
+import { joined } from './engines/joined.ts'
 import { engineLauncher } from './engines/llama/child-process.ts'
 import { modelIdRows } from './engines/model-ids.ts'
 import { findModels, type ModelFile } from './engines/model-store.ts'
+import { UpstreamEngine } from './engines/upstream/upstream-engine.ts'
 import type { Identity } from './identity/identity.ts'
 import { loadIdentity } from './identity/key-file.ts'
 import {
@@ -104,7 +106,8 @@ export async function createPeer(
     const { ownerKey } = accounts
     const drafting = new DraftingLater()
     const models = components.engine === undefined ? await modelsOf(config, base) : []
-    const engine = components.engine ?? buildEngine(config, base, { store, drafting, models })
+    const here = components.engine ?? buildEngine(config, base, { store, drafting, models })
+    const engine = withUpstreams(here, config, base, identity)
     const network = components.network?.(identity) ?? buildNetwork(config, base, store, identity)
     const ground: Ground = { ...base, config, identity, store, ...accounts, engine, network }
     const proof = buildProof(ground)
@@ -157,6 +160,19 @@ function buildEngine(
       ...(guesses ? {} : { window: 0 }),
     },
   )
+}
+
+function withUpstreams(
+  own: Engine & Service,
+  config: Config,
+  base: Base,
+  identity: Identity,
+): Engine & Service {
+  const { upstreams, slots } = config
+  if (upstreams.length === 0) return own
+  const { peerId } = identity
+  const secret = identity.secretFor('upstream-cache')
+  return joined(own, new UpstreamEngine(base, { upstreams, slots, peerId, secret }))
 }
 
 function buildNetwork(config: Config, base: Base, store: Store, identity: Identity): Network {

@@ -1,6 +1,7 @@
 import { InvalidError } from './base/errors.ts'
 import { didYouMean } from './did-you-mean.ts'
 import { parseBytes, parseDraftSpec, parseDuration, parseModelSpec } from './model-values.ts'
+import { parseUpstreamSpec } from './setting-upstream.ts'
 import {
   logLevels,
   orOff,
@@ -204,6 +205,13 @@ export const settings = {
     help: 'Serve this GGUF file: a path, hf:ORG/REPO:QUANT, https://…, or a name of "models list".',
     defaultText: 'the built-in demo models',
   }),
+  upstreams: many(parseUpstreamSpec, {
+    flag: 'upstream',
+    group: 'Models',
+    placeholder: 'NAME=URL[#MODEL]',
+    help: 'Serve what vLLM, SGLang, Ollama, llama-server or LM Studio runs at this URL.',
+    defaultText: 'none; a key is given as PINAIVU_UPSTREAM_KEY_<NAME>',
+  }),
   drafts: many(parseDraftSpec, {
     flag: 'draft',
     group: 'Models',
@@ -228,7 +236,7 @@ export const settings = {
     flag: 'demo',
     group: 'Models',
     help: 'Serve the built-in demo models.',
-    defaultText: 'when there is no --model',
+    defaultText: 'when there is neither --model nor --upstream',
   }),
   acceptLicence: toggle({
     flag: 'accept-licence',
@@ -370,7 +378,7 @@ export const envName = (flag: string): string =>
   `PINAIVU_${flag.toUpperCase().replaceAll('-', '_')}`
 
 /** Announced options that nothing stands behind yet: silence would look like agreement. */
-export const notYet: readonly string[] = ['upstream']
+export const notYet: readonly string[] = []
 
 /** Says what is wrong with a setting of that name, in the spelling of where it stood. */
 export function unknownSetting(flag: string, prefix = '', more: readonly string[] = []): string {

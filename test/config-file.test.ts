@@ -148,7 +148,7 @@ describe('config set', () => {
     ['aliases.__proto__', ['x'], /^aliases\.__proto__: expected/],
     ['aliases.a', ['a'], /^aliases\.a: expected "a" to end at a model, but: a → a/],
     ['aliases.c', ['a'], /^aliases\.c: expected "a" to end at a model, but: a → b → c → a/],
-    ['upstream', ['a=http://x'], /upstream/],
+    ['upstream', ['a=ftp://x'], /upstream/],
   ])('refuses %s %j', (key, words, message) => {
     const text = '[aliases]\na = "b"\nb = "c"\n'
     expect(() => setOption(text, key, words, context)).toThrow(message)

@@ -7,7 +7,8 @@ const fieldsAtEnd = ['Tokens-Output', 'Verification']
 /** What a stream announces to come after its last event. */
 export const trailerNames =
   'X-Pinaivu-Tokens-Output, X-Ryvion-Tokens-Output, X-Pinaivu-Receipt-CID, ' +
-  'X-Ryvion-Receipt-CID, X-Pinaivu-Resumed, X-Pinaivu-Route, X-Pinaivu-Node-ID, X-Ryvion-Node-ID'
+  'X-Ryvion-Receipt-CID, X-Pinaivu-Resumed, X-Pinaivu-Route, X-Pinaivu-Node-ID, ' +
+  'X-Ryvion-Node-ID, X-Pinaivu-Tokens-Input, X-Ryvion-Tokens-Input'
 
 /** Headers of ours that a page may read. */
 export const workHeaderNames: readonly string[] = [
@@ -24,7 +25,8 @@ export function workHeaders({ node, model, inputTokens, route, openCid }: Routed
   const gpu = gpuText(node)
   const country = headerText(node.country ?? '')
   const name = headerText(model.name)
-  const tokens = String(inputTokens)
+  // Some servers count a prompt when they have answered it.
+  const counted = inputTokens === 0 ? undefined : inputHeaders(inputTokens)
   // Written out: every answer has them, and a loop over names costs more than they do.
   return {
     'x-pinaivu-node-id': id,
@@ -35,15 +37,19 @@ export function workHeaders({ node, model, inputTokens, route, openCid }: Routed
     'x-ryvion-node-country': country,
     'x-pinaivu-model': name,
     'x-ryvion-model': name,
-    'x-pinaivu-tokens-input': tokens,
-    'x-ryvion-tokens-input': tokens,
+    ...counted,
     'x-pinaivu-route': routeHeader(route),
     ...receiptHeaders(openCid),
   }
 }
 
+const inputHeaders = (inputTokens: number): Headers => ({
+  'x-pinaivu-tokens-input': String(inputTokens),
+  'x-ryvion-tokens-input': String(inputTokens),
+})
+
 interface Ended {
-  usage: Pick<Usage, 'outputTokens'>
+  usage: Pick<Usage, 'inputTokens' | 'outputTokens'>
   receipt?: AnswerReceipt | undefined
   resumed?: Resumed | undefined
 }
@@ -61,7 +67,7 @@ export function endHeaders({ usage, receipt, resumed }: Ended): Headers {
 
 /** For that of a stream, whose head names the first peer alone. */
 export function endTrailers(done: Ended): Headers {
-  const headers = endHeaders(done)
+  const headers = { ...endHeaders(done), ...inputHeaders(done.usage.inputTokens) }
   if (done.resumed === undefined) return headers
   const ids = done.resumed.nodes.map(headerText).join(', ')
   return { ...headers, 'x-pinaivu-node-id': ids, 'x-ryvion-node-id': ids }
@@ -77,8 +83,8 @@ const receiptHeaders = (cid: string | undefined): Headers =>
 
 /** The same inside a JSON body, where the users of an SDK look for `answer.headers[…]`. */
 export function bodyHeaders(
-  { node, model, inputTokens }: Routed,
-  { outputTokens }: Usage,
+  { node, model }: Routed,
+  { inputTokens, outputTokens }: Usage,
   receipt: AnswerReceipt | undefined,
 ): Headers {
   return {

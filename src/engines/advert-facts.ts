@@ -4,14 +4,14 @@ import type { ModelLoad } from '../wire/status.ts'
 import type { ModelKind, ModelStatus } from './engine.ts'
 
 /** What each kind of model does here, in the words of an advert. */
-const capabilities: Readonly<Record<ModelKind, readonly string[]>> = {
+const usual: Readonly<Record<ModelKind, readonly string[]>> = {
   chat: ['chat', 'completion', 'logprobs'],
   embedding: ['embedding'],
 }
 
 /** What a peer says of a model to others. Undefined for one that they could not use or name. */
 export function advertModel(status: ModelStatus): Omit<AdvertModel, 'price'> | undefined {
-  const { name, id, facts, slots = 1, state } = status
+  const { name, id, facts, slots = 1, state, capabilities } = status
   if (id === undefined || facts === undefined || state === 'failed') return undefined
   return {
     name,
@@ -22,7 +22,7 @@ export function advertModel(status: ModelStatus): Omit<AdvertModel, 'price'> | u
     quant: fitting(facts.quant, shown),
     contextLength: facts.contextLength,
     embeddingLength: facts.kind === 'embedding' ? facts.embeddingLength : 0,
-    capabilities: [...capabilities[facts.kind]],
+    capabilities: [...(capabilities ?? usual[facts.kind])],
     slots,
   }
 }

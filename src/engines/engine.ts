@@ -32,6 +32,8 @@ export interface ModelStatus {
   /** Seconds since the epoch, when this peer began to serve it. */
   created: number
   demo: boolean
+  /** What it does, in the words of an advert; without it, what its kind does. */
+  capabilities?: readonly string[]
   facts?: ModelFacts
   /** Sequences decoded in parallel. */
   slots?: number

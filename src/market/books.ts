@@ -86,8 +86,7 @@ export class Books {
     const routing = await this.#routing(account, {
       parts,
       amount: amountOf(parts),
-      // Its own tokenizer counted.
-      count: shares.every(({ payee }) => payee === undefined) ? 'verified' : 'bounded',
+      count: isOwnCount(account) ? 'verified' : 'bounded',
       verdict: dispute === undefined ? 'ok' : 'dispute',
       ...(dispute === undefined ? {} : { dispute }),
       ...(whole === undefined ? {} : { whole }),
@@ -204,6 +203,10 @@ export class Books {
     }
   }
 }
+
+/** Its own tokenizer counted, and not a server behind it that nobody looks into. */
+const isOwnCount = ({ shares, effort }: Account): boolean =>
+  shares.every(({ payee }) => payee === undefined) && !effort.model.id?.startsWith('declared:')
 
 const amountOf = (parts: readonly RoutingPart[]): number =>
   Math.min(

@@ -9,14 +9,13 @@ import type { Random } from '../base/random.ts'
 import { Underway } from '../base/underway.ts'
 import type { Engine, ModelStatus } from '../engines/engine.ts'
 import type { Identity } from '../identity/identity.ts'
-import type { Directory } from '../network/discovery/directory.ts'
+import { emptyDirectory } from '../network/discovery/directory.ts'
 import type { Discovery } from '../network/discovery/discovery.ts'
 import type { LiveReceipts } from '../receipts/live.ts'
 import type { Store } from '../storage/store.ts'
 import type { Chunk, Routed } from '../wire/chunk.ts'
-import { ryv1Cid } from '../wire/cid.ts'
 import type { Job, Price } from '../wire/job.ts'
-import { type OpenReceipt, openDigest } from '../wire/receipt.ts'
+import type { OpenReceipt } from '../wire/receipt.ts'
 import type { Verify } from '../wire/signed.ts'
 import { Activity, type ActivityFigures } from './activity.ts'
 import { isAnswer, isGhost } from './answer-chunks.ts'
@@ -37,6 +36,7 @@ import type { RemoteComponents } from './remote/attempt.ts'
 import { JobWriter } from './remote/job-writer.ts'
 import { RemoteEffort, type RemoteEffortComponents } from './remote-effort.ts'
 import { Request } from './request.ts'
+import { routedChunk } from './routed.ts'
 
 export interface CoordinatorComponents {
   engine: Engine
@@ -115,7 +115,7 @@ export class Coordinator implements Market, Service {
     this.#options = { ...defaultCoordinator, ...options }
     const { peerId } = identity
     const { price, pins, aliases, firstByteMs, publish } = this.#options
-    const directory = discovery?.directory ?? nobody
+    const directory = discovery?.directory ?? emptyDirectory
     const watch = (peerIds: readonly string[]) => discovery?.watch(peerIds)
     this.#dispatcher = new Dispatcher({ directory, watch, clock, random }, { peerId, firstByteMs })
     const isGood = (id: string, modelId: string) => this.#dispatcher.providers.isGood(id, modelId)
@@ -306,7 +306,8 @@ export class Coordinator implements Market, Service {
       return undefined
     }
     const others = discovery?.directory.byModelId(modelId) ?? []
-    const replaceable = others.some((entry) => entry.peerId !== peerId)
+    const replaceable =
+      others.some((entry) => entry.peerId !== peerId) || this.#another(request) !== undefined
     const node = nodeOf(peerId, engine.hardware().gpus, region)
     const work = { node, model: local, replaceable, price: price ?? FREE }
     const issue = this.#components
@@ -341,9 +342,18 @@ export class Coordinator implements Market, Service {
       const assignment = await this.#dispatcher.next(request, { signal })
       return assignment && new RemoteEffort(this.#remoteComponents, request, assignment)
     } catch (error) {
+      const other = signal.aborted ? undefined : this.#another(request)
+      if (other !== undefined) {
+        request.means(other)
+        return await this.#nextEffort(request, signal)
+      }
       // What the client is told is what became of its answer.
       throw handover === undefined ? error : handover.last.told
     }
+  }
+
+  #another({ job, meant, handover }: Request): string | undefined {
+    return handover === undefined ? this.#models.another(job.model, meant) : undefined
   }
 
   /** This machine may serve by now what it did not at the beginning. */
@@ -373,26 +383,11 @@ export class Coordinator implements Market, Service {
   }
 
   #routed(request: Request, effort: Effort, open: OpenReceipt | undefined): Routed {
-    const { job, model, report, beganAt, inputTokens } = request
+    const { report, beganAt } = request
     const now = this.#components.clock.elapsed()
-    const ms = effort.times.msSince(now)
-    report.attempted(effort.node.id, 'ok', ms)
+    report.attempted(effort.node.id, 'ok', effort.times.msSince(now))
     this.#activity.firstToken(now - beganAt)
     this.#metrics.firstToken.observe((now - beganAt) / 1000, { where: effort.where })
-    // A model that is asked for by its id is shown by its name.
-    const name = job.model === model.id ? effort.model.name : model.name
-    const shown = { ...effort.model, name }
-    const route = report.route()
-    const openCid = open && { openCid: ryv1Cid(openDigest(open)) }
-    return { type: 'routed', node: effort.node, model: shown, inputTokens, route, ...openCid }
+    return routedChunk(request, effort, open)
   }
-}
-
-/** A peer that asks nobody knows nobody. */
-const nobody: Directory = {
-  all: () => [],
-  get: () => undefined,
-  byModelId: () => [],
-  byModelName: () => [],
-  modelNames: () => new Map(),
 }

@@ -4,12 +4,15 @@ import type { Engine, ModelKind, ModelStatus } from '../engines/engine.ts'
 import type { Directory, DirectoryChange, DirectoryEntry } from '../network/discovery/directory.ts'
 import type { AdvertModel } from '../wire/advert.ts'
 import type { Price } from '../wire/job.ts'
+import { declaredModelId, parseModelId } from '../wire/model-id.ts'
 import type { MarketModel } from './market.ts'
 
 /** A provider that restarts is back by then; until then its model is not unknown, only away. */
 const REMEMBERED_MS = 10 * 60_000
 /** Names and ids; a stranger's advert brings some tens. */
 const REMEMBERED_MAX = 4_096
+/** Of one request, besides the first: a stranger can declare what it likes. */
+const MEANT_MAX = 3
 /** Peers are met one after the other: what came within the same time is as old. */
 const SAME_AGE_S = 60
 
@@ -82,6 +85,18 @@ export class ModelList {
     if (pinned !== undefined) return pinned
     const ids = [...(this.#components.directory.modelNames().get(name) ?? [])]
     return ids.length > 1 ? this.#mostServed(name) : (ids[0] ?? name)
+  }
+
+  /**
+   * What somebody else declares by that name. Of a model whose weights nobody sees, the name is all that
+   * was asked for; one that is known by its content is never replaced.
+   */
+  another(name: string, meant: ReadonlySet<string>): string | undefined {
+    const isDeclared = (id: string) => parseModelId(id)?.type === 'declared'
+    if (meant.size > MEANT_MAX || ![...meant].every(isDeclared)) return undefined
+    const ids = [...(this.#components.directory.modelNames().get(name) ?? [])]
+    const own = declaredModelId(name, this.#options.peerId)
+    return ids.find((id) => !meant.has(id) && isDeclared(id) && id !== own)
   }
 
   /** Keeps what left in memory. */

@@ -1,5 +1,6 @@
 import type { Need } from '../accounts/limits/meter.ts'
 import type { Work } from '../wire/job.ts'
+import { contentBytes } from '../wire/token-bounds.ts'
 import { boundsOf } from './quote.ts'
 
 /** Of most texts. Of others more is used than was sure: it is owed. */
@@ -9,21 +10,6 @@ const BYTES_PER_TOKEN = 4
 export function needOf(work: Work): Need {
   const { inputTokens, outputTokens } = boundsOf(work, Number.POSITIVE_INFINITY)
   const saysHowMuch = work.kind !== 'embedding' && work.sampling.maxTokens !== undefined
-  const input = Math.ceil(bytesOf(work) / BYTES_PER_TOKEN)
+  const input = Math.ceil(contentBytes(work) / BYTES_PER_TOKEN)
   return { least: 1 + input + (saysHowMuch ? outputTokens : 0), most: inputTokens + outputTokens }
-}
-
-function bytesOf(work: Work): number {
-  return textsOf(work).reduce((sum, text) => sum + Buffer.byteLength(text), 0)
-}
-
-function textsOf(work: Work): readonly string[] {
-  switch (work.kind) {
-    case 'chat':
-      return work.messages.map(({ content }) => content)
-    case 'completion':
-      return work.prompts
-    case 'embedding':
-      return work.inputs
-  }
 }

@@ -1,9 +1,5 @@
 import type { Price, Work } from '../wire/job.ts'
-
-/** What a chat template or a tool's own system prompt puts around the messages at most. */
-const TEMPLATE_TOKENS = 2_048
-/** Role, separators and end of one message, or the ends of one prompt. */
-const FRAME_TOKENS = 32
+import { inputTokensMax, outputTokensMax, promptBytes } from '../wire/token-bounds.ts'
 
 /** What a job can come to at most, known before any work. */
 export interface Bounds {
@@ -43,35 +39,9 @@ export const roundedUp = (thousandths: bigint): bigint => (thousandths + 999n) /
 export const toCredits = (credits: bigint): number =>
   Number(credits > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : credits)
 
-/** No token is shorter than a byte; a prompt beyond the context is refused. */
-export function inputTokensMax(work: Work, contextLength: number): number {
-  return textsOf(work).reduce((sum, bytes) => sum + Math.min(bytes, contextLength), 0)
-}
-
 /** Whether one of its prompts can have so many tokens at all. */
 export function mayExceed(work: Work, contextLength: number): boolean {
-  return textsOf(work).some((bytes) => bytes >= contextLength)
-}
-
-/** Of one choice. One token of the context at least is the prompt's. */
-export function outputTokensMax(work: Work, contextLength: number): number {
-  if (work.kind === 'embedding') return 0
-  const room = Math.max(1, contextLength - 1)
-  return Math.min(work.sampling.maxTokens ?? room, room)
-}
-
-/** Of each prompt: its bytes, and what is written around it. */
-function textsOf(work: Work): number[] {
-  switch (work.kind) {
-    case 'chat': {
-      const texts = work.messages.map(({ content }) => Buffer.byteLength(content) + FRAME_TOKENS)
-      return [texts.reduce((sum, bytes) => sum + bytes, TEMPLATE_TOKENS)]
-    }
-    case 'completion':
-      return work.prompts.map((prompt) => Buffer.byteLength(prompt) + FRAME_TOKENS)
-    case 'embedding':
-      return work.inputs.map((input) => Buffer.byteLength(input) + FRAME_TOKENS)
-  }
+  return promptBytes(work).some((bytes) => bytes >= contextLength)
 }
 
 function lanesMax(work: Work): number {

@@ -47,8 +47,10 @@ export interface Declined {
 export class Request {
   readonly job: Job
   readonly model: MarketModel
-  /** Under which the network knows it. */
-  readonly modelId: string
+  /** Under which the network knows it. Where that is only declared, another may take its place. */
+  modelId: string
+  /** Ids that were taken for what the name means, that one among them. */
+  readonly meant = new Set<string>()
   readonly wishes: Wishes
   /** Undefined: nobody pays for it. */
   readonly payment: Payment | undefined
@@ -101,6 +103,7 @@ export class Request {
     this.job = job
     this.model = model
     this.modelId = modelId
+    this.meant.add(modelId)
     this.wishes = job.wishes ?? {}
     this.payment = payment
     this.ownPrice = ownPrice
@@ -109,6 +112,12 @@ export class Request {
     this.#firstTokenMs = firstTokenBy - beganAt
     this.doneBy = doneBy
     this.#write = write
+  }
+
+  /** Nothing came of it yet, and so it may as well be another's model of this name. */
+  means(modelId: string): void {
+    this.modelId = modelId
+    this.meant.add(modelId)
   }
 
   /** By then the provider that is asked must have begun. */

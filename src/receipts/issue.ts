@@ -216,9 +216,10 @@ export class WorkRecord {
   /** All but the signature. */
   #end({ finish, usage, drafting = [] }: Done, received?: readonly number[]) {
     const open = this.#open
-    const begun = this.#inputTokens > 0
-    if (open === undefined || !begun) return undefined
     const counts = received ?? this.#hash.received
+    // Some servers count a prompt only when they have answered it.
+    const begun = this.#inputTokens > 0 || usage.inputTokens > 0 || sum(counts) > 0
+    if (open === undefined || !begun) return undefined
     const isCut = finish.includes('cancelled')
     const resultHash = isCut ? this.#hash.digestOf(counts) : this.#hash.digest()
     // Nobody can have a part of what was handed over as one piece.

@@ -193,13 +193,33 @@ describe('a stream', () => {
       trailer:
         'X-Pinaivu-Tokens-Output, X-Ryvion-Tokens-Output, ' +
         'X-Pinaivu-Receipt-CID, X-Ryvion-Receipt-CID, X-Pinaivu-Resumed, X-Pinaivu-Route, ' +
-        'X-Pinaivu-Node-ID, X-Ryvion-Node-ID',
+        'X-Pinaivu-Node-ID, X-Ryvion-Node-ID, X-Pinaivu-Tokens-Input, X-Ryvion-Tokens-Input',
       'x-pinaivu-tokens-input': '5',
       'x-ryvion-node-id': NODE_ID,
     })
     expect(headers).not.toHaveProperty('x-ryvion-tokens-output')
     expect(text).toMatch(/\[DONE\]\n\n$/)
-    expect(trailers).toEqual({ 'x-pinaivu-tokens-output': '8', 'x-ryvion-tokens-output': '8' })
+    expect(trailers).toEqual({
+      'x-pinaivu-tokens-output': '8',
+      'x-ryvion-tokens-output': '8',
+      'x-pinaivu-tokens-input': '5',
+      'x-ryvion-tokens-input': '5',
+    })
+  })
+
+  it('says how long a prompt was that was counted at the end alone', async () => {
+    api.engine.script = async function* () {
+      yield { type: 'accepted', inputTokens: 0 }
+      yield { type: 'tokens', choice: 0, index: 0, ids: [0], text: 'So.' }
+      const usage = { inputTokens: 9, cachedTokens: 0, outputTokens: 1 }
+      yield { type: 'done', finish: ['stop'], usage }
+    }
+    const { headers, trailers } = await ask11(api)
+    expect(headers).not.toHaveProperty('x-pinaivu-tokens-input')
+    expect(trailers).toMatchObject({ 'x-pinaivu-tokens-input': '9' })
+    const whole = await api.post(path, chat)
+    expect(whole.headers.get('x-pinaivu-tokens-input')).toBe('9')
+    expect((await whole.json()).headers['X-Ryvion-Tokens-Input']).toBe('9')
   })
 
   it('brings no trailer when it was cut', async () => {

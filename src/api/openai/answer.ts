@@ -147,7 +147,8 @@ export function attribute(
   { routed, usage, receipt, resumed }: Omit<Answer, 'choices'>,
 ): { headers?: Record<string, string>; receipt?: AnswerReceiptJson } {
   if (routed === undefined) return {}
-  reply.headers(workHeaders(routed)).headers(endHeaders({ usage, receipt, resumed }))
+  const counted = { ...routed, inputTokens: usage.inputTokens }
+  reply.headers(workHeaders(counted)).headers(endHeaders({ usage, receipt, resumed }))
   return {
     headers: bodyHeaders(routed, usage, receipt),
     ...(receipt && { receipt: receiptOfAnswer(receipt, resumed) }),

@@ -4,7 +4,7 @@ import type { Done, Finish, TokenLogprob, Tokens, Usage, Vectors } from '../../w
 import { addsUp } from '../../wire/drafting.ts'
 import type { FromProvider, Resume } from '../../wire/generate.ts'
 import type { Work } from '../../wire/job.ts'
-import { inputTokensMax, outputTokensMax } from '../quote.ts'
+import { inputTokensMax, outputTokensMax } from '../../wire/token-bounds.ts'
 
 /** UTF-16 units; the longest tokens of known vocabularies are lines of some hundred equal characters. */
 export const TEXT_PER_TOKEN_MAX = 1_024
@@ -186,4 +186,13 @@ export function misbehaved(what: string): PeerError {
   return new PeerError('provider_misbehaved', `The provider broke the protocol: ${what}.`, {
     action: 'penalise',
   })
+}
+
+/** The last chunk of an answer that was given up, with what had come until then. */
+export function cancelledAnswer({ inputTokens, outputTokens, received }: AnswerCheck): Done {
+  return {
+    type: 'done',
+    finish: received.map(() => 'cancelled'),
+    usage: { inputTokens, cachedTokens: 0, outputTokens },
+  }
 }

@@ -7,7 +7,7 @@ import type { FromProvider, ToProvider } from '../../wire/generate.ts'
 import { decodeFromProvider, encodeToProvider, PIECE_BYTES_MAX } from '../../wire/generate-codec.ts'
 import type { Price } from '../../wire/job.ts'
 import type { OpenReceipt } from '../../wire/receipt.ts'
-import { AnswerCheck, misbehaved } from './answer-check.ts'
+import { AnswerCheck, cancelledAnswer, misbehaved } from './answer-check.ts'
 import { AnswerProof, type Ended } from './answer-proof.ts'
 import type { Attempt, Booked, RemoteComponents } from './attempt.ts'
 import { GhostCheck } from './ghost-check.ts'
@@ -44,6 +44,7 @@ export class RemoteRun {
   /** What the provider asks, per 1,000 tokens. */
   #price: Price = { input: 0, output: 0 }
   #open: OpenReceipt | undefined
+  #isAnnounced = false
   /** What had come when it was cancelled. */
   #kept: Done | undefined
   /** What became of its provider, in a word, when that does not say so itself. */
@@ -85,6 +86,7 @@ export class RemoteRun {
           done = chunk
         } else {
           const handedOverAt = this.#clock.elapsed()
+          yield* this.#announced(chunk)
           yield chunk
           // What its reader takes is not the provider's.
           this.#nextBy += this.#clock.elapsed() - handedOverAt
@@ -223,6 +225,17 @@ export class RemoteRun {
   /** The prompt, where it was not before. */
   #counted(inputTokens: number): Chunk | undefined {
     if (!this.#check.counted(inputTokens)) return undefined
+    return this.#announce(inputTokens)
+  }
+
+  /** Some servers count a prompt when they have answered it: no answer waits for that. */
+  *#announced({ type }: Chunk): Generator<Chunk> {
+    const isAnswer = type === 'tokens' || type === 'vectors'
+    if (isAnswer && !this.#isAnnounced) yield this.#announce(0)
+  }
+
+  #announce(inputTokens: number): Chunk {
+    this.#isAnnounced = true
     return { type: 'accepted', inputTokens, ...(this.#open && { open: this.#open }) }
   }
 
@@ -381,12 +394,3 @@ const isLate = (error: unknown): boolean => error instanceof ProviderError && er
 
 const isLast = ({ type }: FromProvider): boolean =>
   type === 'done' || type === 'failed' || type === 'refuse'
-
-/** The last chunk of an answer that was given up, with what had come until then. */
-export function cancelledAnswer({ inputTokens, outputTokens, received }: AnswerCheck): Done {
-  return {
-    type: 'done',
-    finish: received.map(() => 'cancelled'),
-    usage: { inputTokens, cachedTokens: 0, outputTokens },
-  }
-}

@@ -2,10 +2,10 @@ import { within } from '../../base/deadline.ts'
 import type { FrameStream } from '../../network/network.ts'
 import type { Chunk } from '../../wire/chunk.ts'
 import { protocols } from '../../wire/protocols.ts'
-import { AnswerCheck } from './answer-check.ts'
+import { AnswerCheck, cancelledAnswer } from './answer-check.ts'
 import type { Attempt, RemoteComponents } from './attempt.ts'
 import { lost } from './provider-error.ts'
-import { cancelledAnswer, RemoteRun } from './remote-run.ts'
+import { RemoteRun } from './remote-run.ts'
 
 /** A connection that is there takes one round trip; a new one some more. */
 export const OPEN_MS = 2_000

@@ -35,3 +35,12 @@ export interface DirectoryChange {
   /** Undefined when it has come. */
   readonly previous: DirectoryEntry | undefined
 }
+
+/** Of a peer that looks for nobody. */
+export const emptyDirectory: Directory = {
+  all: () => [],
+  get: () => undefined,
+  byModelId: () => [],
+  byModelName: () => [],
+  modelNames: () => new Map(),
+}

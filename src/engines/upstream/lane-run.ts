@@ -1,0 +1,245 @@
+import type { IncomingMessage } from 'node:http'
+import type { Clock } from '../../base/clock.ts'
+import type { Tokens } from '../../wire/chunk.ts'
+import { type Counted, complaintIn, readAnswerEvent } from './answer-event.ts'
+import { parseFields } from './json.ts'
+import { EventSplitter } from './sse.ts'
+import type { Tally } from './tally.ts'
+import {
+  brokeOff,
+  complained,
+  garbled,
+  tooSlow,
+  unreachable,
+  unsupported,
+} from './upstream-errors.ts'
+import { type Ask, type Exchange, retryAfterOf, type UpstreamHttp } from './upstream-http.ts'
+
+export interface LanePatience {
+  /** From the request to the first token: a long prompt on a small machine takes minutes. */
+  firstTokenMs: number
+  /** From one token to the next. Others wait in the same batch meanwhile, but not for so long. */
+  silenceMs: number
+  /** From its finish to what it tells of it. */
+  trailingMs: number
+}
+
+export const defaultLanePatience: LanePatience = {
+  firstTokenMs: 110_000,
+  silenceMs: 60_000,
+  trailingMs: 2_000,
+}
+
+/** What a server sends with an error; an HTML page of a proxy may be as long as it likes. */
+const COMPLAINT_BYTES_MAX = 64 * 1024
+/** Events that bring nothing: a role, a name, an empty piece. */
+const EMPTY_EVENTS_MAX = 10_000
+
+export interface LaneHearer {
+  /** Its first event came, and says so much. */
+  onBegun(counted: Counted): void
+  onTokens(tokens: Tokens): void
+  onDone(finish: 'stop' | 'length', counted: Counted): void
+  onFailed(error: unknown): void
+}
+
+export interface LaneParts {
+  http: UpstreamHttp
+  clock: Clock
+  tally: Tally
+  kind: 'chat' | 'completion'
+  isScored: boolean
+  patience: LanePatience
+}
+
+/** One answer on one connection, from the request to its last event. */
+export class LaneRun {
+  readonly #parts: LaneParts
+  readonly #hearer: LaneHearer
+  readonly #exchange: Exchange
+  readonly #splitter = new EventSplitter((data) => this.#onEvent(data))
+  readonly #counted: Counted = {}
+  #complaint: { status: number; retryAfterMs: number | undefined; parts: Buffer[] } | undefined
+  #isTaken = false
+  #isBegun = false
+  #finish: 'stop' | 'length' | undefined
+  #isOver = false
+  #isPaused = false
+  #emptyEvents = 0
+  /** By `clock.elapsed()`: when the next token must have come. */
+  #due: number
+  #cancelDue: () => void
+
+  constructor(parts: LaneParts, ask: Ask, hearer: LaneHearer) {
+    this.#parts = parts
+    this.#hearer = hearer
+    this.#due = parts.clock.elapsed() + parts.patience.firstTokenMs
+    this.#cancelDue = parts.clock.after(parts.patience.firstTokenMs, () => this.#onDue())
+    this.#exchange = parts.http.ask(ask, {
+      onHead: (head) => this.#guarded(() => this.#onHead(head)),
+      onData: (bytes) => this.#guarded(() => this.#onData(bytes)),
+      onEnd: () => this.#guarded(() => this.#onEnd()),
+      onBroken: (error) => this.#fail(this.#isTaken ? brokeOff(error) : unreachable(error)),
+    })
+  }
+
+  /** Nobody wants the rest: the server stops when its connection ends. */
+  drop(): void {
+    if (this.#isOver) return
+    this.#over()
+    this.#exchange.drop()
+  }
+
+  pause(): void {
+    this.#isPaused = true
+    this.#exchange.pause()
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    // Nobody could have heard of a token meanwhile.
+    this.#due = this.#parts.clock.elapsed() + this.#parts.patience.silenceMs
+    this.#exchange.resume()
+  }
+
+  #onHead(head: IncomingMessage): void {
+    const { statusCode: status = 0, headers } = head
+    if (status !== 200) {
+      this.#complaint = { status, retryAfterMs: retryAfterOf(head), parts: [] }
+      return
+    }
+    if (!/^text\/event-stream\b/i.test(headers['content-type'] ?? '')) throw garbled('no stream')
+    this.#isTaken = true
+  }
+
+  #onData(bytes: Buffer): void {
+    if (this.#isOver) return
+    if (this.#complaint === undefined) {
+      this.#splitter.push(bytes)
+      return
+    }
+    this.#complaint.parts.push(bytes)
+    const length = this.#complaint.parts.reduce((sum, part) => sum + part.length, 0)
+    if (length > COMPLAINT_BYTES_MAX) this.#complain()
+  }
+
+  #onEnd(): void {
+    // All is read: its connection may be used again.
+    if (this.#isOver) this.#cancelDue()
+    else if (this.#complaint === undefined) this.#splitter.end()
+    else this.#complain()
+    if (this.#isOver) return
+    if (this.#finish === undefined) throw brokeOff(new Error('the stream ended without a finish'))
+    this.#end(this.#finish)
+  }
+
+  #onEvent(data: string): void {
+    if (this.#isOver) return
+    if (data === '[DONE]') {
+      this.#end(this.#finish ?? 'stop')
+      return
+    }
+    const { kind, tally, isScored, patience, clock } = this.#parts
+    const { text, isReasoning, logprobs, finish, counted } = readAnswerEvent(data, kind)
+    Object.assign(this.#counted, counted)
+    // llama-server tells its role first, and counts with the first token.
+    const says = text !== '' || isReasoning || finish !== undefined
+    if (says || counted.inputTokens !== undefined) this.#begin()
+    if (text !== '' && isScored && logprobs === undefined && tally.sent === 0) {
+      throw unsupported('logprobs')
+    }
+    const total = counted.outputTokens
+    const tokens = tally.add({ text, isSilent: isReasoning, total, logprobs })
+    if (tokens !== undefined) this.#hearer.onTokens(tokens)
+    if (finish !== undefined) {
+      this.#finish = finish
+      this.#wait(patience.trailingMs)
+    } else if (text !== '' || isReasoning) {
+      this.#due = clock.elapsed() + patience.silenceMs
+    } else if (++this.#emptyEvents > EMPTY_EVENTS_MAX) {
+      throw garbled('events without an answer')
+    }
+    // It goes on behind what was asked for, and would for ever.
+    if (tally.isOver) {
+      this.#exchange.drop()
+      this.#end('length')
+    }
+  }
+
+  #begin(): void {
+    if (this.#isBegun) return
+    this.#isBegun = true
+    this.#hearer.onBegun(this.#counted)
+  }
+
+  #end(finish: 'stop' | 'length'): void {
+    const { tally } = this.#parts
+    this.#begin()
+    for (const tokens of tally.end(this.#counted.outputTokens)) this.#hearer.onTokens(tokens)
+    this.#over()
+    // Its connection is of use again once the rest is read, which is next to nothing.
+    this.#cancelDue = this.#parts.clock.after(this.#parts.patience.trailingMs, () => {
+      this.#exchange.drop()
+    })
+    this.#hearer.onDone(finish, this.#counted)
+  }
+
+  #complain(): void {
+    const { status = 0, retryAfterMs, parts = [] } = this.#complaint ?? {}
+    const text = Buffer.concat(parts).toString('utf8', 0, COMPLAINT_BYTES_MAX)
+    let said = { status, text: '' }
+    try {
+      said = { ...complaintIn(parseFields(text), status), status }
+    } catch {
+      // A page of a proxy, say: its status says enough.
+    }
+    throw complained({ ...said, ...(retryAfterMs !== undefined && { retryAfterMs }) })
+  }
+
+  #wait(ms: number): void {
+    this.#cancelDue()
+    this.#due = this.#parts.clock.elapsed() + ms
+    this.#cancelDue = this.#parts.clock.after(ms, () => this.#onDue())
+  }
+
+  /** One timer for all tokens: it looks whether one has come. */
+  #onDue(): void {
+    const { clock, patience, tally } = this.#parts
+    const left = this.#due - clock.elapsed()
+    if (left > 0 || this.#isPaused) {
+      this.#cancelDue = clock.after(Math.max(1, left, this.#isPaused ? 1000 : 0), () =>
+        this.#onDue(),
+      )
+      return
+    }
+    if (this.#finish !== undefined) {
+      this.#exchange.drop()
+      this.#end(this.#finish)
+      return
+    }
+    this.#fail(
+      tally.sent > 0
+        ? tooSlow('token', patience.silenceMs)
+        : tooSlow('first token', patience.firstTokenMs),
+    )
+  }
+
+  #guarded(hear: () => void): void {
+    try {
+      hear()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isOver) return
+    this.drop()
+    this.#hearer.onFailed(error)
+  }
+
+  #over(): void {
+    this.#isOver = true
+    this.#cancelDue()
+  }
+}

@@ -1,0 +1,48 @@
+import type { Work } from './job.ts'
+
+/** What a chat template or a tool's own system prompt puts around the messages at most. */
+const TEMPLATE_TOKENS = 2_048
+/** Role, separators and end of one message, or the ends of one prompt. */
+const FRAME_TOKENS = 32
+
+/** No token is shorter than a byte; a prompt beyond the context is refused. */
+export function inputTokensMax(work: Work, contextLength: number): number {
+  return promptBytes(work).reduce((sum, bytes) => sum + Math.min(bytes, contextLength), 0)
+}
+
+/** Of one choice. One token of the context at least is the prompt's. */
+export function outputTokensMax(work: Work, contextLength: number): number {
+  if (work.kind === 'embedding') return 0
+  const room = Math.max(1, contextLength - 1)
+  return Math.min(work.sampling.maxTokens ?? room, room)
+}
+
+/** Of each prompt: its bytes, and what is written around it. */
+export function promptBytes(work: Work): number[] {
+  switch (work.kind) {
+    case 'chat': {
+      const texts = work.messages.map(({ content }) => Buffer.byteLength(content) + FRAME_TOKENS)
+      return [texts.reduce((sum, bytes) => sum + bytes, TEMPLATE_TOKENS)]
+    }
+    case 'completion':
+      return work.prompts.map((prompt) => Buffer.byteLength(prompt) + FRAME_TOKENS)
+    case 'embedding':
+      return work.inputs.map((input) => Buffer.byteLength(input) + FRAME_TOKENS)
+  }
+}
+
+/** Of all that is asked, without what is written around it. */
+export function contentBytes(work: Work): number {
+  return contentsOf(work).reduce((sum, text) => sum + Buffer.byteLength(text), 0)
+}
+
+function contentsOf(work: Work): readonly string[] {
+  switch (work.kind) {
+    case 'chat':
+      return work.messages.map(({ content }) => content)
+    case 'completion':
+      return work.prompts
+    case 'embedding':
+      return work.inputs
+  }
+}

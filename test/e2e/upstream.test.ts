@@ -1,0 +1,172 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { fakeVllm, VLLM_PROMPT_TOKENS, VLLM_WORDS } from '../engines/upstream/fake-vllm.ts'
+import { ask, type PeerProcess, type Ready, runProgram, startPeer } from './peer-process.ts'
+
+const KEY = 'sk-of-nobody-elses-business'
+const server = fakeVllm({ key: KEY })
+let provider: PeerProcess
+let gateway: PeerProcess
+
+beforeAll(async () => {
+  await server.start()
+  provider = await startPeer({
+    args: ['--network', 'e2e', '--upstream', `big=${server.url}/v1`, '--price', '10/20'],
+    env: { PINAIVU_UPSTREAM_KEY_BIG: KEY },
+  })
+  const [door = ''] = provider.ready.addrs
+  gateway = await startPeer({
+    args: ['--network', 'e2e', '--bootstrap', door, '--no-demo', '--roles', 'coordinator'],
+  })
+})
+
+afterAll(async () => {
+  await Promise.all([provider?.stop(), gateway?.stop()])
+  await server.stop()
+})
+
+type Model = { id: string; state?: string; nodes: number; content_id?: string }
+
+const modelsOf = async ({ ready }: PeerProcess): Promise<Model[]> =>
+  ((await (await ask(ready, '/v1/models')).json()) as { data: Model[] }).data
+
+const chat = (ready: Ready, more: object = {}) =>
+  ask(ready, '/v1/chat/completions', {
+    model: 'big',
+    messages: [{ role: 'user', content: 'What is a peer?' }],
+    ...more,
+  })
+
+interface Event {
+  choices: { delta: { content?: string }; finish_reason: string | null }[]
+  usage?: { prompt_tokens: number; completion_tokens: number } | null
+  receipt?: { cid: string; status: string; node_id: string }
+}
+
+async function streamed(answer: Response) {
+  const events = (await answer.text())
+    .split('\n\n')
+    .filter((each) => each.startsWith('data: {'))
+    .map((each) => JSON.parse(each.slice('data: '.length)) as Event)
+  return {
+    text: events.map(({ choices }) => choices[0]?.delta.content ?? '').join(''),
+    usage: events.findLast(({ usage }) => usage != null)?.usage,
+    receipt: events.findLast(({ receipt }) => receipt !== undefined)?.receipt,
+    finish: events.findLast(({ choices }) => choices[0]?.finish_reason != null)?.choices[0]
+      ?.finish_reason,
+  }
+}
+
+describe('a peer with a server behind it', () => {
+  it('serves that alone, under its name, and says what it is', async () => {
+    await expect.poll(() => modelsOf(provider)).toMatchObject([{ id: 'big', state: 'ready' }])
+    const [model] = await modelsOf(provider)
+    expect(model?.content_id).toBe(`declared:big@${provider.ready.peerId}`)
+    expect(provider.ready.models).toEqual(['big'])
+  })
+
+  it.each(['its own client', 'another peer'])(
+    'answers %s, with a receipt that verifies',
+    async (who) => {
+      const asked = who === 'another peer' ? gateway : provider
+      await expect.poll(() => modelsOf(asked), { timeout: 20_000 }).toMatchObject([{ id: 'big' }])
+      const answer = await chat(asked.ready, {
+        stream: true,
+        stream_options: { include_usage: true },
+      })
+      const { text, usage, receipt, finish } = await streamed(answer)
+      expect(text).toBe(VLLM_WORDS.join(''))
+      expect(finish).toBe('stop')
+      expect(usage).toMatchObject({
+        prompt_tokens: VLLM_PROMPT_TOKENS,
+        completion_tokens: VLLM_WORDS.length,
+      })
+      expect(receipt).toMatchObject({ status: 'final', node_id: provider.ready.peerId })
+      expect(answer.headers.get('x-pinaivu-receipt-cid')).toMatch(/^ryv1:sha256:/)
+      expect(answer.headers.get('x-pinaivu-tokens-input')).toBe(String(VLLM_PROMPT_TOKENS))
+      const kept = await (await ask(asked.ready, `/v8/receipts/${receipt?.cid}`)).json()
+      expect(kept).toMatchObject({
+        verified: true,
+        count: 'bounded',
+        model: 'big',
+        metering_units: VLLM_PROMPT_TOKENS + VLLM_WORDS.length,
+      })
+      const verified = await runProgram([
+        ...['receipts', 'verify', receipt?.cid ?? '', '--json'],
+        ...['--data-dir', asked.ready.dataDir],
+      ])
+      expect([verified.code, verified.stderr]).toEqual([0, ''])
+    },
+  )
+
+  it('stops the server when its client leaves', async () => {
+    const before = server.gone
+    const leaving = new AbortController()
+    const chunks = Promise.withResolvers<void>()
+    const slow = fakeVllm({ key: KEY, pace: (chunk) => (chunk < 2 ? undefined : chunks.promise) })
+    const { answer } = server
+    server.answer = slow.answer
+    const response = await ask(
+      gateway.ready,
+      '/v1/chat/completions',
+      { model: 'big', stream: true, messages: [{ role: 'user', content: 'Go on!' }] },
+      { signal: leaving.signal },
+    )
+    await response.body?.getReader().read()
+    leaving.abort()
+    await expect.poll(() => server.gone).toBe(before + 1)
+    chunks.resolve()
+    server.answer = answer
+  })
+
+  it('ends an answer with a reason where its server breaks off in the middle', async () => {
+    const { answer } = server
+    const heard = Promise.withResolvers<void>()
+    server.answer = (asked, response) => {
+      const pace = async (chunk: number) => {
+        if (chunk < 2) return
+        await heard.promise
+        response.destroy()
+      }
+      return fakeVllm({ key: KEY, pace }).answer(asked, response)
+    }
+    const reader = (await chat(gateway.ready, { stream: true })).body?.getReader()
+    let text = ''
+    for (;;) {
+      const { value, done } = (await reader?.read()) ?? { done: true }
+      if (done) break
+      text += Buffer.from(value as Uint8Array).toString()
+      if (text.includes('"content":"A')) heard.resolve()
+    }
+    server.answer = answer
+    expect(text).toContain('"content":"A')
+    expect(text).toMatch(/"code":"no_nodes_available"/)
+    expect(text).not.toContain('[DONE]')
+    expect(text).not.toContain(String(server.port))
+  })
+
+  it('is out while its server is, and back with it', async () => {
+    const { port } = server
+    const stateOf = async () => (await modelsOf(provider))[0]?.state
+    const nodesOf = async () => (await modelsOf(gateway)).find(({ id }) => id === 'big')?.nodes
+    await server.stop()
+    const refused = await chat(provider.ready)
+    expect([refused.status, (await refused.json()).error.code]).toEqual([503, 'model_failed'])
+    await expect.poll(stateOf).toBe('failed')
+    await expect.poll(nodesOf, { timeout: 20_000 }).toBeUndefined()
+    await server.start(port)
+    await expect.poll(stateOf, { timeout: 20_000 }).toBe('ready')
+    await expect.poll(nodesOf, { timeout: 20_000 }).toBe(1)
+    expect((await chat(gateway.ready)).status).toBe(200)
+  })
+
+  it('keeps its key and its address to itself', async () => {
+    for (const path of ['/v1/models', '/healthz', '/readyz', '/v8/network/peers', '/metrics']) {
+      const text = await (await ask(provider.ready, path)).text()
+      expect(text).not.toContain(KEY)
+      expect(text).not.toContain(String(server.port))
+    }
+    expect(provider.log()).not.toContain(KEY)
+    expect(provider.log()).not.toContain(`:${server.port}`)
+    expect(server.last('/v1/chat/completions').headers.authorization).toBe(`Bearer ${KEY}`)
+  })
+})

@@ -1,0 +1,121 @@
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type Piece, Tally } from '../../../src/engines/upstream/tally.ts'
+import { TEXT_PER_TOKEN_MAX } from '../../../src/market/remote/answer-check.ts'
+import type { TokenLogprob, Tokens } from '../../../src/wire/chunk.ts'
+
+const score = (token: string): TokenLogprob => ({ token, bytes: [], logprob: -1, top: [] })
+
+function run(pieces: readonly Piece[], tokensMax: number, total?: number, isScored = false) {
+  const tally = new Tally({ choice: 0, tokensMax, isScored })
+  const chunks: Tokens[] = []
+  for (const piece of pieces) {
+    const tokens = tally.add(piece)
+    if (tokens !== undefined) chunks.push(tokens)
+    if (tally.isOver) break
+  }
+  const { isOver } = tally
+  chunks.push(...tally.end(total))
+  const count = chunks.reduce((sum, { ids }) => sum + ids.length, 0)
+  return { chunks, count, text: chunks.map(({ text }) => text).join(''), isOver }
+}
+
+const words = (count: number, text = ' word'): Piece[] =>
+  Array.from({ length: count }, () => ({ text }))
+
+const pieces = fc.array(
+  fc.record({
+    text: fc.string({ maxLength: 600 }),
+    isSilent: fc.boolean(),
+    total: fc.option(fc.nat(200), { nil: undefined }),
+  }),
+  { maxLength: 60 },
+)
+
+describe('tokens without ids', () => {
+  it('are never more than were asked for, and all text comes with a token', () => {
+    fc.assert(
+      fc.property(
+        pieces,
+        fc.integer({ min: 1, max: 50 }),
+        fc.option(fc.nat(500)),
+        (all, max, total) => {
+          const { chunks, count, text, isOver } = run(all, max, total ?? undefined)
+          expect(count).toBeLessThanOrEqual(max)
+          for (const { ids } of chunks) expect(ids.length).toBeGreaterThan(0)
+          expect(chunks.map(({ index }) => index)).toEqual(
+            chunks.map((_, at) =>
+              chunks.slice(0, at).reduce((sum, { ids }) => sum + ids.length, 0),
+            ),
+          )
+          const whole = all.map((piece) => piece.text).join('')
+          if (!isOver) expect(text).toBe(whole)
+          else expect(whole.startsWith(text)).toBe(true)
+          if (max > 40) expect(text.length).toBeLessThanOrEqual(count * TEXT_PER_TOKEN_MAX)
+        },
+      ),
+    )
+  })
+
+  it('are as many as the server says, where that can be', () => {
+    // One piece a token; several tokens a piece; a step that decoded several; hidden ones at the end.
+    expect(run(words(5), 100, 5).count).toBe(5)
+    expect(run(words(5), 100, 9).count).toBe(9)
+    expect(
+      run(
+        [
+          { text: 'a b c', total: 3 },
+          { text: ' d', total: 4 },
+        ],
+        100,
+        4,
+      ).count,
+    ).toBe(4)
+    expect(run(words(1), 100, 60).chunks.map(({ ids }) => ids.length)).toEqual([1, 16, 16, 16, 11])
+    // Fewer than there were pieces: what was delivered stays delivered.
+    expect(run(words(5), 100, 2).count).toBe(5)
+    // More than were asked for: a server's own count is no reason to be paid for them.
+    expect(run(words(5), 10, 99).count).toBe(10)
+  })
+
+  it('come at once, but for the last that was asked for', () => {
+    const tally = new Tally({ choice: 3, tokensMax: 3, isScored: false })
+    expect(tally.add({ text: 'a' })).toMatchObject({ choice: 3, index: 0, ids: [0], text: 'a' })
+    expect(tally.add({ text: 'b' })).toMatchObject({ index: 1, ids: [0], text: 'b' })
+    expect(tally.add({ text: 'c' })).toBeUndefined()
+    expect(tally.add({ text: 'd' })).toBeUndefined()
+    expect(tally.end(3)).toMatchObject([{ index: 2, ids: [0], text: 'cd' }])
+  })
+
+  it('that are thought and not said are counted, and show nothing', () => {
+    const { chunks, count } = run([{ text: '', isSilent: true }, { text: 'so' }], 100, 2)
+    expect([chunks.map(({ text }) => text), count]).toEqual([['', 'so'], 2])
+    expect(run([{ text: '' }], 100).chunks).toEqual([])
+  })
+
+  it('of a server that does not stop are cut off', () => {
+    const { count, isOver, text } = run(words(100_000), 4)
+    expect([count, isOver]).toEqual([4, true])
+    expect(text.length).toBeLessThan(10_000)
+    const thoughts = Array.from({ length: 10_000 }, () => ({ text: '', isSilent: true }))
+    expect(run(thoughts, 4)).toMatchObject({ count: 4, isOver: true, text: '' })
+  })
+
+  it('each have their log-probability where that is asked for', () => {
+    const scored = fc.array(
+      fc.record({
+        text: fc.string({ maxLength: 5 }),
+        logprobs: fc.array(fc.string().map(score), { maxLength: 4 }),
+      }),
+      { maxLength: 30 },
+    )
+    fc.assert(
+      fc.property(scored, fc.integer({ min: 1, max: 20 }), (all, max) => {
+        const { chunks, count, text } = run(all, max, 1000, true)
+        for (const { ids, logprobs } of chunks) expect(logprobs).toHaveLength(ids.length)
+        expect(count).toBeLessThanOrEqual(max)
+        expect(text).toBe(all.map((piece) => piece.text).join(''))
+      }),
+    )
+  })
+})
