@@ -51,19 +51,7 @@ describe.each(pages.map((page) => ({ page, path: page.path })))('$path', ({ page
   })
 
   it('has links that lead somewhere', async () => {
-    const faults: string[] = []
-    for (const link of page.links) {
-      if (link.startsWith('https://')) continue
-      if (link.startsWith('http://')) {
-        const { status } = await fetch(examples.here(link))
-        if (status !== 200) faults.push(`${link}: ${status}`)
-        continue
-      }
-      const { path, anchor } = targetOf(page, link)
-      if (!existsSync(join(root, path))) faults.push(link)
-      else if (anchor !== '' && !readPage(path).anchors.includes(anchor)) faults.push(link)
-    }
-    expect(faults).toEqual([])
+    expect(await linkFaults(page)).toEqual([])
   })
 })
 
@@ -96,10 +84,20 @@ describe('the pages together', () => {
     const all = text.join('\n')
     const commands = [...(await commandOptions()).keys()]
     expect(commands.length).toBeGreaterThan(20)
-    expect(commands.filter((name) => !all.includes(name))).toEqual([])
+    const isTold = (name: string) => new RegExp(`(pinaivu-peer |\`)${name}(?![a-z])`).test(all)
+    expect(commands.filter((name) => !isTold(name))).toEqual([])
     const flags = settingList.map(({ flag }) => flag)
     const named = (flag: string) => new RegExp(`(--(no-)?|^)${flag}\\b`, 'm').test(all)
     expect(flags.filter((flag) => !named(flag) && !all.includes(`\`${flag}\``))).toEqual([])
+  })
+})
+
+describe('the other pages', () => {
+  const folders = ['src', 'testnet', 'protocols', 'models']
+  const others = folders.flatMap((folder) => globSync(`${folder}/**/*.md`, { cwd: root }))
+
+  it.each([...others, 'CHANGELOG.md'])('%s has links that lead somewhere', async (path) => {
+    expect(await linkFaults(readPage(path))).toEqual([])
   })
 })
 
@@ -155,10 +153,29 @@ describe('the README', () => {
   })
 })
 
+async function linkFaults(page: Page): Promise<string[]> {
+  const faults: string[] = []
+  for (const link of page.links) {
+    if (link.startsWith('https://')) continue
+    if (link.startsWith('http://')) {
+      const { status } = await fetch(examples.here(link))
+      if (status !== 200) faults.push(`${link}: ${status}`)
+      continue
+    }
+    const { path, anchor } = targetOf(page, link)
+    const isThere = existsSync(join(root, path))
+    if (!isThere || (anchor !== '' && !readPage(path).anchors.includes(anchor))) faults.push(link)
+  }
+  return faults
+}
+
 async function tried(block: Block): Promise<void> {
   const { language, text, place } = block
   expect([place, languages]).toEqual([place, expect.arrayContaining([language])])
   if (isTyped(block)) return
+  // Nobody is to get by without a reason.
+  if (language === 'text')
+    expect([place, text]).toEqual([place, expect.not.stringMatching(/^(\$|npx|npm|curl|pinaivu)/m)])
   const named = (error: unknown) => {
     throw new Error(`${place}: ${error instanceof Error ? error.message : error}`, { cause: error })
   }
