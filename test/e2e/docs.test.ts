@@ -26,10 +26,23 @@ const TYPED_IN_FRONT_MAX = 14
 const languages = ['', 'bash', 'sh', 'console', 'js', 'json', 'toml', 'ts', 'text', 'python']
 
 let examples: Examples
+/** Programs run beside the rest, one after the other: commands wait for much, and programs for little. */
+const programs = new Map<Block, Promise<string>>()
+let lastProgram: Promise<unknown> = Promise.resolve()
+
 beforeAll(async () => {
   examples = await Examples.start()
+  const blocks = pages.flatMap((page) => page.blocks)
+  for (const block of blocks.filter(({ language }) => language === 'js')) {
+    const said = lastProgram.then(() => examples.module(block.text))
+    programs.set(block, said)
+    lastProgram = said.catch(() => {})
+  }
 })
-afterAll(() => examples.stop())
+afterAll(async () => {
+  await lastProgram
+  await examples.stop()
+})
 
 describe.each(pages.map((page) => ({ page, path: page.path })))('$path', ({ page }) => {
   it('has examples that work as they are shown', async () => {
@@ -180,7 +193,7 @@ async function tried(block: Block): Promise<void> {
     throw new Error(`${place}: ${error instanceof Error ? error.message : error}`, { cause: error })
   }
   if (isShell(block)) await examples.shell(text).catch(named)
-  if (language === 'js') expect(await examples.module(text).catch(named)).toMatch(/\w/)
+  if (language === 'js') expect(await programs.get(block)?.catch(named)).toMatch(/\w/)
   if (language === 'console') expect(await examples.session(block).catch(named)).toEqual([])
   if (language === 'json') JSON.parse(text.replaceAll('12D3Koo…', anyPeer))
   if (language === 'toml') readToml(text)
