@@ -16,7 +16,7 @@ const REQUESTS = 100
 const streamCounts = [1, 8]
 
 interface Asked {
-  name: 'direct' | 'peer'
+  name: 'direct' | 'proxy' | 'peer'
   url: string
   key: string
 }
@@ -34,9 +34,12 @@ export async function upstreamBench(rounds: number, profile: string | undefined)
   const server = new Forked(new URL('instant-server.ts', import.meta.url))
   const { port } = await server.hear<{ port: number }>()
   const direct: Asked = { name: 'direct', url: `http://127.0.0.1:${port}`, key: '' }
+  const proxy = new Forked(new URL('../gateway/bare-proxy.ts', import.meta.url), [direct.url])
+  const { port: proxyPort } = await proxy.hear<{ port: number }>()
+  const bare: Asked = { name: 'proxy', url: `http://127.0.0.1:${proxyPort}`, key: '' }
   const peer = await startPeer(direct.url, profile)
   try {
-    const rows = await race([direct, peer.asked], rounds)
+    const rows = await race([direct, bare, peer.asked], rounds)
     keep({
       name: 'engine-upstream',
       about,
@@ -57,6 +60,7 @@ export async function upstreamBench(rounds: number, profile: string | undefined)
     })
   } finally {
     await peer.stop()
+    await proxy.stop()
     await server.stop()
   }
 }
@@ -64,7 +68,8 @@ export async function upstreamBench(rounds: number, profile: string | undefined)
 const about =
   'An OpenAI-compatible server that computes nothing, in a process of its own, asked by the same client ' +
   'directly and through a peer that has it as its --upstream, in turn, over connections that are kept. ' +
-  'Added is what the peer costs: the difference of both medians.'
+  'Added is what the peer costs: the difference of both medians; a bare Node proxy, which is asked the ' +
+  'same in the same turns, costs what nobody in between can do without.'
 
 interface Row {
   name: Asked['name']
@@ -94,14 +99,18 @@ async function race(all: readonly Asked[], rounds: number): Promise<Row[]> {
 function table(title: string, rows: readonly Row[], figures: (one: Answered) => number[]) {
   return {
     title,
-    columns: ['streams', 'added', 'through a peer', 'directly'],
+    columns: [
+      ...['streams', 'added', 'by a bare proxy', 'ratio'],
+      ...['through a peer', 'through a bare proxy', 'directly'],
+    ],
     rows: streamCounts.map((streams) => {
       const of = (name: Asked['name']) => {
         const row = rows.find((each) => each.name === name && each.streams === streams)
         return quantile((row?.answered ?? []).flatMap(figures), 0.5)
       }
-      const [peer, direct] = [of('peer'), of('direct')]
-      return [streams, rounded(peer - direct), rounded(peer), rounded(direct)]
+      const [peer, proxy, direct] = [of('peer'), of('proxy'), of('direct')]
+      const [added, bare] = [peer - direct, proxy - direct]
+      return [streams, added, bare, added / bare, peer, proxy, direct].map(rounded)
     }),
   }
 }
