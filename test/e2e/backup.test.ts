@@ -12,6 +12,7 @@ import { rename } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { png } from '../accounts/files/media-files.ts'
+import { rounds } from '../campaign.ts'
 import {
   ask,
   type PeerProcess,
@@ -118,6 +119,9 @@ afterAll(async () => {
   folder.remove()
 })
 
+/** `test/backup/killed.test.ts` kills the same at other moments, and faster. */
+const long = it.runIf(rounds(0, 1) > 0)
+
 describe('a peer that is lost', () => {
   it('is restored from a backup that was made while it worked', async () => {
     const id = await upload()
@@ -166,7 +170,7 @@ describe('a peer that is lost', () => {
     expect(await again.json()).toMatchObject({ ok: true })
   })
 
-  it('is not half backed up when the command or the peer is killed meanwhile', async () => {
+  long('is not half backed up when the command or the peer is killed meanwhile', async () => {
     const other = join(folder.path, 'other.backup')
     const path = bigFile(1024 ** 3)
     const isBegun = () => {
@@ -192,7 +196,7 @@ describe('a peer that is lost', () => {
     rmSync(path)
   })
 
-  it('is not half restored when the command is killed meanwhile', async () => {
+  long('is not half restored when the command is killed meanwhile', async () => {
     const other = join(folder.path, 'other.backup')
     const path = bigFile(32 * 1024 * 1024)
     // Nothing runs: the command opens the folder itself.
