@@ -26,27 +26,26 @@ const TYPED_IN_FRONT_MAX = 14
 const languages = ['', 'bash', 'sh', 'console', 'js', 'json', 'toml', 'ts', 'text', 'python']
 
 let examples: Examples
-/** Programs run beside the rest, one after the other: commands wait for much, and programs for little. */
-const programs = new Map<Block, Promise<string>>()
-let lastProgram: Promise<unknown> = Promise.resolve()
+/** Two pages at a time, as most of what runs waits for something. */
+const PAGES_AT_ONCE = 2
+const tries = new Map(pages.map((page) => [page, Promise.withResolvers<void>()]))
+let lanes: Promise<void>[] = []
 
 beforeAll(async () => {
   examples = await Examples.start()
-  const blocks = pages.flatMap((page) => page.blocks)
-  for (const block of blocks.filter(({ language }) => language === 'js')) {
-    const said = lastProgram.then(() => examples.module(block.text))
-    programs.set(block, said)
-    lastProgram = said.catch(() => {})
-  }
+  const left = pages.values()
+  lanes = Array.from({ length: PAGES_AT_ONCE }, async () => {
+    for (const page of left) await triedPage(page)
+  })
 })
 afterAll(async () => {
-  await lastProgram
+  await Promise.all(lanes)
   await examples.stop()
 })
 
 describe.each(pages.map((page) => ({ page, path: page.path })))('$path', ({ page }) => {
   it('has examples that work as they are shown', async () => {
-    for (const block of page.blocks) await tried(block)
+    await tries.get(page)?.promise
   })
 
   it('has commands, options, endpoints and variables that exist', async () => {
@@ -182,6 +181,18 @@ async function linkFaults(page: Page): Promise<string[]> {
   return faults
 }
 
+/** Its blocks one after the other, as they are read; what came of it, its test tells. */
+async function triedPage(page: Page): Promise<void> {
+  const told = tries.get(page)
+  told?.promise.catch(() => {})
+  try {
+    for (const block of page.blocks) await tried(block)
+    told?.resolve()
+  } catch (error) {
+    told?.reject(error)
+  }
+}
+
 async function tried(block: Block): Promise<void> {
   const { language, text, place } = block
   expect([place, languages]).toEqual([place, expect.arrayContaining([language])])
@@ -193,7 +204,7 @@ async function tried(block: Block): Promise<void> {
     throw new Error(`${place}: ${error instanceof Error ? error.message : error}`, { cause: error })
   }
   if (isShell(block)) await examples.shell(text).catch(named)
-  if (language === 'js') expect(await programs.get(block)?.catch(named)).toMatch(/\w/)
+  if (language === 'js') expect(await examples.module(text).catch(named)).toMatch(/\w/)
   if (language === 'console') expect(await examples.session(block).catch(named)).toEqual([])
   if (language === 'json') JSON.parse(text.replaceAll('12D3Koo…', anyPeer))
   if (language === 'toml') readToml(text)
@@ -213,7 +224,7 @@ const readToml = (text: string) =>
 let options: Promise<Set<string>> | undefined
 let paths: Promise<string[]> | undefined
 /** Of other programs that are spoken of. */
-const foreign = ['omit', 'gpus', 'stop-timeout', 'version', 'skip']
+const foreign = ['omit', 'gpus', 'stop-timeout', 'version', 'skip', 'user']
 
 const unnamed = (path: string): string => path.replace(/\{\w+\}/g, '{}')
 
@@ -234,7 +245,7 @@ async function codeFault(code: string): Promise<string[]> {
   const path = unnamed(/^(?:[A-Z]+ )?(\/(?:v1|v8|api\/v1)(?:\/[^\s?]+)?)$/.exec(code)?.[1] ?? '')
   const isPath = (await paths).some((each) => each === path || each.startsWith(`${path}/`))
   if (path !== '' && !isPath) faults.push(`no endpoint ${path}`)
-  if (code.startsWith('PINAIVU_UPSTREAM_KEY_')) return faults
+  if (/^PINAIVU_(UPSTREAM_KEY_|PASSPHRASE$)/.test(code)) return faults
   const variable = /^PINAIVU_([A-Z_]+)/.exec(code)?.[1]?.toLowerCase().replaceAll('_', '-')
   if (variable !== undefined && !settingList.some(({ flag }) => flag === variable))
     faults.push(`no variable ${code}`)
