@@ -32,6 +32,7 @@ export interface PeerState {
 export interface ModelRow {
   name: string
   state: string
+  unloaded?: boolean
   demo: boolean
   kind: string | null
   parameters: number | null

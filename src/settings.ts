@@ -176,7 +176,7 @@ export const settings = {
     group: 'Network',
     placeholder: 'MULTIADDR',
     help: 'Join through this peer.',
-    defaultText: 'none: the peer is alone',
+    defaultText: 'none: the peer dials nobody',
   }),
   mdns: toggle({
     flag: 'mdns',

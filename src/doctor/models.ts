@@ -77,7 +77,7 @@ function ofRunning(all: readonly RunningModel[]): Found[] {
   ]
   if (faults.length > 0) return faults
   if (all.length === 0) return [ok('The running peer serves no model.')]
-  const loading = all.filter(({ state }) => state !== 'ready')
+  const loading = all.filter(({ state, unloaded }) => state !== 'ready' && unloaded !== true)
   if (loading.length === all.length) return [skip('The running peer still loads its models.')]
   return [ok(`${counted(all.length - loading.length, 'model')} of ${all.length} ready.`)]
 }

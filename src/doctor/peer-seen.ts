@@ -34,6 +34,8 @@ export interface RunningPeer {
 export interface RunningModel {
   name: string
   state: string
+  /** It makes room for others until somebody asks for it. */
+  unloaded?: boolean
   error: { code: string; message: string | null } | null
 }
 

@@ -126,6 +126,7 @@ describe('readyz', () => {
           id: null,
           kind: 'chat',
           state: 'ready',
+          unloaded: false,
           demo: true,
           created: 1_700_000_000,
           running: 0,

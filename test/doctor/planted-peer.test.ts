@@ -187,6 +187,15 @@ describe('a running peer', () => {
     ])
   })
 
+  it('whose models all make room until they are asked for', async () => {
+    const models = [{ ...peerState.models[0], name: 'a', state: 'waiting', unloaded: true }]
+    const answers = { ...wholePeer, ...noHeads, 'GET /readyz': json({ ...peerState, models }) }
+    const { dataDir } = await fakePeer(answers)
+    expect(await diagnose('models', on(dataDir))).toMatchObject([
+      { verdict: 'ok', cause: '1 model of 1 ready.' },
+    ])
+  })
+
   it.each([
     ['public', [], 'ok', /straight/],
     ['private', ['12D3KooRelay'], 'ok', /through 1 relay/],

@@ -141,6 +141,8 @@ export interface ModelState {
   id: string | null
   kind: string | null
   state: 'waiting' | 'loading' | 'ready' | 'restarting' | 'failed'
+  /** It makes room for others; whoever asks for it has it loaded. */
+  unloaded: boolean
   demo: boolean
   created: number
   running: number
