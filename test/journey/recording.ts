@@ -29,7 +29,7 @@ export class Recording {
   }
 
   output(text: string): void {
-    const lines = this.#tidy(text).trimEnd().split('\n')
+    const lines = this.#tidy(text).replace(/^\n+/, '').trimEnd().split('\n')
     if (text.trim() === '') return
     this.blocks.push(lines.map((line) => ({ kind: 'output', prompt: '', text: line })))
   }
@@ -69,4 +69,6 @@ const withoutFigures = (text: string): string =>
     .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '…')
     .replace(/\bin [\d.]+ ?m?s\b/g, 'in … s')
     .replace(/(?<=\d {2,})[\d.]+(?= {1,2}\d+\/\d)/g, '')
-    .replace(/ {2}[\d.]+ [KM]iB\/s/g, '  … MiB/s')
+    .replace(/ {2}[\d.]+ [KMG]?i?B\/s\n/g, '  … MiB/s\n')
+    // How far a pull was, now and then.
+    .replace(/^\S+ {2}\d\d?% .*\n/gm, '')

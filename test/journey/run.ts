@@ -80,16 +80,24 @@ async function upstreamServer(): Promise<Scene['upstream'] & { stop(): Promise<v
   return {
     url: server.url,
     what: isReal ? 'a llama-server' : 'a stand-in for llama-server',
-    says: isReal ? /\w+ \w+ \w+/ : /A stand-in says so\./,
+    says: isReal ? /A peer is one running process/ : /A stand-in says so\./,
     stop: () => server.stop(),
   }
 }
 
-/** An empty home; what is set is what a test owes its machine, and what a terminal would have been told. */
+/** An empty home; how this machine reaches the registry stays. */
 function environment(hub: FakeHub): Record<string, string> {
-  const npm = { loglevel: 'error', audit: 'false', fund: 'false', update_notifier: 'false' }
-  const cache = execFileSync('npm', ['config', 'get', 'cache'], { encoding: 'utf8' }).trim()
+  const ofNpm = (name: string) =>
+    execFileSync('npm', ['config', 'get', name], { encoding: 'utf8' }).trim()
+  const ours = Object.entries(process.env).filter(([name]) => !/^(npm|pinaivu)_/i.test(name))
   return {
+    ...(Object.fromEntries(ours) as Record<string, string>),
+    npm_config_cache: ofNpm('cache'),
+    npm_config_userconfig: ofNpm('userconfig'),
+    npm_config_loglevel: 'error',
+    npm_config_audit: 'false',
+    npm_config_fund: 'false',
+    npm_config_update_notifier: 'false',
     // This Node, as npm and npx find theirs.
     PATH: [dirname(process.execPath), process.env.PATH].join(delimiter),
     HOME: home,
@@ -97,9 +105,6 @@ function environment(hub: FakeHub): Record<string, string> {
     PINAIVU_THREADS: '1',
     // As on a terminal.
     PINAIVU_LOG_LEVEL: 'warn',
-    ...Object.fromEntries(
-      Object.entries({ ...npm, cache }).map(([name, value]) => [`npm_config_${name}`, value]),
-    ),
   }
 }
 
@@ -118,7 +123,8 @@ async function main(): Promise<void> {
   const upstream = await upstreamServer()
   const env = environment(hub)
   const ports = { http: await freePort(7472), listen: await freePort(7473) }
-  recording.shows(home, '~')
+  recording.shows(home, '/home/you')
+  recording.shows(hub.url, 'http://127.0.0.1:8000')
   recording.shows(`${folder}/`, '')
   const one = new Terminal('one', recording, {
     folder,

@@ -14,52 +14,58 @@ export interface Scene {
 }
 
 const ask = 'npx pinaivu-peer chat'
-const demoReady = /^ready .*demo in .*\n[\s\S]*^ready .*embed in .*\n/m
+const start = 'npx pinaivu-peer start'
+const demoReady = [/^ready .*demo in .*\n/m, /^ready .*embed in .*\n/m]
+const joined = /^joined .*\n/m
 const holds = /^All of it holds\./
 
 /** What a new user does, one command after the other. Throws where one of them does not do its work. */
 export async function journey(scene: Scene): Promise<void> {
-  const { recording, one, two, install } = scene
+  const { recording, one, two } = scene
   recording.note('An empty folder')
-  await one.types(install, /added \d+ packages/)
+  await one.types(scene.install, /added \d+ packages/)
 
   recording.note('A peer, with the model that comes along')
-  const first = await one.starts('npx pinaivu-peer start', demoReady)
+  const first = await one.starts(start, demoReady)
 
   recording.note('In a second terminal')
   await one.types(`echo 'What is a peer?' | ${ask} --temperature 0 > answer.txt`)
   await one.types('cat answer.txt', /A peer is one running process/)
   await one.types('npx pinaivu-peer receipts list', /final .* pinaivu-demo .* ok/)
   const cid = await newestReceipt(one)
-  await one.types(`npx pinaivu-peer receipts export ${cid} proof.json`)
+  await one.types(`npx pinaivu-peer receipts export ${cid} proof.json | head -1`, /^Written/)
 
-  recording.note('A model from a hub (one on this machine stands in for Hugging Face)')
-  await one.types('npx pinaivu-peer models pull tiny=hf:pinaivu/tiny-GGUF:Q8_0')
-  await one.types('npx pinaivu-peer models list', /tiny/)
+  recording.note('A model from a hub: here one on this machine, in the place of Hugging Face')
+  const pull = 'npx pinaivu-peer models pull tiny=hf:pinaivu/tiny-GGUF:Q8_0'
+  await one.types(pull, /tiny .* is stored/)
+  await one.types('npx pinaivu-peer models list', /^tiny .* yes /m)
+
+  recording.note('Ctrl-C where the peer runs, and again with that model')
   await first.interrupt()
-  const second = await one.starts(
-    'npx pinaivu-peer start --demo --model tiny',
-    /^ready .*tiny in /m,
-  )
+  const withTiny = [/^ready .*tiny in .*\n/m, ...demoReady]
+  const second = await one.starts(`${start} --demo --model tiny`, withTiny, { brief: true })
+  const other = await joins(scene, second)
 
-  recording.note(`A second peer, with ${scene.upstream.what} behind it`)
+  recording.note('Each is asked for what the other one has')
+  await two.waits('npx pinaivu-peer models', /^tiny +network/m)
+  await two.types('npx pinaivu-peer models', /^tiny +network/m)
+  await two.types(`${ask} tiny 'Hello' --temperature 0`, /^Hello/)
+  await one.waits('npx pinaivu-peer models', /^llama +network/m)
+  await one.types(`${ask} llama 'What is a peer?' --temperature 0`, scene.upstream.says)
+  await two.types('npx pinaivu-peer receipts list', /final .* tiny .* ok/)
+  await returns(scene, { second, other }, cid)
+}
+
+async function joins({ recording, two, ports, upstream }: Scene, other: Running) {
+  recording.note(`A second peer, with ${upstream.what} behind it`)
   two.exports({
     PINAIVU_DATA_DIR: 'two',
-    PINAIVU_HTTP: `127.0.0.1:${scene.ports.http}`,
-    PINAIVU_LISTEN: `/ip4/127.0.0.1/tcp/${scene.ports.listen}`,
+    PINAIVU_HTTP: `127.0.0.1:${ports.http}`,
+    PINAIVU_LISTEN: `/ip4/127.0.0.1/tcp/${ports.listen}`,
   })
-  const door = /\/ip4\/\S+\/p2p\/\w+/.exec(second.shown())?.[0]
-  const other = await two.starts(
-    `npx pinaivu-peer start --bootstrap ${door} --upstream llama=${scene.upstream.url}`,
-    /^joined [\s\S]*^ready .*llama in |^ready .*llama in [\s\S]*^joined /m,
-  )
-  await two.waits('npx pinaivu-peer models', /tiny +network/)
-  await two.types('npx pinaivu-peer models', /tiny +network/)
-  await two.types(`${ask} tiny 'Hello' --temperature 0`, /\w/)
-  await one.waits('npx pinaivu-peer models', /llama +network/)
-  await one.types(`${ask} llama 'What is a node?' --temperature 0`, scene.upstream.says)
-  await two.types('npx pinaivu-peer receipts list', /tiny/)
-  await returns(scene, { second, other }, cid)
+  const door = /\/ip4\/\S+\/p2p\/\w+/.exec(other.shown())?.[0]
+  const command = `${start} --bootstrap ${door} --upstream llama=${upstream.url}`
+  return two.starts(command, [/^ready .*llama in .*\n/m, joined], { brief: true })
 }
 
 interface Peers {
@@ -67,26 +73,25 @@ interface Peers {
   other: Running
 }
 
-/** All is lost, and comes back. */
 async function returns({ recording, one }: Scene, peers: Peers, cid: string): Promise<void> {
   const keyFile = '~/.local/share/pinaivu/owner.key'
   recording.note('All that the peer keeps, while it runs')
   await one.types('head -c 18 /dev/urandom | base64 > passphrase')
   await one.types('npx pinaivu-peer backup peer.backup --passphrase-file passphrase', /^Written/)
   const key = await one.reads(`cat ${keyFile}`)
-  await peers.second.interrupt()
 
-  recording.note('The disk is lost')
+  recording.note('Both end, all of it is lost, and comes back')
+  await peers.second.interrupt()
+  await peers.other.interrupt()
   await one.types('rm -rf ~/.local/share/pinaivu')
   await one.types('npx pinaivu-peer restore peer.backup --passphrase-file passphrase')
-  const third = await one.starts('npx pinaivu-peer start', demoReady)
+  const third = await one.starts(start, demoReady, { brief: true })
   assert.equal(idIn(third), idIn(peers.second), 'the peer is another one')
   assert.equal(await one.reads(`cat ${keyFile}`), key, 'the owner has another key')
 
-  recording.note('What it answered before is proved by the peer, and by the file alone')
+  recording.note('What it answered before: proved by the peer, and without any peer by the file')
   await one.types(`npx pinaivu-peer receipts verify ${cid} | head -1`, holds)
   await third.interrupt()
-  await peers.other.interrupt()
   await one.types('npx pinaivu-peer receipts verify proof.json --answer answer.txt', holds)
 }
 

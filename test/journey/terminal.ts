@@ -14,8 +14,6 @@ interface Ended {
 /** What goes on in the foreground until Ctrl-C. */
 export interface Running {
   shown(): string
-  /** Resolves once it has printed this. */
-  until(wanted: RegExp): Promise<string>
   interrupt(): Promise<void>
 }
 
@@ -70,26 +68,23 @@ export class Terminal {
     }
   }
 
-  /** A command that stays, until it has printed what is wanted. */
-  async starts(line: string, wanted: RegExp): Promise<Running> {
+  /** A command that stays, until it has printed all that is wanted. `brief`: its beginning is known. */
+  async starts(line: string, wanted: readonly RegExp[], { brief = false } = {}): Promise<Running> {
     this.#recording.command(this.#who, line)
     const child = this.#spawn(line)
     this.#running.add(child)
     const exited = once(child, 'exit')
     const text = textOf(child)
-    const until = async (pattern: RegExp) => {
-      const signal = AbortSignal.timeout(COMMAND_MS)
-      while (!pattern.test(text.shown)) {
-        const hasEnded = child.exitCode !== null || child.signalCode !== null
-        if (hasEnded || signal.aborted)
-          throw new Error(`${line}\nnever said ${pattern}:\n${text.shown}`)
-        await Promise.race([text.more(), exited, once(signal, 'abort')])
+    const signal = AbortSignal.timeout(COMMAND_MS)
+    const isOver = once(signal, 'abort')
+    while (!wanted.every((pattern) => pattern.test(text.shown))) {
+      if (child.exitCode !== null || child.signalCode !== null || signal.aborted) {
+        throw new Error(`${line}\nnever said ${wanted.join(', ')}:\n${text.shown}`)
       }
-      return text.shown
+      await Promise.race([text.more(), exited, isOver])
     }
-    this.#recording.output(await until(wanted))
+    this.#recording.output(startedText(text.shown, brief))
     return {
-      until,
       shown: () => text.shown,
       interrupt: async () => {
         const before = text.shown.length
@@ -124,6 +119,17 @@ export class Terminal {
       detached: true,
     })
   }
+}
+
+const LINES_KEPT = 4
+
+/** What became ready in which order is chance: what stands below the peer's own facts is sorted. */
+function startedText(shown: string, brief: boolean): string {
+  const end = 'Ctrl-C stops the peer.\n'
+  const at = shown.indexOf(end) + end.length
+  const facts = shown.slice(0, at).trimEnd().split('\n')
+  const told = shown.slice(at).trim().split('\n').sort().reverse()
+  return [...(brief ? [...facts.slice(0, LINES_KEPT), '  …'] : facts), '', ...told].join('\n')
 }
 
 function textOf({ stdout, stderr }: ChildProcess) {
