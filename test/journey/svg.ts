@@ -9,12 +9,12 @@ const BAR = 34
 const LINE = 20
 const FONT = 14
 const COLUMNS = 92
-const ROWS = 25
+const ROWS = 28
 
 /** A command is read before its answer comes, and an answer before the next command. */
-const COMMAND_S = 1.2
+const COMMAND_S = 1.1
 const BLOCK_S = 1
-const ROW_S = 0.35
+const ROW_S = 0.15
 const END_S = 6
 
 interface Row extends Line {
