@@ -120,7 +120,6 @@ async function main(): Promise<void> {
   mkdirSync(folder, { recursive: true })
   const package_ = packed()
   const hub = await hubWithModel()
-  const upstream = await upstreamServer()
   const env = environment(hub)
   const ports = { http: await freePort(7472), listen: await freePort(7473) }
   recording.shows(home, '/home/you')
@@ -141,6 +140,14 @@ async function main(): Promise<void> {
   )
   const engine = `@node-llama-cpp/${process.platform}-${process.arch}@${version}`
   const install = `npm install --omit=optional ./${package_} ${engine}`
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      one.close()
+      two.close()
+      process.exit(1)
+    })
+  }
+  const upstream = await upstreamServer()
   try {
     await journey({ ...{ recording, one, two, install, ports, upstream } })
   } finally {

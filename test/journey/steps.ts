@@ -52,7 +52,7 @@ export async function journey(scene: Scene): Promise<void> {
   await two.types(`${ask} tiny 'Hello' --temperature 0`, /^Hello/)
   await one.waits('npx pinaivu-peer models', /^llama +network/m)
   await one.types(`${ask} llama 'What is a peer?' --temperature 0`, scene.upstream.says)
-  await two.types('npx pinaivu-peer receipts list', /final .* tiny .* ok/)
+  await two.types('npx pinaivu-peer receipts list --model tiny', /final .* tiny .* ok/)
   await returns(scene, { second, other }, cid)
 }
 

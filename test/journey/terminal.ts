@@ -97,9 +97,11 @@ export class Terminal {
     }
   }
 
+  /** What stands alone would outlive this. */
   close(): void {
-    for (const { pid, exitCode } of this.#running) {
-      if (pid !== undefined && exitCode === null) process.kill(-pid, 'SIGKILL')
+    for (const { pid, exitCode, signalCode } of this.#running) {
+      const isThere = exitCode === null && signalCode === null
+      if (pid !== undefined && isThere) process.kill(-pid, 'SIGKILL')
     }
   }
 
