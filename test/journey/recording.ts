@@ -70,5 +70,8 @@ const withoutFigures = (text: string): string =>
     .replace(/\bin [\d.]+ ?m?s\b/g, 'in … s')
     .replace(/(?<=\d {2,})[\d.]+(?= {1,2}\d+\/\d)/g, '')
     .replace(/ {2}[\d.]+ [KMG]?i?B\/s\n/g, '  … MiB/s\n')
+    .replace(/(?<=\.backup, )[\d.]+ KiB/, '… KiB')
+    // How many at once was measured on this machine.
+    .replace(/(?<= 0\/)\d(?= +\d+\/\d+ )/g, '…')
     // How far a pull was, now and then.
     .replace(/^\S+ {2}\d\d?% .*\n/gm, '')
