@@ -1,3 +1,4 @@
+import type { ReceiptReport } from '../src/sdk/index.ts'
 import { type Command, numberOf } from './command.ts'
 import { CommandError, exitCodes, print, tableWidthOf } from './io.ts'
 import { fetchReceipt, isAddress, operandOf, readText, verify } from './receipt-source.ts'
@@ -78,6 +79,17 @@ export const receiptsList: Command = {
   },
 }
 
+/** `chat > FILE` ends the file with a line end that is no part of the answer. */
+function aboutText(
+  answer: string,
+  check: (text: { answer: string }) => ReceiptReport,
+): ReceiptReport {
+  const report = check({ answer })
+  if (report.holds || !answer.endsWith('\n')) return report
+  const withoutEnd = check({ answer: answer.slice(0, -1) })
+  return withoutEnd.holds ? withoutEnd : report
+}
+
 export const receiptsVerify: Command = {
   name: 'receipts verify',
   operands: 'CID|FILE',
@@ -110,11 +122,14 @@ export const receiptsVerify: Command = {
     const operand = operandOf(input, 'CID or FILE')
     const fetched = isAddress(operand) ? await fetchReceipt(operand, input, io) : undefined
     const cid = fetched?.cid ?? input.values.cid
-    const report = verify(fetched?.receipt ?? (await readText(operand)), {
-      ...(typeof cid === 'string' && { cid }),
-      ...(typeof nonce === 'string' && { nonce }),
-      ...(typeof answer === 'string' && { answer: await readText(answer) }),
-    })
+    const receipt = fetched?.receipt ?? (await readText(operand))
+    const check = (more: { answer?: string }) =>
+      verify(receipt, {
+        ...(typeof cid === 'string' && { cid }),
+        ...(typeof nonce === 'string' && { nonce }),
+        ...more,
+      })
+    const report = typeof answer === 'string' ? aboutText(await readText(answer), check) : check({})
     print(io.stdout, ...(input.json ? [safeJson(report)] : reportLines(report, io)))
     return report.holds ? exitCodes.done : exitCodes.failed
   },

@@ -186,6 +186,9 @@ describe('receipts verify', () => {
     expect(await verify('--cid', other.cid)).toBe(1)
     expect(await verify('--answer', fileOf('job_1.1'))).toBe(0)
     expect(await verify('--answer', fileOf('job_1.2'))).toBe(1)
+    // As `chat > FILE` and echo write it; what has more lines than that is another text.
+    expect(await verify('--answer', fileOf('job_1.1\n'))).toBe(0)
+    expect(await verify('--answer', fileOf('job_1.1\n\n'))).toBe(1)
     expect(await verify('--answer', fileOf('job_1.1'), '--nonce', '00'.repeat(32))).toBe(1)
     expect(await verify('--nonce', 'zz')).toBe(2)
     expect(await verify('--cid', 'zz')).toBe(2)

@@ -1,8 +1,10 @@
 // Written from tools/server/README.md and server-task.cpp of llama.cpp (MIT), as shipped with node-llama-cpp: `/props`,
 // `meta` of `/v1/models`, `timings_per_token`, `exceed_context_size_error`, 501 for embeddings without the option.
-import { done, event, FakeServer, json, stream } from './fake-server.ts'
+import type { ServerResponse } from 'node:http'
+import { type Asked, done, event, FakeServer, json, stream } from './fake-server.ts'
 
-export function fakeLlamaServer({ embeds = false } = {}): FakeServer {
+/** `says`: the words of each chat's answer; without any, no prompt fits. */
+export function fakeLlamaServer({ embeds = false, says = [] as string[] } = {}): FakeServer {
   return new FakeServer(({ path, body }, response) => {
     switch (path) {
       case '/v1/models': {
@@ -47,6 +49,10 @@ export function fakeLlamaServer({ embeds = false } = {}): FakeServer {
         return
       }
       case '/v1/chat/completions': {
+        if (says.length > 0) {
+          chat(response, says, body)
+          return
+        }
         const message = 'request (9000 tokens) exceeds the available context size (2048 tokens)'
         const error = { code: 400, message, type: 'exceed_context_size_error', n_ctx: 2048 }
         json(response, { error }, 400)
@@ -60,4 +66,22 @@ export function fakeLlamaServer({ embeds = false } = {}): FakeServer {
         )
     }
   })
+}
+
+function chat(response: ServerResponse, says: readonly string[], body: Asked['body']): void {
+  stream(response)
+  const chunk = (delta: object, finish_reason: string | null = null) => ({
+    choices: [{ finish_reason, index: 0, delta }],
+    object: 'chat.completion.chunk',
+  })
+  const timings = (predicted_n: number) =>
+    body.timings_per_token === true ? { timings: { cache_n: 0, prompt_n: 10, predicted_n } } : {}
+  event(response, chunk({ role: 'assistant', content: null }))
+  for (const [at, content] of says.entries()) {
+    event(response, { ...chunk({ content }), ...timings(at + 1) })
+  }
+  event(response, chunk({}, 'stop'))
+  const usage = { prompt_tokens: 10, completion_tokens: says.length }
+  event(response, { choices: [], usage, ...timings(says.length) })
+  done(response)
 }
