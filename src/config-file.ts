@@ -14,7 +14,7 @@ import {
 } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { type Clock, systemClock } from './base/clock.ts'
-import { BusyError, messageOf, PeerError } from './base/errors.ts'
+import { BusyError, InvalidError, messageOf, PeerError } from './base/errors.ts'
 import { syncFolder } from './base/sync-folder.ts'
 import { configPath, readIfThere } from './config.ts'
 import { configTemplate } from './config-template.ts'
@@ -77,7 +77,7 @@ async function replace(
   change: (text: string) => string | undefined,
 ): Promise<boolean> {
   for (let tries = 1; ; tries++) {
-    const before = readIfThere(path)
+    const before = readNamed(path)
     const after = change(before ?? configTemplate())
     if (after === undefined || after === before) return false
     const fresh = `${path}.tmp`
@@ -94,6 +94,16 @@ async function replace(
       await rm(fresh, { force: true })
     }
     if (tries === TRIES_MAX) throw new BusyError(`${path} keeps changing. Try again.`)
+  }
+}
+
+function readNamed(path: string): string | undefined {
+  try {
+    return readIfThere(path)
+  } catch (error) {
+    if (error instanceof InvalidError)
+      throw new InvalidError(error.param, `${path}: ${error.message}`)
+    throw error
   }
 }
 

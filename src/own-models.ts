@@ -1,5 +1,5 @@
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { realpath, stat } from 'node:fs/promises'
+import { join, sep } from 'node:path'
 import { type Clock, systemClock } from './base/clock.ts'
 import { InvalidError, PeerError } from './base/errors.ts'
 import { isLoopback } from './base/loopback.ts'
@@ -121,7 +121,12 @@ export class OwnModels {
     await this.#assertNotServed(found)
     const unlock = await this.#lock(found.uri === '' ? found.folder : found.uri)
     try {
+      // Another process may have removed it while this one waited.
+      const still = await this.find(name)
+      if (still?.folder !== found.folder) throw await this.#notStored(name)
       await this.#folder.remove(found)
+      // Where it was damaged, another pull of it may have broken off.
+      await this.#folder.abandon(found.uri)
     } finally {
       await unlock()
     }
@@ -163,7 +168,10 @@ export class OwnModels {
   async #assertNotServed({ name, folder }: StoredModel): Promise<void> {
     const info = await readPeerInfo(this.#dataDir).catch(() => undefined)
     if (info === undefined || !mayRun(info)) return
-    if (!(info.files ?? []).some((path) => path.startsWith(folder))) return
+    // By where they are in the end: it may have been started with a link to the folder.
+    const inside = `${await trueOf(folder)}${sep}`
+    const files = await Promise.all((info.files ?? []).map(trueOf))
+    if (!files.some((path) => path.startsWith(inside))) return
     throw new PeerError(
       'model_in_use',
       `The peer that runs here (process ${info.pid}) serves ${name}. Stop it, or start it without ` +
@@ -211,6 +219,8 @@ function uriOf(text: string): string | undefined {
     return undefined
   }
 }
+
+const trueOf = (path: string): Promise<string> => realpath(path).catch(() => path)
 
 const isThere = (path: string): Promise<boolean> =>
   stat(path).then(

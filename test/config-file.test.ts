@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import {
   chmodSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -246,6 +247,10 @@ describe('changing the file', () => {
     writeFileSync(dir, '')
     const change = changeConfig(dir, () => '', { signal })
     await expect(change).rejects.toMatchObject({ code: 'config_unwritable' })
+    const odd = folder()
+    mkdirSync(join(odd, 'config.toml'))
+    const refused = changeConfig(odd, () => '', { signal })
+    await expect(refused).rejects.toThrow(/config\.toml: this is not a file/)
   })
 })
 

@@ -14,7 +14,7 @@ import { type AskPassphrase, type Cost, newHeader } from './header.ts'
 import { type BackupRecord, encodeRecords, readRecords } from './records.ts'
 import { finishRestore } from './swap.ts'
 import { type Facts, facts, type Progress, Tally } from './tally.ts'
-import { checkTarget, writeWhole } from './whole-file.ts'
+import { checkOutside, checkTarget, writeWhole } from './whole-file.ts'
 
 export interface BackupOptions {
   file: string
@@ -44,6 +44,7 @@ const SILENCE_MS = 60_000
 export async function createBackup(options: BackupOptions): Promise<BackupReport> {
   const { file, dataDir, passphrase, force, signal, cost, random = systemRandom } = options
   await checkTarget(file, force)
+  await checkOutside(file, dataDir)
   await finishRestore(dataDir)
   const own = await readOwnFiles(dataDir).catch((error: unknown) => {
     throw fileFailure(`Cannot read ${dataDir}`, error)

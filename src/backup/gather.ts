@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { blobPath, blobPrefixes, blobsOf } from '../accounts/files/blob-folder.ts'
@@ -75,11 +76,16 @@ async function* blobs(folder: string, signal: AbortSignal): AsyncGenerator<Backu
   }
 }
 
-function openBlob(path: string): Promise<FileHandle | undefined> {
-  return open(path).catch((error: NodeJS.ErrnoException) => {
+async function openBlob(path: string): Promise<FileHandle | undefined> {
+  // Without this, opening a pipe would wait for its writer for ever.
+  const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+  const file = await open(path, flags).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined
     throw error
   })
+  if (file === undefined || (await file.stat()).isFile()) return file
+  await file.close()
+  throw new PeerError('backup_failed', `${path} is not a plain file. Look at it.`)
 }
 
 async function* fileRecords(

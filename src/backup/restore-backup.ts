@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import { constants, createReadStream } from 'node:fs'
 import { type FileHandle, open, rm } from 'node:fs/promises'
 import { type Clock, systemClock } from '../base/clock.ts'
 import { PeerError } from '../base/errors.ts'
@@ -64,7 +64,9 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoreRep
 }
 
 async function openSource(file: string): Promise<FileHandle> {
-  const source = await open(file).catch((error: unknown) => {
+  // Without this, opening a pipe would wait for its writer for ever.
+  const flags = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)
+  const source = await open(file, flags).catch((error: unknown) => {
     throw fileFailure(`Cannot read ${file}`, error)
   })
   if ((await source.stat()).isFile()) return source

@@ -69,7 +69,9 @@ export async function moveIn(
   if (state !== 'occupied') {
     // A folder replaces an empty one, but not on Windows.
     if (state === 'empty') await rmdir(dir)
-    await rename(staging, dir)
+    await rename(staging, dir).catch((error: NodeJS.ErrnoException) => {
+      throw error.code === 'ENOTEMPTY' || error.code === 'EEXIST' ? filledMeanwhile(dir) : error
+    })
     await syncFolder(parent)
     return undefined
   }
@@ -166,6 +168,12 @@ const occupiedDisk = (dir: string): PeerError =>
     'data_dir_is_mount',
     `${dir} is a disk of its own and not empty; it cannot be moved aside. ` +
       `Empty it, or restore into a folder on it: --data-dir ${join(dir, 'peer')}`,
+  )
+
+const filledMeanwhile = (dir: string): PeerError =>
+  new PeerError(
+    'data_dir_not_empty',
+    `Something else was put into ${dir} meanwhile, such as another restore. It was left as it is.`,
   )
 
 const inUse = (dir: string): PeerError =>

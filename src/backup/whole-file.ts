@@ -1,5 +1,5 @@
-import { link, lstat, open, rename, rm } from 'node:fs/promises'
-import { basename, dirname, resolve } from 'node:path'
+import { link, lstat, open, realpath, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join, resolve, sep } from 'node:path'
 import { PeerError } from '../base/errors.ts'
 import { syncFolder } from '../base/sync-folder.ts'
 import { fileFailure } from './errors.ts'
@@ -22,6 +22,20 @@ export async function checkTarget(path: string, force: boolean): Promise<void> {
     throw new PeerError('backup_failed', `${path} is not a plain file. Name another one.`)
   }
   if (found !== undefined && !force) throw isThere(path)
+}
+
+/** With --force a backup would take the place of the very key that it is of. */
+export async function checkOutside(path: string, dataDir: string): Promise<void> {
+  const target = resolve(path)
+  const folder = await realpath(dirname(target)).catch(() => dirname(target))
+  const own = await realpath(dataDir).catch(() => resolve(dataDir))
+  const isWithin = folder === own || folder.startsWith(join(own, sep))
+  if (!isWithin || (await lstat(target).catch(() => undefined)) === undefined) return
+  throw new PeerError(
+    'backup_exists',
+    `${path} is in the folder of the peer, and may be what it needs: --force does not write over it. ` +
+      'Name another file.',
+  )
 }
 
 const isThere = (path: string): PeerError =>

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import {
   existsSync,
   readdirSync,
@@ -79,6 +80,37 @@ describe('a backup', () => {
     await expect(backUp(dir, join(file, 'x'))).rejects.toMatchObject({ code: 'backup_failed' })
     expect(readdirSync(empty)).toEqual([])
     expect(readdirSync(home).sort()).toEqual(['empty', 'peer', 'peer.backup'])
+  })
+
+  it('never takes the place of what the peer needs', async () => {
+    const { dir, file } = await place()
+    const key = join(dir, 'identity.key')
+    const before = readFileSync(key)
+    await expect(backUp(dir, key, { force: true })).rejects.toMatchObject({ code: 'backup_exists' })
+    expect(readFileSync(key)).toEqual(before)
+    await backUp(dir, join(dir, 'new.backup'))
+    await backUp(dir, file)
+  })
+
+  it('does not wait for ever for a pipe, wherever one is', async () => {
+    const { home, dir, file, target } = await place()
+    const pipe = join(home, 'pipe')
+    execFileSync('mkfifo', [pipe])
+    await expect(restoreTo(target, pipe)).rejects.toMatchObject({ code: 'backup_foreign' })
+    await rename(pipe, join(dir, 'owner.key'))
+    await expect(backUp(dir, file)).rejects.toThrow(/owner.key is not a plain file. Look at it/)
+    expect(readdirSync(home)).toEqual(['peer'])
+  })
+
+  it('restored twice at once into one folder is there once, and the other says so', async () => {
+    const { dir, file, target } = await place()
+    await backUp(dir, file)
+    await restoreTo(target, file)
+    const staging = `${target}.restoring-1`
+    await mkdir(staging)
+    const late = moveIn(staging, { dir: target, state: 'missing' }, 0)
+    await expect(late).rejects.toMatchObject({ code: 'data_dir_not_empty' })
+    expect(readdirSync(target)).toContain('identity.key')
   })
 
   it('of which the writing ends early leaves the file from before, and nothing else', async () => {

@@ -49,6 +49,8 @@ const ENTRY = join(
   import.meta.filename.endsWith('.ts') ? 'probe-child.ts' : 'probe-child.js',
 )
 const OUTPUT_BYTES_MAX = 1024 * 1024
+/** Heads have some megabytes: one that keeps it longer was made for that. */
+const PROBE_MS_MAX = 120_000
 
 /** Has a process of its own start llama.cpp and look at models, without loading any. */
 export async function probeEngine({ env, models, signal }: ProbeOptions): Promise<EngineProbe> {
@@ -75,6 +77,7 @@ async function said(
     const options = {
       env: engineEnvironment(env),
       signal,
+      timeout: PROBE_MS_MAX,
       killSignal: 'SIGKILL',
       maxBuffer: OUTPUT_BYTES_MAX,
     } as const

@@ -24,8 +24,9 @@ export function chooseFiles(source: HubSource, listed: readonly ListedFile[]): L
   const models = listed.filter(({ path }) => /\.gguf$/i.test(path) && !beside.test(path))
   const heads = models.filter(({ path }) => Number(part.exec(path)?.[1] ?? 1) === 1)
   const head = source.file === undefined ? byQuant(source, heads) : named(source, listed)
+  const byPath = new Map(listed.map((file) => [file.path, file]))
   return modelShards(head.path).map((path) => {
-    const found = listed.find((file) => file.path === path)
+    const found = byPath.get(path)
     if (found !== undefined) return found
     throw missing(`${source.repo} has only a part of ${head.path}: ${path} is not there.`)
   })

@@ -23,6 +23,8 @@ export const defaultDownload: DownloadOptions = {
 /** From the beginning: by servers that cannot go on in the middle, or whose file changes. */
 const RESTARTS_MAX = 2
 const RETRY_AFTER_MS_MAX = 60_000
+/** Of a file whose length nobody said, between two looks at the room. */
+const GROWTH_BYTES = 16 * 1024 * 1024
 /** What the hub has is asked so often. */
 const QUESTIONS_MAX = 3
 
@@ -30,6 +32,8 @@ export interface DownloadWatch {
   signal: AbortSignal
   /** Once it is known how large the file is, before anything is written; throws where there is no room. */
   onSize(sizeBytes: number): Promise<void>
+  /** Where nobody said it: now and then, before it grows to this; throws where there is no room. */
+  onGrowth(sizeBytes: number): Promise<void>
   onBytes(received: number): void
   /** It broke off, and is tried again. */
   onTrouble(message: string): void
@@ -106,6 +110,8 @@ class OneFile {
   #sizeBytes: number | undefined
   #sha256: string | undefined
   #restarts = 0
+  /** Where the room for a file is looked at again, whose length is not known. */
+  #roomBytes = 0
   /** Its server did not say how long it is, and came to an end. */
   #ended = false
 
@@ -181,6 +187,11 @@ class OneFile {
   async #add(piece: Uint8Array, answer: Answer): Promise<void> {
     if (this.#part.size + piece.length > (this.#sizeBytes ?? Number.POSITIVE_INFINITY)) {
       throw this.#lies(answer, 'sends more')
+    }
+    const grown = this.#part.size + piece.length
+    if (this.#sizeBytes === undefined && grown > this.#roomBytes) {
+      await this.#watch.onGrowth(grown)
+      this.#roomBytes = grown + GROWTH_BYTES
     }
     await this.#part.append(piece)
     const { head, size } = this.#part

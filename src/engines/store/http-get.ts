@@ -22,6 +22,8 @@ export const defaultHttpGet: HttpGetOptions = { answerMs: 30_000, silenceMs: 30_
 const HOPS_MAX = 5
 /** Answers that are read as a whole: lists of files. */
 const JSON_BYTES_MAX = 16 * 1024 * 1024
+/** Of silences: one that drips is not waited for. */
+const JSON_SILENCES_MAX = 4
 
 export interface Answer {
   status: number
@@ -79,10 +81,15 @@ export class HttpGet {
   async text(answer: Answer): Promise<string> {
     const pieces: Uint8Array[] = []
     let size = 0
+    const until = this.#clock.elapsed() + JSON_SILENCES_MAX * this.#options.silenceMs
     for await (const piece of answer.body()) {
       size += piece.length
-      if (size > JSON_BYTES_MAX) throw new PeerError('download_failed', 'This list is too long.')
+      if (size > JSON_BYTES_MAX) {
+        const message = `The list of ${answer.url.host} is too long to be one of files. Look at its page.`
+        throw new PeerError('download_failed', message)
+      }
       pieces.push(piece)
+      if (this.#clock.elapsed() > until) throw slow(answer.url)
     }
     return Buffer.concat(pieces).toString('utf8')
   }
@@ -171,14 +178,21 @@ function nextHop(from: URL, to: string): URL {
     throw new PeerError('download_failed', `${from.host} sends on to what is no address.`)
   }
   const next = new URL(to, from)
-  const isSafe = next.protocol === 'https:' || isLoopback(next.hostname.replace(/^\[|\]$/g, ''))
+  const [isHere, wasHere] = [next, from].map((url) =>
+    isLoopback(url.hostname.replace(/^\[|\]$/g, '')),
+  )
+  // What listens on this machine is nothing that somebody elsewhere may send it to.
+  const isSafe = isHere === true ? wasHere : next.protocol === 'https:'
   if (/^https?:$/.test(next.protocol) && isSafe) return next
   throw new PeerError(
     'download_failed',
-    `${from.host} sends on to ${next.protocol}//${next.host}, which is not encrypted. ` +
-      'Take the file from elsewhere.',
+    `${from.host} sends on to ${next.protocol}//${next.host}, which is ` +
+      `${isHere ? 'this machine' : 'not encrypted'}. Take the file from elsewhere.`,
   )
 }
+
+const slow = (url: URL): ConnectionError =>
+  new ConnectionError(`${url.host} takes too long for a short answer.`)
 
 function silent(url: URL): ConnectionError {
   return new ConnectionError(`${url.host} said nothing for too long.`)

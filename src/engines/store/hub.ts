@@ -10,6 +10,9 @@ export const defaultHub = 'https://huggingface.co'
 /** A repo of many quants has some hundred files; a page of the list has a thousand. */
 const PAGES_MAX = 20
 const TEXT_MAX = 300
+/** The largest repos have some thousand. */
+const FILES_MAX = 50_000
+const PATH_MAX = 1000
 
 interface Revision {
   commit: string
@@ -66,7 +69,13 @@ export class Hub {
     for (let page = 0; path !== undefined && page < PAGES_MAX; page++) {
       const { value, next } = await this.#json(path, repo, signal)
       if (!Array.isArray(value)) throw notTheHub(this.#endpoint)
-      files.push(...value.flatMap((entry) => listedFile(entry) ?? []))
+      for (const entry of value) files.push(...(listedFile(entry) ?? []))
+      if (files.length > FILES_MAX) {
+        throw new PeerError(
+          'download_failed',
+          `${repo} lists more files than any model has. Take the model from another repo.`,
+        )
+      }
       path = next
     }
     return files
@@ -96,14 +105,17 @@ export class Hub {
   }
 }
 
-function listedFile(entry: unknown): ListedFile | undefined {
+function listedFile(entry: unknown): [ListedFile] | undefined {
   const { type, path, size, lfs } = fieldsOf(entry)
   const kept = fieldsOf(lfs)
   const sizeBytes = sizeOf(kept.size ?? size)
-  const isPath = typeof path === 'string' && !path.split('/').some((part) => /^\.{0,2}$/.test(part))
+  const isPath =
+    typeof path === 'string' &&
+    path.length <= PATH_MAX &&
+    !path.split('/').some((part) => /^\.{0,2}$/.test(part))
   if (type !== 'file' || !isPath || sizeBytes === undefined) return undefined
   const sha256 = typeof kept.oid === 'string' ? hashOf(kept.oid) : undefined
-  return { path, sizeBytes, ...(sha256 === undefined ? {} : { sha256 }) }
+  return [{ path, sizeBytes, ...(sha256 === undefined ? {} : { sha256 }) }]
 }
 
 /** What the hub means by a refusal, and what to do about it. It is the same for a file as for a list. */

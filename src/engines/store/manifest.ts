@@ -38,6 +38,8 @@ export interface Manifest {
 
 const VERSION = 1
 const FILES_MAX = 1000
+/** Of a Date. */
+const DATE_MAX = 8.64e15
 
 export const manifestText = (manifest: Manifest): string =>
   `${JSON.stringify({ version: VERSION, ...manifest }, null, 2)}\n`
@@ -53,12 +55,36 @@ export function readManifest(text: string): Manifest {
     version === VERSION &&
     [name, uri, id].every((each) => typeof each === 'string' && each !== '') &&
     typeof pulledAt === 'number' &&
+    Math.abs(pulledAt) <= DATE_MAX &&
     Array.isArray(files) &&
     files.length > 0 &&
     files.length <= FILES_MAX &&
     files.every(isStoredFile)
   if (!isWhole) throw new PeerError('model_store_damaged', 'Its note is damaged.')
-  return value as unknown as Manifest
+  // Beside what makes a model, these are worth less than that it is listed.
+  const { facts, licence } = value
+  return {
+    ...(value as unknown as Manifest),
+    facts: isHeadFacts(facts) ? facts : undefined,
+    licence: isLicence(licence) ? licence : undefined,
+  }
+}
+
+function isHeadFacts(value: unknown): value is HeadFacts {
+  const { kind, architecture, quant, parameters, contextLength, contextBytesPerToken } = (value ??
+    {}) as Partial<Record<string, unknown>>
+  return (
+    (kind === 'chat' || kind === 'embedding') &&
+    [architecture, quant].every((each) => typeof each === 'string') &&
+    [parameters, contextLength, contextBytesPerToken].every(
+      (each) => Number.isFinite(each) && Number(each) >= 0,
+    )
+  )
+}
+
+function isLicence(value: unknown): value is Licence {
+  const { id, link } = (value ?? {}) as Partial<Record<string, unknown>>
+  return typeof id === 'string' && (link === undefined || typeof link === 'string')
 }
 
 function isStoredFile(value: unknown): boolean {

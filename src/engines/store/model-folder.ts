@@ -7,6 +7,7 @@ import { syncFolder } from '../../base/sync-folder.ts'
 import { lockFolder } from '../../storage/folder-lock.ts'
 import { diskFailure } from './disk-room.ts'
 import { type Manifest, manifestText, readManifest } from './manifest.ts'
+import { sizeOf } from './remote-file.ts'
 
 /** A model on this machine. */
 export interface StoredModel extends Manifest {
@@ -107,14 +108,31 @@ export class ModelFolder {
     return folder
   }
 
+  /** Throws where another model has that name. */
+  async assertFree(name: string, uri: string): Promise<void> {
+    const other = await this.#read(this.placeOf(name))
+    if (other === undefined || other.uri === uri || other.uri === '') return
+    throw new PeerError(
+      'model_name_taken',
+      `Another model is called "${name}" here (${other.uri}). Give this one another name: NAME=${uri}`,
+    )
+  }
+
   /** From here on it is stored. What has its place, damaged or older, makes room for it. */
-  async finish(manifest: Manifest): Promise<StoredModel> {
+  async finish(manifest: Manifest, signal: AbortSignal): Promise<StoredModel> {
     const from = this.#pullingFolder(manifest.uri)
-    await writeDurably(from, MANIFEST, manifestText(manifest))
     const place = this.placeOf(manifest.name)
-    await rm(place, { recursive: true, force: true })
-    await rename(from, place).catch(diskFailure(this.root))
-    await syncFolder(this.root)
+    // Two of one name, from two places, may have been pulled at once: the second is told.
+    const unlock = await this.lock(`place:${place}`, { signal, onWait() {} })
+    try {
+      await this.assertFree(manifest.name, manifest.uri)
+      await writeDurably(from, MANIFEST, manifestText(manifest))
+      await rm(place, { recursive: true, force: true })
+      await rename(from, place).catch(diskFailure(this.root))
+      await syncFolder(this.root)
+    } finally {
+      await unlock()
+    }
     await rm(join(place, PLAN), { force: true })
     const stored = await this.#read(place)
     if (stored !== undefined) return stored
@@ -122,9 +140,17 @@ export class ModelFolder {
   }
 
   /** What was pulled whole before the process was ended, and only lacks its place. */
-  async finishLate(uri: string): Promise<StoredModel | undefined> {
-    const text = await readFile(join(this.#pullingFolder(uri), MANIFEST), 'utf8').catch(() => '')
-    return text === '' ? undefined : await this.finish(readManifest(text))
+  async finishLate(uri: string, signal: AbortSignal): Promise<void> {
+    const note = join(this.#pullingFolder(uri), MANIFEST)
+    const text = await readFile(note, 'utf8').catch(() => '')
+    if (text === '') return
+    try {
+      await this.finish(readManifest(text), signal)
+    } catch {
+      signal.throwIfAborted()
+      // A damaged note, or a name that was taken meanwhile: the files are there, and looked at again.
+      await rm(note, { force: true })
+    }
   }
 
   /** The name goes first: what is half removed is no model any more. */
@@ -159,7 +185,7 @@ export class ModelFolder {
   /** Undefined for what is no folder, or has gone meanwhile. */
   async #read(folder: string): Promise<StoredModel | undefined> {
     if (!(await stat(folder).catch(() => undefined))?.isDirectory()) return undefined
-    const name = decodeURIComponent(folder.slice(this.root.length + 1))
+    const name = nameIn(folder.slice(this.root.length + 1))
     try {
       const manifest = readManifest(await readFile(join(folder, MANIFEST), 'utf8'))
       const [first] = manifest.files
@@ -172,6 +198,15 @@ export class ModelFolder {
       const empty = { uri: '', files: [], id: '', pulledAt: 0, path: '', sizeBytes: 0 }
       return { name, folder, ...empty, fault: `${why} Remove it with "models rm ${name}".` }
     }
+  }
+}
+
+/** Somebody may have made a folder of another name there. */
+function nameIn(folder: string): string {
+  try {
+    return decodeURIComponent(folder)
+  } catch {
+    return folder
   }
 }
 
@@ -196,7 +231,8 @@ async function readPlan(folder: string): Promise<Unfinished> {
   const receivedBytes = sizes.reduce((sum, { size }) => sum + size, 0)
   try {
     const plan = JSON.parse(await readFile(join(folder, PLAN), 'utf8')) as Unfinished
-    const { name, uri, sizeBytes } = plan
+    const { name, uri } = plan
+    const sizeBytes = sizeOf(plan.sizeBytes)
     return { name: String(name), uri: String(uri), folder, receivedBytes, sizeBytes }
   } catch {
     // It was ended before it had begun.

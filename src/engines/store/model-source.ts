@@ -118,7 +118,8 @@ function fileSource(text: string): FileSource {
 const climbs = (path: string): boolean =>
   path.split('/').some((part) => part === '' || part === '.' || part === '..')
 
-function decoded(text: string): string {
+/** As it is where it cannot be decoded. */
+export function decoded(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {

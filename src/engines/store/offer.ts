@@ -3,7 +3,7 @@ import { basename, posix } from 'node:path'
 import { InvalidError, messageOf } from '../../base/errors.ts'
 import { modelShards } from '../model-shards.ts'
 import type { Hub } from './hub.ts'
-import type { ModelSource } from './model-source.ts'
+import { decoded, type ModelSource } from './model-source.ts'
 import type { RemoteModel } from './remote-file.ts'
 
 /** What a source offers, before any of it is fetched. */
@@ -23,7 +23,7 @@ async function filesOf(source: Exclude<ModelSource, { type: 'hub' }>) {
     return modelShards(pathname).map((path) => {
       const url = new URL(source.url)
       url.pathname = path
-      const name = decodeURIComponent(posix.basename(path))
+      const name = decoded(posix.basename(path))
       return { name: /\.gguf$/i.test(name) ? name : 'model.gguf', url: url.href }
     })
   }
@@ -38,10 +38,11 @@ async function filesOf(source: Exclude<ModelSource, { type: 'hub' }>) {
   )
 }
 
-/** What every file system takes: the hub's names are anybody's. */
+/** What every file system takes, and no note of the store is called: the hub's names are anybody's. */
 function plain(name: string): string {
   const safe = name.replace(/[^\w.-]/g, '_').replace(/^[.-]+/, '')
-  return safe.slice(-200) || 'model.gguf'
+  const model = /\.gguf$/i.test(safe) ? safe : `${safe || 'model'}.gguf`
+  return model.slice(-200)
 }
 
 /** `Phi-4-Q4_K_M` for `Phi-4-Q4_K_M-00001-of-00002.gguf`. */

@@ -65,7 +65,8 @@ export class OnePull {
       const id = await this.#idOf(place, files)
       const { commit, licence } = offer
       const pulledAt = clock.now()
-      return await folder.finish({ name, uri, files, id, pulledAt, commit, licence, facts })
+      const manifest = { name, uri, files, id, pulledAt, commit, licence, facts }
+      return await folder.finish(manifest, signal)
     } catch (error) {
       const isOver = error instanceof PeerError && isHopeless.includes(error.code)
       if (isOver || (await this.#isEmpty())) await folder.abandon(uri)
@@ -87,13 +88,8 @@ export class OnePull {
       throw new PeerError('invalid_value', `This address has no name in it. Give one: NAME=${uri}`)
     }
     const name = given ?? stemOf(first?.name ?? '')
-    const place = folder.placeOf(name)
-    const other = (await folder.list()).find((model) => model.folder === place)
-    if (other === undefined || other.uri === uri || other.uri === '') return name
-    throw new PeerError(
-      'model_name_taken',
-      `Another model is called "${name}" here (${other.uri}). Give this one another name: NAME=${uri}`,
-    )
+    await folder.assertFree(name, uri)
+    return name
   }
 
   /** What has changed where it came from is another model: it does not take the old one's place unseen. */
@@ -175,14 +171,18 @@ export class OnePull {
 
   #watchOf(name: string, part: PartFile, at: number): DownloadWatch {
     const { uri } = this.#wanted
+    const room = async (sizes: readonly (number | undefined)[]) => {
+      const sizeBytes = sizes.reduce<number>((sum, each) => sum + (each ?? 0), 0)
+      const missingBytes = Math.max(0, sizeBytes - this.#done - part.size)
+      await this.#parts.assertRoom({ uri, sizeBytes, missingBytes })
+    }
     return {
       signal: this.#watch.signal,
       onSize: async (size) => {
         this.#sizes[at] = size
-        const sizeBytes = this.#sizes.reduce<number>((sum, each) => sum + (each ?? 0), 0)
-        const missingBytes = Math.max(0, sizeBytes - this.#done - part.size)
-        await this.#parts.assertRoom({ uri, sizeBytes, missingBytes })
+        await room(this.#sizes)
       },
+      onGrowth: (size) => room(this.#sizes.with(at, size)),
       onBytes: (received) => {
         const receivedBytes = this.#done + received
         const sizeBytes = this.#total()

@@ -3,6 +3,7 @@ import { constants, type FileHandle, open, readFile, rename, rm, writeFile } fro
 import { join } from 'node:path'
 import { syncFolder } from '../../base/sync-folder.ts'
 import { diskFailure } from './disk-room.ts'
+import { hashOf, sizeOf } from './remote-file.ts'
 
 /** What the bytes that are there belong to. */
 export interface PartFacts {
@@ -141,8 +142,13 @@ const notePath = (folder: string, name: string): string => join(folder, `${name}
 
 async function readNote(path: string): Promise<PartFacts | undefined> {
   try {
-    const value: unknown = JSON.parse(await readFile(path, 'utf8'))
-    return typeof value === 'object' && value !== null ? (value as PartFacts) : undefined
+    const { sha256, sizeBytes, etag } = JSON.parse(await readFile(path, 'utf8')) as PartFacts
+    return {
+      sha256: hashOf(sha256),
+      sizeBytes: sizeOf(sizeBytes),
+      // It goes back to its server as a header.
+      etag: typeof etag === 'string' && /^[\x21-\x7e]{1,1000}$/.test(etag) ? etag : undefined,
+    }
   } catch {
     return undefined
   }

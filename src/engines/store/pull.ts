@@ -69,7 +69,7 @@ export class Puller {
     const onWait = () => watch.onEvent({ type: 'waiting' })
     const unlock = await folder.lock(uri, { signal: watch.signal, onWait })
     try {
-      await folder.finishLate(uri)
+      await folder.finishLate(uri, watch.signal)
       const there = await folder.findUri(uri)
       if (there !== undefined && (await this.#isWhole(there, watch))) {
         return { model: there, wasThere: true }

@@ -145,7 +145,7 @@ function scored({ token, logprob, bytes }: Fields): Omit<TokenLogprob, 'top'> {
   // The most likely of all is said to have 0, or by rounding a little more; an impossible one has null.
   const score = typeof logprob === 'number' ? Math.min(0, logprob) : Number.NEGATIVE_INFINITY
   const said = listOf(bytes).filter((byte) => Number.isInteger(byte) && isByte(byte as number))
-  const text = token.slice(0, TOKEN_CHARS_MAX)
+  const text = token.slice(0, TOKEN_CHARS_MAX).toWellFormed()
   const own = said.length > 0 ? (said as number[]).slice(0, BYTES_MAX) : [...Buffer.from(text)]
   return { token: text, bytes: own, logprob: score }
 }

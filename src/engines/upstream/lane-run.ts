@@ -59,7 +59,9 @@ export class LaneRun {
   readonly #exchange: Exchange
   readonly #splitter = new EventSplitter((data) => this.#onEvent(data))
   readonly #counted: Counted = {}
-  #complaint: { status: number; retryAfterMs: number | undefined; parts: Buffer[] } | undefined
+  #complaint:
+    | { status: number; retryAfterMs: number | undefined; parts: Buffer[]; bytes: number }
+    | undefined
   #isTaken = false
   #isBegun = false
   #finish: 'stop' | 'length' | undefined
@@ -105,7 +107,7 @@ export class LaneRun {
   #onHead(head: IncomingMessage): void {
     const { statusCode: status = 0, headers } = head
     if (status !== 200) {
-      this.#complaint = { status, retryAfterMs: retryAfterOf(head), parts: [] }
+      this.#complaint = { status, retryAfterMs: retryAfterOf(head), parts: [], bytes: 0 }
       return
     }
     if (!/^text\/event-stream\b/i.test(headers['content-type'] ?? '')) throw garbled('no stream')
@@ -119,8 +121,8 @@ export class LaneRun {
       return
     }
     this.#complaint.parts.push(bytes)
-    const length = this.#complaint.parts.reduce((sum, part) => sum + part.length, 0)
-    if (length > COMPLAINT_BYTES_MAX) this.#complain()
+    this.#complaint.bytes += bytes.length
+    if (this.#complaint.bytes > COMPLAINT_BYTES_MAX) this.#complain()
   }
 
   #onEnd(): void {

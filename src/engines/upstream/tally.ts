@@ -39,6 +39,8 @@ export class Tally {
   #sent = 0
   /** What waits for a token that it may come with. */
   #held = ''
+  /** Of a character that was cut in two, until the rest of it comes. */
+  #half = ''
   #heldPieces = 0
   #heldLogprobs: TokenLogprob[] = []
   #total = 0
@@ -58,7 +60,8 @@ export class Tally {
   }
 
   /** Undefined where what came waits for more. */
-  add({ text, isSilent = false, total, logprobs = [] }: Piece): Tokens | undefined {
+  add({ text: cut, isSilent = false, total, logprobs = [] }: Piece): Tokens | undefined {
+    const text = this.#whole(cut)
     if (total !== undefined) this.#total = Math.max(this.#total, total)
     if (text === '' && !isSilent && logprobs.length === 0) return undefined
     this.#held += text
@@ -73,6 +76,11 @@ export class Tally {
 
   /** What is left, and the tokens that had no text, in so many chunks as that takes. */
   end(total?: number): Tokens[] {
+    if (this.#half !== '') {
+      this.#held += this.#half.toWellFormed()
+      this.#heldPieces++
+      this.#half = ''
+    }
     if (total !== undefined) this.#total = Math.max(this.#total, total)
     const { tokensMax, isScored } = this.#options
     const room = tokensMax - this.#sent
@@ -91,6 +99,14 @@ export class Tally {
     }
     for (; rest > 0; rest -= SILENT_MAX) last.push(this.#deliver(Math.min(rest, SILENT_MAX)))
     return last
+  }
+
+  /** Some servers count in UTF-16, and cut a character; half of one goes to nobody else. */
+  #whole(cut: string): string {
+    const text = this.#half + cut
+    const splits = /[\ud800-\udbff]$/.test(text)
+    this.#half = splits ? text.slice(-1) : ''
+    return (splits ? text.slice(0, -1) : text).toWellFormed()
   }
 
   #guess(text: string): number {
@@ -113,6 +129,6 @@ export class Tally {
 }
 
 const unscored = (text: string): TokenLogprob => {
-  const token = text.slice(0, 128)
+  const token = text.slice(0, 128).toWellFormed()
   return { token, bytes: [...Buffer.from(token)], logprob: LOGPROB_UNKNOWN, top: [] }
 }

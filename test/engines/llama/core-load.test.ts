@@ -124,6 +124,19 @@ describe('a file that is no model', () => {
     expect(failed?.message).not.toContain(folder)
   })
 
+  it.each([
+    ['values', [0n, 2n ** 64n - 1n]],
+    ['tensors', [2n ** 40n, 0n]],
+  ])('may claim more %s than it has, and is refused at once', async (what, counts) => {
+    const head = Buffer.alloc(1000)
+    head.write('GGUF')
+    head.writeUInt32LE(3, 4)
+    for (const [at, count] of counts.entries()) head.writeBigUInt64LE(count, 8 + 8 * at)
+    const path = join(folder, `many-${what}.gguf`)
+    writeFileSync(path, head)
+    await expect(readHead(path)).rejects.toThrow(/names more than the file has/)
+  })
+
   describe('is found out before llama.cpp sees it', () => {
     let llama: Llama
     beforeAll(async () => {

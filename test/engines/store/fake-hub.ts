@@ -143,7 +143,7 @@ export class FakeHub {
       return
     }
     response.writeHead(302, {
-      location: `${this.cdnUrl}/${repo.id}/${path}?Signature=abc&Expires=1`,
+      location: `${this.cdnUrl}/${repo.id}/${encodeURI(path)}?Signature=abc&Expires=1`,
       'x-repo-commit': COMMIT,
       'x-linked-size': String(file.bytes.length),
       'x-linked-etag': `"${this.wrongHash ?? sha256(file.bytes)}"`,

@@ -74,6 +74,24 @@ describe('a server that does not do as it should', () => {
     }
   })
 
+  it('and complains byte by byte is told of before anybody gets tired', async () => {
+    const { engine } = await failing((_, response) => {
+      response.writeHead(500)
+      let left = 60_000
+      const more = () => {
+        for (let at = 0; at < 500; at++) response.write('a')
+        left -= 500
+        if (left > 0) setImmediate(more)
+        else response.end()
+      }
+      more()
+    })
+    const before = process.cpuUsage()
+    expect(await fault(engine)).toMatchObject({ code: 'engine_failed' })
+    const { user } = process.cpuUsage(before)
+    expect(user / 1e6).toBeLessThan(5)
+  })
+
   it('says when to ask again, as far as that makes sense', async () => {
     const waitOf = async (seconds: string) => {
       const { engine } = await failing(status(429, { 'retry-after': seconds }))

@@ -57,6 +57,18 @@ describe('tokens without ids', () => {
     )
   })
 
+  it('keep a character that was cut in two, and half of one goes to nobody', () => {
+    const cuts = [...'h\u{1f600}i\u{1f601}'].flatMap((each) => each.split(''))
+    const cut = run(
+      cuts.map((text) => ({ text })),
+      50,
+    )
+    expect(cut.text).toBe('h\u{1f600}i\u{1f601}')
+    const halves = run([{ text: 'a\ud800b' }, { text: '\udc00' }, { text: 'c\ud83d' }], 50)
+    expect(halves.text).toBe('a\ufffdb\ufffdc\ufffd')
+    for (const { text } of [...cut.chunks, ...halves.chunks]) expect(text.isWellFormed()).toBe(true)
+  })
+
   it('are as many as the server says, where that can be', () => {
     // One piece a token; several tokens a piece; a step that decoded several; hidden ones at the end.
     expect(run(words(5), 100, 5).count).toBe(5)

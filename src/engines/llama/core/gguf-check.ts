@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { type GgufFileInfo, readGgufFileInfo } from 'node-llama-cpp'
 import { PeerError } from '../../../base/errors.ts'
@@ -33,6 +33,7 @@ export async function readHead(path: string): Promise<FileHead> {
   if (!file?.isFile()) {
     throw new PeerError('model_file_missing', `There is no model file ${name}. Check its path.`)
   }
+  await checkCounts(path, name, file.size)
   const info = await readGgufFileInfo(path, { logWarnings: false, sourceType: 'filesystem' }).catch(
     (): never => {
       throw invalid(name, 'It is not a GGUF file, or its head is damaged.')
@@ -40,6 +41,23 @@ export async function readHead(path: string): Promise<FileHead> {
   )
   return { name, sizeBytes: file.size, info }
 }
+
+/** The library's reader goes on for as many entries as a head claims, hours behind the end of the file. */
+async function checkCounts(path: string, name: string, sizeBytes: number): Promise<void> {
+  await using file = await open(path)
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0)
+  if (bytesRead < HEAD_BYTES || !readableVersions.includes(buffer.readUInt32LE(4))) return
+  const tensors = Number(buffer.readBigUInt64LE(8))
+  const values = Number(buffer.readBigUInt64LE(16))
+  if (tensors * TENSOR_BYTES_MIN + values * VALUE_BYTES_MIN <= sizeBytes) return
+  throw invalid(name, 'Its head names more than the file has.')
+}
+
+/** `GGUF`, the version, how many tensors, how many values. */
+const HEAD_BYTES = 24
+/** Lengths, types and an offset, of a tensor without a name or a dimension; of a value of one byte. */
+const TENSOR_BYTES_MIN = 24
+const VALUE_BYTES_MIN = 13
 
 /**
  * Finds out cheaply whether a file can be a model at all. llama.cpp ends the whole process on some
