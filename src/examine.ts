@@ -2,7 +2,13 @@ import { access, constants } from 'node:fs/promises'
 import { readOwnerKey } from './accounts/owner-key.ts'
 import { type Clock, systemClock } from './base/clock.ts'
 import { InvalidError, messageOf } from './base/errors.ts'
-import { type Config, type ConfigSources, environment, findDataDir, readConfig } from './config.ts'
+import {
+  type Config,
+  type ConfigSources,
+  environment,
+  findDataDir,
+  readConfig,
+} from './config/config.ts'
 import { bootstrap, type Knocked, knockAll } from './doctor/bootstrap.ts'
 import { dataFolder } from './doctor/data-folder.ts'
 import { database } from './doctor/database.ts'

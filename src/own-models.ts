@@ -3,7 +3,8 @@ import { join, sep } from 'node:path'
 import { type Clock, systemClock } from './base/clock.ts'
 import { InvalidError, PeerError } from './base/errors.ts'
 import { isLoopback } from './base/loopback.ts'
-import { type Config, environment } from './config.ts'
+import { type Config, environment } from './config/config.ts'
+import type { DraftSpec, ModelSpec } from './config/model-values.ts'
 import { type Fit, type FreeMemory, fitOf } from './engines/fit.ts'
 import { defaultScheduler } from './engines/scheduler.ts'
 import { freeBytes } from './engines/store/disk-room.ts'
@@ -15,7 +16,6 @@ import { ModelFolder, type StoredModel, type Unfinished } from './engines/store/
 import { modelSource, sourceText } from './engines/store/model-source.ts'
 import { type Pulled, Puller, type PullWatch } from './engines/store/pull.ts'
 import { freeMemory } from './free-memory.ts'
-import type { DraftSpec, ModelSpec } from './model-values.ts'
 import { mayRun, readPeerInfo } from './peer-file.ts'
 
 export interface OwnModelsOptions {

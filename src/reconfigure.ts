@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Config } from './config.ts'
-import { aliasKey } from './config-aliases.ts'
-import { settingList } from './settings.ts'
+import { aliasKey } from './config/aliases.ts'
+import type { Config } from './config/config.ts'
+import { settingList } from './config/settings.ts'
 
 /** Names as in config.toml. */
 export interface Reconfigured {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { readConfig } from '../src/config.ts'
+import { readConfig } from '../src/config/config.ts'
+import { settingList } from '../src/config/settings.ts'
 import { reconfigured } from '../src/reconfigure.ts'
-import { settingList } from '../src/settings.ts'
 
 const read = (toml = '') =>
   readConfig({ flags: { 'data-dir': '/d' }, env: {}, home: '/', readFile: () => toml })

@@ -22,6 +22,7 @@ const levels: Record<string, number> = {
   market: 6,
   api: 7,
   doctor: 7,
+  config: 8,
 }
 
 /** Which folder may import a vendor's packages. Everything else asks that folder. */
@@ -232,7 +233,7 @@ describe('calls that have a better place', () => {
   const banned: [call: RegExp, instead: string, except: string[]][] = [
     [/\bconsole\.\w+\(/, 'a Logger', programs],
     [/\bprocess\.exit\(/, 'stop what runs, and let the process end', programs],
-    [/\bprocess\.env\b/, 'a setting in config.ts', ['src/config.ts', ...programs]],
+    [/\bprocess\.env\b/, 'a setting in config.ts', ['src/config/config.ts', ...programs]],
     [/\bDate\.now\(|\bnew Date\(\)/, 'a Clock', ['src/base/clock.ts']],
     [/\bMath\.random\(/, 'a Random', []],
     [/(?<!\.)\bsetTimeout\(/, 'Clock.after or Clock.sleep', ['src/base/clock.ts', ...programs]],

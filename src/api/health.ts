@@ -42,7 +42,9 @@ const modelSchema = object({
   id: nullable(string({ description: 'Null until its file was read once.' })),
   kind: nullable(string()),
   state: oneOf(['waiting', 'loading', 'ready', 'restarting', 'failed']),
-  unloaded: boolean({ description: 'It makes room for others; whoever asks for it has it loaded.' }),
+  unloaded: boolean({
+    description: 'It makes room for others; whoever asks for it has it loaded.',
+  }),
   demo: boolean(),
   created: integer(),
   running: integer(),

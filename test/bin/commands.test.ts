@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { notYet, settingList } from '../../src/settings.ts'
+import { notYet, settingList } from '../../src/config/settings.ts'
 import { one, two } from './certificates.ts'
 import {
   fakePeer,

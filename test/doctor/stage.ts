@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { lookForPeer } from '../../bin/doctor-peer.ts'
-import type { FlagValues } from '../../src/config.ts'
+import type { FlagValues } from '../../src/config/config.ts'
 import type { Finding } from '../../src/doctor/finding.ts'
 import { type ExamineOptions, examine } from '../../src/examine.ts'
 

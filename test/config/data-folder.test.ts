@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { findDataDir } from '../src/config.ts'
-import { machine } from './config-machine.ts'
+import { findDataDir } from '../../src/config/config.ts'
+import { machine } from './machine.ts'
 
 describe('the data folder', () => {
   it('is a whole path, whatever the home folder is called', () => {

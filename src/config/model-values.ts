@@ -1,8 +1,8 @@
 import { basename } from 'node:path'
-import { InvalidError } from './base/errors.ts'
-import { knownModel } from './engines/store/known-models.ts'
-import { isModelUri, modelSource } from './engines/store/model-source.ts'
-import { stemOf } from './engines/store/offer.ts'
+import { InvalidError } from '../base/errors.ts'
+import { knownModel } from '../engines/store/known-models.ts'
+import { isModelUri, modelSource } from '../engines/store/model-source.ts'
+import { stemOf } from '../engines/store/offer.ts'
 import { expected, isModelName, type ParseValue, parsePath } from './setting-values.ts'
 
 /** A model file and the name it is served under. */

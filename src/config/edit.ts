@@ -1,9 +1,9 @@
-import { InvalidError } from './base/errors.ts'
+import { InvalidError } from '../base/errors.ts'
+import { aliasesOf, aliasKey, followAliases } from './aliases.ts'
 import { located, splitCommas, tableOf } from './config.ts'
-import { aliasesOf, aliasKey, followAliases } from './config-aliases.ts'
-import { type KeyPath, setInText, unsetInText } from './config-text.ts'
 import type { ValueContext } from './setting-values.ts'
 import { envName, type Setting, settingList, unknownSetting } from './settings.ts'
+import { type KeyPath, setInText, unsetInText } from './text.ts'
 
 /** Where the words come from, and where they go to. */
 export interface EditContext {

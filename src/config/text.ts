@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { parse, stringify } from 'smol-toml'
-import { InvalidError } from './base/errors.ts'
+import { InvalidError } from '../base/errors.ts'
 
 // Changes single values in the text of a TOML file, and leaves every other byte of it alone.
 

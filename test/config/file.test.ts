@@ -17,11 +17,11 @@ import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { parse } from 'smol-toml'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { readConfig } from '../src/config.ts'
-import { type EditContext, setOption, unsetOption } from '../src/config-edit.ts'
-import { changeConfig, writeFirstConfig } from '../src/config-file.ts'
-import { configTemplate } from '../src/config-template.ts'
-import { settingList } from '../src/settings.ts'
+import { readConfig } from '../../src/config/config.ts'
+import { type EditContext, setOption, unsetOption } from '../../src/config/edit.ts'
+import { changeConfig, writeFirstConfig } from '../../src/config/file.ts'
+import { settingList } from '../../src/config/settings.ts'
+import { configTemplate } from '../../src/config/template.ts'
 
 const signal = new AbortController().signal
 const context: EditContext = {

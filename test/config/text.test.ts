@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { parse } from 'smol-toml'
 import { describe, expect, it } from 'vitest'
-import { setInText, unsetInText } from '../src/config-text.ts'
+import { setInText, unsetInText } from '../../src/config/text.ts'
 
 type Table = Record<string, unknown>
 

@@ -2,12 +2,11 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import { homedir, userInfo } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { parse as parseToml, TomlError } from 'smol-toml'
-import { InvalidError, messageOf } from './base/errors.ts'
-import { isLoopback } from './base/loopback.ts'
-import { aliasesOf, aliasKey, followAliases } from './config-aliases.ts'
+import { InvalidError, messageOf } from '../base/errors.ts'
+import { isLoopback } from '../base/loopback.ts'
+import { aliasesOf, aliasKey, followAliases } from './aliases.ts'
 import { didYouMean } from './did-you-mean.ts'
 import type { ModelSpec } from './model-values.ts'
-import { isUpstreamKeyName, withKeys } from './setting-upstream.ts'
 import type { ValueContext } from './setting-values.ts'
 import {
   envName,
@@ -18,6 +17,7 @@ import {
   settings,
   unknownSetting,
 } from './settings.ts'
+import { isUpstreamKeyName, withKeys } from './upstream-values.ts'
 
 /** What was said on the command line: option name without dashes, in the order given. */
 export type FlagValues = Readonly<Record<string, string | boolean | readonly string[] | undefined>>

@@ -1,4 +1,4 @@
-import { InvalidError } from './base/errors.ts'
+import { InvalidError } from '../base/errors.ts'
 import { isModelName } from './setting-values.ts'
 
 /** The table in config.toml that gives models other names. */

@@ -13,11 +13,11 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { type Clock, systemClock } from './base/clock.ts'
-import { BusyError, InvalidError, messageOf, PeerError } from './base/errors.ts'
-import { syncFolder } from './base/sync-folder.ts'
+import { type Clock, systemClock } from '../base/clock.ts'
+import { BusyError, InvalidError, messageOf, PeerError } from '../base/errors.ts'
+import { syncFolder } from '../base/sync-folder.ts'
 import { configPath, readIfThere } from './config.ts'
-import { configTemplate } from './config-template.ts'
+import { configTemplate } from './template.ts'
 
 const ownerOnly = 0o600
 /** A change takes milliseconds: so long waits who comes while somebody else is at it. */

@@ -1,7 +1,6 @@
-import { InvalidError } from './base/errors.ts'
+import { InvalidError } from '../base/errors.ts'
 import { didYouMean } from './did-you-mean.ts'
 import { parseBytes, parseDraftSpec, parseDuration, parseModelSpec } from './model-values.ts'
-import { parseUpstreamSpec } from './setting-upstream.ts'
 import {
   logLevels,
   orOff,
@@ -22,6 +21,7 @@ import {
   publishing,
   roles,
 } from './setting-values.ts'
+import { parseUpstreamSpec } from './upstream-values.ts'
 
 export type SettingGroup = 'HTTP endpoint' | 'Network' | 'Models' | 'This peer'
 

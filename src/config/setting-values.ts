@@ -1,10 +1,10 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { isAbsolute, join, resolve } from 'node:path'
-import { countryCode } from './base/country.ts'
-import { InvalidError } from './base/errors.ts'
+import { countryCode } from '../base/country.ts'
+import { InvalidError } from '../base/errors.ts'
+import type { Price } from '../wire/job.ts'
+import { peerId } from '../wire/rules.ts'
 import { didYouMean } from './did-you-mean.ts'
-import type { Price } from './wire/job.ts'
-import { peerId } from './wire/rules.ts'
 
 /** What a relative path in a value is relative to. */
 export interface ValueContext {

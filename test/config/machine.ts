@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
-import { InvalidError } from '../src/base/errors.ts'
-import { type ConfigSources, readConfig } from '../src/config.ts'
+import { InvalidError } from '../../src/base/errors.ts'
+import { type ConfigSources, readConfig } from '../../src/config/config.ts'
 
 /** A machine with nothing on it but what a test says. */
 export function machine(parts: ConfigSources & { toml?: string } = {}): ConfigSources {

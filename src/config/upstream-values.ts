@@ -1,5 +1,5 @@
-import { InvalidError } from './base/errors.ts'
-import type { UpstreamSpec } from './engines/upstream/upstream.ts'
+import { InvalidError } from '../base/errors.ts'
+import type { UpstreamSpec } from '../engines/upstream/upstream.ts'
 import type { ParseValue } from './setting-values.ts'
 
 const URL_CHARS_MAX = 2_048

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type ConfigSources, readConfig } from '../src/config.ts'
-import { envName, notYet, type SettingKey, settingList } from '../src/settings.ts'
-import { machine, refusal } from './config-machine.ts'
+import { type ConfigSources, readConfig } from '../../src/config/config.ts'
+import { envName, notYet, type SettingKey, settingList } from '../../src/config/settings.ts'
+import { machine, refusal } from './machine.ts'
 
 const peerId = '12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X'
 
