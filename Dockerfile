@@ -28,6 +28,7 @@ COPY --from=build /app/dist ./dist
 COPY package.json CHANGELOG.md LICENSE ./
 COPY models ./models
 COPY protocols ./protocols
+COPY docs ./docs
 # The image has this user, 1000. A new volume takes over whose folder it is.
 RUN mkdir /data && chown node:node /data && chmod 700 /data
 USER node

@@ -1,10 +1,10 @@
 import { configDefaults, defineConfig } from 'vitest/config'
 
 /** What these share is loaded once: nothing in them is kept in a module, and loading was half of their time. */
-const rooms = [
-  ...['accounts', 'api', 'base', 'identity', 'market', 'network', 'receipts', 'sdk', 'storage'],
-  'wire',
-]
+const rooms = (
+  'accounts api backup base bin config doctor engines/store engines/upstream ' +
+  'identity market network receipts sdk storage wire'
+).split(' ')
 const light = rooms.map((room) => `test/${room}/**/*.test.ts`)
 
 export default defineConfig({
