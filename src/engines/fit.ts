@@ -45,8 +45,8 @@ export function fitOf(needs: Needs, { ramBytes, vramBytes }: FreeMemory): Fit {
     return { fits: false, isWhole: false, contextLength: 0, needsBytes, freeBytes }
   }
   let contextLength = needs.contextLength
-  while (bytesFor(contextLength) > freeBytes && contextLength / 2 >= least) {
-    contextLength = Math.floor(contextLength / 2)
+  while (bytesFor(contextLength) > freeBytes && contextLength > least) {
+    contextLength = Math.max(least, Math.floor(contextLength / 2))
   }
   const isWhole = contextLength === needs.contextLength
   return { fits: true, isWhole, contextLength, needsBytes, freeBytes }

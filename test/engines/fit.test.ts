@@ -26,6 +26,14 @@ describe('what fits', () => {
     expect(fitOf(needs, { ramBytes: 2 * GiB, vramBytes: 4 * GiB }).fits).toBe(true)
   })
 
+  it('has the least context that is of use where half of it would be less', () => {
+    const needs = { weightsBytes: 0, contextBytesPerToken: 1024, contextLength: 1500, slots: 1 }
+    const ramBytes = (1100 * 1024) / 0.9
+    expect(fitOf(needs, { ramBytes, vramBytes: 0 })).toMatchObject({
+      ...{ fits: true, isWhole: false, contextLength: 1024 },
+    })
+  })
+
   it('is never more than there is, and never worse with more memory', () => {
     const size = fc.integer({ min: 0, max: 200 }).map((gib) => gib * GiB)
     const model = fc.record({

@@ -63,14 +63,14 @@ export async function planContext(
   }
   let contextLength = wanted
   while (!(await fits(contextLength, slots))) {
-    if (options.contextLength !== undefined || contextLength / 2 < CONTEXT_LENGTH_MIN) {
+    if (options.contextLength !== undefined || contextLength <= CONTEXT_LENGTH_MIN) {
       throw new PeerError(
         'model_too_large',
         `There is not enough free memory for ${slots} answers of ${contextLength} tokens at once. ` +
           'Set fewer slots or a shorter context, or serve a smaller model.',
       )
     }
-    contextLength = Math.floor(contextLength / 2)
+    contextLength = Math.max(CONTEXT_LENGTH_MIN, Math.floor(contextLength / 2))
   }
   const { cpuRam, gpuVram } = await needs(contextLength, slots)
   const bytes = cpuRam + gpuVram + (draft?.size ?? 0)
