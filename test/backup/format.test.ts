@@ -57,10 +57,12 @@ describe('the header', () => {
     ['log2(N)', 16, 21],
     ['log2(N)', 16, 255],
     ['r', 17, 0],
+    // 2^17 is more than scrypt takes with it.
+    ['r', 17, 1],
     ['p', 18, 0],
     ['p', 18, 5],
     ['the reserved byte', 19, 1],
-  ])('is refused where %s asks for too much, before anybody is asked', async (_name, at, value) => {
+  ])('is refused where %s is out of bounds, before anybody is asked', async (_name, at, value) => {
     const { header } = await newHeader('x', { random: seededRandom(1), cost: cheap })
     const bytes = Buffer.from(header)
     // As it is by default, but for one.
