@@ -7,6 +7,7 @@ import type { HardwareFacts } from '../../wire/advert.ts'
 import type { Chunk, Generate } from '../../wire/chunk.ts'
 import type { Engine, ModelStatus } from '../engine.ts'
 import { hardwareFacts, readSystem } from '../hardware.ts'
+import type { GivenNamesStore } from './given-names.ts'
 import { defaultLanePatience, type LanePatience } from './lane-run.ts'
 import {
   defaultUpstreamPatience,
@@ -17,6 +18,7 @@ import {
 import type { UpstreamModel } from './upstream-model.ts'
 
 export interface UpstreamEngineComponents {
+  names: GivenNamesStore
   clock: Clock
   logger: Logger
   metrics: Metrics
@@ -38,7 +40,7 @@ export class UpstreamEngine implements Engine, Service {
   readonly #loadListeners = new Set<(status: ModelStatus) => void>()
 
   constructor(
-    { clock, logger, metrics }: UpstreamEngineComponents,
+    { names, clock, logger, metrics }: UpstreamEngineComponents,
     options: Pick<UpstreamEngineOptions, 'upstreams' | 'peerId' | 'secret'> &
       Partial<UpstreamEngineOptions>,
   ) {
@@ -48,7 +50,7 @@ export class UpstreamEngine implements Engine, Service {
       for (const listener of listeners) listener(status)
     }
     const parts = {
-      ...{ clock, logger: logger.child('upstream'), peerId, secret, patience },
+      ...{ names, clock, logger: logger.child('upstream'), peerId, secret, patience },
       metrics: countersOf(metrics),
       queue: slots === undefined ? {} : { slots },
       onChange: tell(this.#listeners),
@@ -100,14 +102,21 @@ export class UpstreamEngine implements Engine, Service {
     return this.#upstreams.flatMap((upstream) => upstream.models())
   }
 
-  /** Of two servers that have a model of one name, the first one is meant. */
+  /** A name here is meant before one there; of two servers that have a model of one name, the first. */
   #find(name: string): UpstreamModel | undefined {
-    for (const upstream of this.#upstreams) {
-      const model = upstream.find(name)
-      if (model !== undefined) return model
-    }
-    return undefined
+    return (
+      firstOf(this.#upstreams, (upstream) => upstream.find(name)) ??
+      firstOf(this.#upstreams, (upstream) => upstream.findById(name))
+    )
   }
+}
+
+function firstOf<T, U>(all: readonly T[], find: (each: T) => U | undefined): U | undefined {
+  for (const each of all) {
+    const found = find(each)
+    if (found !== undefined) return found
+  }
+  return undefined
 }
 
 function countersOf(metrics: Metrics) {
