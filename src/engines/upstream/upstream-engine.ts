@@ -7,6 +7,7 @@ import type { HardwareFacts } from '../../wire/advert.ts'
 import type { Chunk, Generate } from '../../wire/chunk.ts'
 import type { Engine, ModelStatus } from '../engine.ts'
 import { hardwareFacts, readSystem } from '../hardware.ts'
+import { ModelListeners } from '../model-listeners.ts'
 import type { GivenNamesStore } from './given-names.ts'
 import { defaultLanePatience, type LanePatience } from './lane-run.ts'
 import {
@@ -36,8 +37,8 @@ export interface UpstreamEngineOptions extends UpstreamPatience, LanePatience {
 /** The models of servers that somebody else runs: what is asked here is asked there. */
 export class UpstreamEngine implements Engine, Service {
   readonly #upstreams: readonly Upstream[]
-  readonly #listeners = new Set<(status: ModelStatus) => void>()
-  readonly #loadListeners = new Set<(status: ModelStatus) => void>()
+  readonly #changes = new ModelListeners()
+  readonly #loads = new ModelListeners()
 
   constructor(
     { names, clock, logger, metrics }: UpstreamEngineComponents,
@@ -46,15 +47,12 @@ export class UpstreamEngine implements Engine, Service {
   ) {
     const { upstreams, peerId, secret, slots, ...rest } = options
     const patience = { ...defaultUpstreamPatience, ...defaultLanePatience, ...rest }
-    const tell = (listeners: Set<(status: ModelStatus) => void>) => (status: ModelStatus) => {
-      for (const listener of listeners) listener(status)
-    }
     const parts = {
       ...{ names, clock, logger: logger.child('upstream'), peerId, secret, patience },
       metrics: countersOf(metrics),
       queue: slots === undefined ? {} : { slots },
-      onChange: tell(this.#listeners),
-      onLoad: tell(this.#loadListeners),
+      onChange: (status: ModelStatus) => this.#changes.tell(status),
+      onLoad: (status: ModelStatus) => this.#loads.tell(status),
     }
     this.#upstreams = upstreams.map((spec) => new Upstream(parts, spec, patience))
   }
@@ -79,13 +77,11 @@ export class UpstreamEngine implements Engine, Service {
   }
 
   onChange(listener: (status: ModelStatus) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#changes.add(listener)
   }
 
   onLoad(listener: (status: ModelStatus) => void): () => void {
-    this.#loadListeners.add(listener)
-    return () => this.#loadListeners.delete(listener)
+    return this.#loads.add(listener)
   }
 
   /** Returns before any of them has answered: whoever asks meanwhile waits. */
