@@ -14,6 +14,7 @@ import { joined } from './engines/joined.ts'
 import { engineLauncher } from './engines/llama/child-process.ts'
 import { modelIdRows } from './engines/model-ids.ts'
 import { findModels, type ModelFile } from './engines/model-store.ts'
+import { givenNamesRows } from './engines/upstream/given-names.ts'
 import { UpstreamEngine } from './engines/upstream/upstream-engine.ts'
 import type { Identity } from './identity/identity.ts'
 import { loadIdentity } from './identity/key-file.ts'
@@ -107,7 +108,7 @@ export async function createPeer(
     const drafting = new DraftingLater()
     const models = components.engine === undefined ? await modelsOf(config, base) : []
     const here = components.engine ?? buildEngine(config, base, { store, drafting, models })
-    const engine = withUpstreams(here, config, base, identity)
+    const engine = withUpstreams(here, config, { ...base, store }, identity)
     const network = components.network?.(identity) ?? buildNetwork(config, base, store, identity)
     const ground: Ground = { ...base, config, identity, store, ...accounts, engine, network }
     const proof = buildProof(ground)
@@ -165,14 +166,15 @@ function buildEngine(
 function withUpstreams(
   own: Engine & Service,
   config: Config,
-  base: Base,
+  { store, ...base }: Base & { store: Store },
   identity: Identity,
 ): Engine & Service {
   const { upstreams, slots } = config
   if (upstreams.length === 0) return own
   const { peerId } = identity
   const secret = identity.secretFor('upstream-cache')
-  return joined(own, new UpstreamEngine(base, { upstreams, slots, peerId, secret }))
+  const names = store.table('upstream-names', givenNamesRows)
+  return joined(own, new UpstreamEngine({ ...base, names }, { upstreams, slots, peerId, secret }))
 }
 
 function buildNetwork(config: Config, base: Base, store: Store, identity: Identity): Network {

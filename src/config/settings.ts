@@ -209,7 +209,9 @@ export const settings = {
     flag: 'upstream',
     group: 'Models',
     placeholder: 'NAME=URL[#MODEL]',
-    help: 'Serve what vLLM, SGLang, Ollama, llama-server or LM Studio runs at this URL.',
+    help:
+      'Serve what vLLM, SGLang, Ollama, llama-server or LM Studio runs at this URL, as NAME: the ' +
+      'first model; others, as they come, are NAME/ and their name there.',
     defaultText: 'none; a key is given as PINAIVU_UPSTREAM_KEY_<NAME>',
   }),
   drafts: many(parseDraftSpec, {

@@ -14,6 +14,7 @@ import { hardwareFacts, readSystem } from './hardware.ts'
 import type { LaunchEngine } from './llama/child-process.ts'
 import { modelFailed } from './llama/llama-engine.ts'
 import { type ModelIdStore, ModelIds } from './model-ids.ts'
+import { ModelListeners } from './model-listeners.ts'
 import type { ModelFile } from './model-store.ts'
 import { Residence, type ResidenceOptions } from './residence.ts'
 import { ServedModel, type ServedModelListener, type ServedModelOptions } from './served-model.ts'
@@ -51,8 +52,8 @@ export class Catalog implements Engine, Service {
   readonly #ids: ModelIds
   readonly #residence: Residence
   readonly #logger: Logger
-  readonly #listeners = new Set<(status: ModelStatus) => void>()
-  readonly #loadListeners = new Set<(status: ModelStatus) => void>()
+  readonly #changes = new ModelListeners()
+  readonly #loads = new ModelListeners()
   readonly #system = readSystem()
   readonly #stop = new AbortController()
   #background: Promise<void> | undefined
@@ -110,13 +111,11 @@ export class Catalog implements Engine, Service {
   }
 
   onChange(listener: (status: ModelStatus) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#changes.add(listener)
   }
 
   onLoad(listener: (status: ModelStatus) => void): () => void {
-    this.#loadListeners.add(listener)
-    return () => this.#loadListeners.delete(listener)
+    return this.#loads.add(listener)
   }
 
   /** Returns before the models are loaded: whoever asks meanwhile waits. */
@@ -168,14 +167,12 @@ export class Catalog implements Engine, Service {
   #onChange(status: ModelStatus): void {
     const { name, id, state, slots, threads, error } = status
     this.#logger.info('model', { name, id, state, slots, threads, error, ...loadedHow(status) })
-    for (const listener of this.#listeners) listener(status)
+    this.#changes.tell(status)
   }
 
   #onLoad(model: ServedModel): void {
     this.#residence.used(model)
-    if (this.#loadListeners.size === 0) return
-    const status = model.status()
-    for (const listener of this.#loadListeners) listener(status)
+    if (!this.#loads.isEmpty) this.#loads.tell(model.status())
   }
 }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { systemClock } from '../base/clock.ts'
 import type { Sign } from '../wire/signed.ts'
 import type { Unsigned } from './signing-thread.ts'
 
@@ -11,11 +12,18 @@ const SIGNATURE_BYTES = 64
 const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 8 }
 
 export const defaultLaterSigner = {
+  /** Threads run in real time, whatever time is for the peer. */
+  clock: systemClock,
+  /** A thousand signatures take 30 ms: a thread that says nothing for so long does not sign any more. */
+  deadlineMs: 3_000,
   entry: join(
     import.meta.dirname,
     import.meta.filename.endsWith('.ts') ? 'signing-thread.ts' : 'signing-thread.js',
   ),
 }
+
+/** In the place of one that did not sign. Where all of them don't, it is this machine that has no threads. */
+const REPLACEMENTS_MAX = 3
 
 interface Waiting {
   message: Uint8Array
@@ -35,7 +43,9 @@ export class LaterSigner {
   /** What the thread has, the oldest first. */
   readonly #sent: Waiting[][] = []
   #thread: Worker | undefined
-  #isBroken = false
+  #lost = 0
+  /** Of the oldest group that the thread has. */
+  #noDeadline = () => {}
 
   constructor(sign: Sign, key: Uint8Array, options = defaultLaterSigner) {
     this.#sign = sign
@@ -53,7 +63,7 @@ export class LaterSigner {
   #flush(): void {
     const group = this.#waiting
     this.#waiting = []
-    if (group.length < WORTH_A_THREAD || this.#isBroken) this.#signHere(group)
+    if (group.length < WORTH_A_THREAD || this.#lost > REPLACEMENTS_MAX) this.#signHere(group)
     else this.#send(group)
   }
 
@@ -71,31 +81,53 @@ export class LaterSigner {
     }
     const bytes = new Uint8Array(size)
     for (const [at, { message }] of group.entries()) bytes.set(message, ends[at - 1] ?? 0)
-    this.#sent.push(group)
+    if (this.#sent.push(group) === 1) this.#await()
     this.#thread.ref()
     this.#thread.postMessage({ bytes, ends } satisfies Unsigned, [bytes.buffer])
   }
 
   #launch(): Worker {
     const thread = new Worker(this.#options.entry, { workerData: this.#key, resourceLimits })
-    thread.on('message', (signatures: Uint8Array) => this.#took(signatures))
-    thread.on('error', () => this.#broke())
-    thread.on('exit', () => this.#broke())
+    thread.on('message', (signatures: Uint8Array) => {
+      if (thread === this.#thread) this.#took(signatures)
+    })
+    thread.on('error', () => this.#lose(thread))
+    thread.on('exit', () => this.#lose(thread))
     return thread
+  }
+
+  #await(): void {
+    const [oldest] = this.#sent
+    const { clock, deadlineMs } = this.#options
+    this.#noDeadline = clock.after(deadlineMs, () => {
+      // What has come while this thread was held up is heard first.
+      setImmediate(() => {
+        const thread = this.#thread
+        if (oldest !== this.#sent[0] || thread === undefined) return
+        this.#lose(thread)
+        thread.terminate().catch(() => {})
+      })
+    })
   }
 
   #took(signatures: Uint8Array): void {
     const group = this.#sent.shift() ?? []
+    this.#noDeadline()
     // It holds no process that waits for nothing.
     if (this.#sent.length === 0) this.#thread?.unref()
+    else this.#await()
     for (const [at, { resolve }] of group.entries()) {
       resolve(signatures.slice(SIGNATURE_BYTES * at, SIGNATURE_BYTES * (at + 1)))
     }
   }
 
-  /** No thread, or not any more: all that it had, and whatever comes, is signed here. */
-  #broke(): void {
-    this.#isBroken = true
+  /** All that it had is signed here; what comes is for another, or is signed here too. */
+  #lose(thread: Worker): void {
+    if (thread !== this.#thread) return
+    this.#thread = undefined
+    this.#lost++
+    this.#noDeadline()
+    thread.unref()
     for (const group of this.#sent.splice(0)) this.#signHere(group)
   }
 }

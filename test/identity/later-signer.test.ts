@@ -1,8 +1,9 @@
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { systemClock } from '../../src/base/clock.ts'
 import { identityFromSeed } from '../../src/identity/identity.ts'
 import { LaterSigner, WORTH_A_THREAD } from '../../src/identity/later-signer.ts'
 
@@ -12,10 +13,12 @@ const numbered = (count: number) => Array.from({ length: count }, (_, n) => Uint
 const signatures = (messages: readonly Uint8Array[]) => messages.map((it) => identity.sign(it))
 
 /** Its thread is another program. */
-function signerWith(program: string): LaterSigner {
+function signerWith(program: string, deadlineMs = 10_000): LaterSigner {
   const entry = join(mkdtempSync(join(tmpdir(), 'pinaivu-signer-')), 'thread.mjs')
   writeFileSync(entry, program)
-  return new LaterSigner((it) => identity.sign(it), new Uint8Array(48), { entry })
+  return new LaterSigner((it) => identity.sign(it), new Uint8Array(48), {
+    ...{ entry, deadlineMs, clock: systemClock },
+  })
 }
 
 it('gives each message its signature, however many come in a turn', () => {
@@ -49,4 +52,55 @@ it.each([
   expect(await Promise.all(many.map((it) => signer.sign(it)))).toEqual(signatures(many))
   const later = numbered(WORTH_A_THREAD)
   expect(await Promise.all(later.map((it) => signer.sign(it)))).toEqual(signatures(later))
+})
+
+/** Its first threads never say anything, those that follow sign all with zeros. */
+function hanging(threads: number, deadlineMs = 50) {
+  const log = join(mkdtempSync(join(tmpdir(), 'pinaivu-signer-')), 'log')
+  writeFileSync(log, '')
+  const program = `
+    import { appendFileSync, readFileSync } from 'node:fs'
+    import { parentPort } from 'node:worker_threads'
+    appendFileSync(${JSON.stringify(log)}, '.')
+    const isBad = readFileSync(${JSON.stringify(log)}).length <= ${threads}
+    parentPort.on('message', ({ ends }) => {
+      while (isBad);
+      parentPort.postMessage(new Uint8Array(64 * ends.length))
+    })`
+  return { signer: signerWith(program, deadlineMs), launched: () => readFileSync(log).length }
+}
+
+it('signs by itself what a thread has for too long, and has another thread then', async () => {
+  const { signer } = hanging(1)
+  const many = numbered(WORTH_A_THREAD)
+  const first = Promise.all(many.map((it) => signer.sign(it)))
+  await new Promise((resolve) => setImmediate(resolve))
+  const second = Promise.all(many.map((it) => signer.sign(it)))
+  expect([await first, await second]).toEqual([signatures(many), signatures(many)])
+  // The machine may be so busy that a good one takes too long as well; then its work is done here.
+  const third = await Promise.all(many.map((it) => signer.sign(it)))
+  expect([signatures(many), many.map(() => new Uint8Array(64))]).toContainEqual(third)
+})
+
+it('gives up on threads where none of them signs', async () => {
+  const { signer, launched } = hanging(1_000)
+  const many = numbered(WORTH_A_THREAD)
+  for (let at = 0; at < 6; at++) {
+    expect(await Promise.all(many.map((it) => signer.sign(it)))).toEqual(signatures(many))
+  }
+  expect(launched()).toBeLessThanOrEqual(4)
+})
+
+it('does not take a thread for lost because this one was held up', async () => {
+  const { signer, launched } = hanging(0, 250)
+  const many = numbered(WORTH_A_THREAD)
+  const zeros = many.map(() => new Uint8Array(64))
+  const sign = () => Promise.all(many.map((it) => signer.sign(it)))
+  await sign()
+  const before = launched()
+  const signed = sign()
+  await new Promise((resolve) => setImmediate(resolve))
+  const until = performance.now() + 500
+  while (performance.now() < until);
+  expect([await signed, launched()]).toEqual([zeros, before])
 })

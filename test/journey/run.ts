@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { delimiter, dirname, join } from 'node:path'
+import { delimiter, dirname, join, sep } from 'node:path'
 import { parseArgs } from 'node:util'
 import { llamaServerProgram, startLlamaServer } from '../../bench/llama-server.ts'
 import { packageRoot } from '../../src/base/package-root.ts'
@@ -87,13 +87,20 @@ async function upstreamServer(): Promise<Scene['upstream'] & { stop(): Promise<v
 
 /** An empty home; how this machine reaches the registry stays. */
 function environment(hub: FakeHub): Record<string, string> {
+  const isOurs = (place: string) => place.split(sep).includes('node_modules')
+  const path = (process.env.PATH ?? '').split(delimiter).filter((place) => !isOurs(place))
   const ofNpm = (name: string) =>
-    execFileSync('npm', ['config', 'get', name], { encoding: 'utf8' }).trim()
+    execFileSync('npm', ['config', 'get', name], {
+      ...{ encoding: 'utf8', env: { ...process.env, PATH: path.join(delimiter) } },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim()
   const ours = Object.entries(process.env).filter(([name]) => !/^(npm|pinaivu)_/i.test(name))
   return {
     ...(Object.fromEntries(ours) as Record<string, string>),
     npm_config_cache: ofNpm('cache'),
     npm_config_userconfig: ofNpm('userconfig'),
+    // Is looked for beside the Node that runs npm: below that is another one, with no certificates of this machine's.
+    npm_config_globalconfig: ofNpm('globalconfig'),
     npm_config_loglevel: 'error',
     npm_config_audit: 'false',
     npm_config_fund: 'false',

@@ -23,7 +23,7 @@ const holds = /^All of it holds\./
 export async function journey(scene: Scene): Promise<void> {
   const { recording, one, two } = scene
   recording.note('An empty folder')
-  await one.types(scene.install, /added \d+ packages/)
+  await one.installs(scene.install)
 
   recording.note('A peer, with the model that comes along')
   const first = await one.starts(start, demoReady)

@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import type { Recording } from './recording.ts'
 
 const COMMAND_MS = 180_000
+/** 200 MB, over whatever line a machine has. */
+const INSTALL_MS = 600_000
 
 interface Ended {
   code: number | null
@@ -43,14 +45,18 @@ export class Terminal {
   }
 
   /** A command to its end, which must be a good one. */
-  async types(line: string, wanted = /(?:)/): Promise<string> {
+  async types(line: string, wanted = /(?:)/, limitMs = COMMAND_MS): Promise<string> {
     this.#recording.command(this.#who, line)
-    const ended = await this.#run(line)
+    const ended = await this.#run(line, limitMs)
     this.#recording.output(ended.shown)
     if (ended.code === 0 && wanted.test(ended.shown)) return ended.stdout
     throw new Error(
       `${line}\nended with ${ended.code}, and ${wanted} was expected:\n${ended.shown}`,
     )
+  }
+
+  async installs(line: string): Promise<void> {
+    await this.types(line, /added \d+ packages/, INSTALL_MS)
   }
 
   /** Not recorded: what a person sees, or copies from above. */
@@ -92,7 +98,10 @@ export class Terminal {
         process.kill(-(child.pid ?? 0), 'SIGINT')
         await exited
         this.#running.delete(child)
-        this.#recording.output(`^C\n${text.shown.slice(before)}`)
+        const last = text.shown.slice(before)
+        this.#recording.output(`^C\n${last}`)
+        // npx and its shell end by the signal, so the peer's own exit code is not seen here.
+        if (!/^Stopping: .*\n$/.test(last)) throw new Error(`${line}\ndid not end well:\n${last}`)
       },
     }
   }
@@ -105,10 +114,10 @@ export class Terminal {
     }
   }
 
-  async #run(line: string): Promise<Ended> {
+  async #run(line: string, limitMs = COMMAND_MS): Promise<Ended> {
     const child = this.#spawn(line)
     const text = textOf(child)
-    const timer = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGKILL'), COMMAND_MS)
+    const timer = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGKILL'), limitMs)
     const [code] = (await once(child, 'close')) as [number | null]
     clearTimeout(timer)
     return { code, stdout: text.stdout, shown: text.shown }

@@ -7,6 +7,8 @@ import type { HardwareFacts } from '../../wire/advert.ts'
 import type { Chunk, Generate } from '../../wire/chunk.ts'
 import type { Engine, ModelStatus } from '../engine.ts'
 import { hardwareFacts, readSystem } from '../hardware.ts'
+import { ModelListeners } from '../model-listeners.ts'
+import type { GivenNamesStore } from './given-names.ts'
 import { defaultLanePatience, type LanePatience } from './lane-run.ts'
 import {
   defaultUpstreamPatience,
@@ -17,6 +19,7 @@ import {
 import type { UpstreamModel } from './upstream-model.ts'
 
 export interface UpstreamEngineComponents {
+  names: GivenNamesStore
   clock: Clock
   logger: Logger
   metrics: Metrics
@@ -34,25 +37,22 @@ export interface UpstreamEngineOptions extends UpstreamPatience, LanePatience {
 /** The models of servers that somebody else runs: what is asked here is asked there. */
 export class UpstreamEngine implements Engine, Service {
   readonly #upstreams: readonly Upstream[]
-  readonly #listeners = new Set<(status: ModelStatus) => void>()
-  readonly #loadListeners = new Set<(status: ModelStatus) => void>()
+  readonly #changes = new ModelListeners()
+  readonly #loads = new ModelListeners()
 
   constructor(
-    { clock, logger, metrics }: UpstreamEngineComponents,
+    { names, clock, logger, metrics }: UpstreamEngineComponents,
     options: Pick<UpstreamEngineOptions, 'upstreams' | 'peerId' | 'secret'> &
       Partial<UpstreamEngineOptions>,
   ) {
     const { upstreams, peerId, secret, slots, ...rest } = options
     const patience = { ...defaultUpstreamPatience, ...defaultLanePatience, ...rest }
-    const tell = (listeners: Set<(status: ModelStatus) => void>) => (status: ModelStatus) => {
-      for (const listener of listeners) listener(status)
-    }
     const parts = {
-      ...{ clock, logger: logger.child('upstream'), peerId, secret, patience },
+      ...{ names, clock, logger: logger.child('upstream'), peerId, secret, patience },
       metrics: countersOf(metrics),
       queue: slots === undefined ? {} : { slots },
-      onChange: tell(this.#listeners),
-      onLoad: tell(this.#loadListeners),
+      onChange: (status: ModelStatus) => this.#changes.tell(status),
+      onLoad: (status: ModelStatus) => this.#loads.tell(status),
     }
     this.#upstreams = upstreams.map((spec) => new Upstream(parts, spec, patience))
   }
@@ -77,13 +77,11 @@ export class UpstreamEngine implements Engine, Service {
   }
 
   onChange(listener: (status: ModelStatus) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#changes.add(listener)
   }
 
   onLoad(listener: (status: ModelStatus) => void): () => void {
-    this.#loadListeners.add(listener)
-    return () => this.#loadListeners.delete(listener)
+    return this.#loads.add(listener)
   }
 
   /** Returns before any of them has answered: whoever asks meanwhile waits. */
@@ -100,14 +98,21 @@ export class UpstreamEngine implements Engine, Service {
     return this.#upstreams.flatMap((upstream) => upstream.models())
   }
 
-  /** Of two servers that have a model of one name, the first one is meant. */
+  /** A name here is meant before one there; of two servers that have a model of one name, the first. */
   #find(name: string): UpstreamModel | undefined {
-    for (const upstream of this.#upstreams) {
-      const model = upstream.find(name)
-      if (model !== undefined) return model
-    }
-    return undefined
+    return (
+      firstOf(this.#upstreams, (upstream) => upstream.find(name)) ??
+      firstOf(this.#upstreams, (upstream) => upstream.findById(name))
+    )
   }
+}
+
+function firstOf<T, U>(all: readonly T[], find: (each: T) => U | undefined): U | undefined {
+  for (const each of all) {
+    const found = find(each)
+    if (found !== undefined) return found
+  }
+  return undefined
 }
 
 function countersOf(metrics: Metrics) {

@@ -3,6 +3,7 @@ import { unlessAborted } from '../../base/deadline.ts'
 import { messageOf, PeerError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { ModelStatus } from '../engine.ts'
+import { GivenNames, type GivenNamesStore, longName } from './given-names.ts'
 import { examine, type Found, type Listed, listModels, MODELS_MAX } from './probe.ts'
 import { UpstreamHttp } from './upstream-http.ts'
 import { UpstreamModel, type UpstreamModelParts } from './upstream-model.ts'
@@ -34,6 +35,7 @@ export const defaultUpstreamPatience: UpstreamPatience = {
 
 export interface UpstreamParts extends Omit<UpstreamModelParts, 'http' | 'settled' | 'onSuspect'> {
   logger: Logger
+  names: GivenNamesStore
   onChange(status: ModelStatus): void
 }
 
@@ -47,6 +49,9 @@ export class Upstream {
   readonly #stop = new AbortController()
   readonly #settled = Promise.withResolvers<void>()
   #models = new Map<string, UpstreamModel>()
+  /** The same, by what else they may be asked for. */
+  #byId = new Map<string, UpstreamModel>()
+  #names: GivenNames
   /** What it listed when it was last examined. */
   #known: string | undefined
   #failures = 0
@@ -61,15 +66,20 @@ export class Upstream {
     const place = { base: new URL(spec.url), key: spec.key?.() }
     this.#http = new UpstreamHttp(parts.clock, place)
     this.#models.set(spec.name, this.#make(spec.name))
+    this.#names = new GivenNames(spec.name)
   }
 
   models(): UpstreamModel[] {
     return [...this.#models.values()]
   }
 
-  /** By its name here, or by what its server calls it. */
   find(name: string): UpstreamModel | undefined {
-    return this.#models.get(name) ?? this.#models.get(`${this.name}/${name}`)
+    return this.#models.get(name)
+  }
+
+  /** By what its server calls it, with the name of the server before it or without. */
+  findById(id: string): UpstreamModel | undefined {
+    return this.#byId.get(id)
   }
 
   start(): void {
@@ -85,6 +95,7 @@ export class Upstream {
 
   async #look(): Promise<void> {
     const { signal } = this.#stop
+    await this.#recall()
     while (!signal.aborted) {
       try {
         await this.#lookOnce(signal)
@@ -102,10 +113,11 @@ export class Upstream {
   async #lookOnce(signal: AbortSignal): Promise<void> {
     const parts = { http: this.#http, clock: this.#parts.clock, signal }
     const listed = this.#wanted(await listModels(parts))
-    const known = JSON.stringify(listed)
+    const known = JSON.stringify(listed, withoutTheMoment)
     const isReady = this.models().every(({ state }) => state === 'ready')
     if (known === this.#known && isReady) return
-    this.#found(await examine(parts, listed))
+    const found = await examine(parts, listed)
+    this.#found(found, await this.#give(found.models.map(({ id }) => id)))
     this.#known = known
   }
 
@@ -114,7 +126,11 @@ export class Upstream {
     if (listed.length === 0) {
       throw new PeerError('upstream_empty', 'The server behind it has no model. Load one there.')
     }
-    if (model === undefined) return listed.slice(0, MODELS_MAX)
+    if (model === undefined) {
+      // Those that have a name stay, in whatever order it tells of them.
+      const isNew = ({ id }: Listed) => Number(!this.#names.has(id))
+      return listed.toSorted((one, other) => isNew(one) - isNew(other)).slice(0, MODELS_MAX)
+    }
     const wanted = listed.filter(({ id }) => id === model)
     if (wanted.length > 0) return wanted
     throw new PeerError(
@@ -123,21 +139,24 @@ export class Upstream {
     )
   }
 
-  #found({ server, models }: Found): void {
-    const isOnly = models.length === 1 && this.#spec.model === undefined
+  #found({ server, models }: Found, names: ReadonlyMap<string, string>): void {
     const now = new Map<string, UpstreamModel>()
+    const byId = new Map<string, UpstreamModel>()
     const news: UpstreamModel[] = []
     for (const found of models) {
-      const name =
-        isOnly || this.#spec.model !== undefined ? this.name : nameOf(this.name, found.id)
-      if (name === undefined || now.has(name)) continue
+      const name = names.get(found.id)
+      if (name === undefined) continue
       const model = this.#models.get(name) ?? this.#make(name)
       now.set(name, model)
+      for (const id of [found.id, longName(this.name, found.id)]) {
+        if (id !== undefined && !byId.has(id)) byId.set(id, model)
+      }
       if (model.found(found, server)) news.push(model)
     }
     // The name of the server itself stood for models that nobody knew yet.
     const gone = [...this.#models.values()].filter(({ name, isKnown }) => isKnown && !now.has(name))
     this.#models = now
+    this.#byId = byId
     for (const model of gone) {
       model.failed(new PeerError('upstream_model_missing', 'The server behind it has it no more.'))
       this.#parts.onChange(model.status())
@@ -149,6 +168,31 @@ export class Upstream {
         server: server.name,
         models: now.size,
       })
+    }
+  }
+
+  /** Each keeps its name in the next process too, before anybody hears of it. */
+  async #give(ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    if (this.#spec.model !== undefined) return new Map(ids.map((id) => [id, this.name]))
+    const before = JSON.stringify(this.#names.all)
+    const given = this.#names.give(ids)
+    if (JSON.stringify(this.#names.all) !== before) {
+      await this.#orNothing(this.#parts.names.put(this.name, this.#names.all))
+    }
+    return given
+  }
+
+  async #recall(): Promise<void> {
+    const known = await this.#orNothing(this.#parts.names.get(this.name))
+    this.#names = new GivenNames(this.name, known)
+  }
+
+  async #orNothing<T>(asked: Promise<T>): Promise<T | undefined> {
+    try {
+      return await asked
+    } catch (error) {
+      this.#parts.logger.warn('names of models are not kept', { name: this.name, error })
+      return undefined
     }
   }
 
@@ -188,15 +232,11 @@ export class Upstream {
   }
 }
 
-/** `NAME/<its id>`, of the characters that a name may have; undefined where nothing is left of it. */
-function nameOf(upstream: string, id: string): string | undefined {
-  const plain = id.replace(/[^A-Za-z0-9._:/-]+/g, '-').replace(/^[^A-Za-z0-9]+|[^A-Za-z0-9]+$/g, '')
-  const parts = plain.split('/').filter((part) => !/^\.{0,2}$/.test(part))
-  const name = [upstream, ...parts].join('/')
-  return parts.length === 0 || name.length > NAME_CHARS_MAX ? undefined : name
-}
+/** What changes each time that a server is asked, and says nothing of its models. */
+const OF_THE_MOMENT = new Set(['created', 'permission'])
 
-const NAME_CHARS_MAX = 128
+const withoutTheMoment = (key: string, value: unknown): unknown =>
+  OF_THE_MOMENT.has(key) ? undefined : value
 
 function failureOf(error: unknown): PeerError {
   if (error instanceof PeerError && error.code.startsWith('upstream_')) return error

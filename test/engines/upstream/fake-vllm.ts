@@ -41,15 +41,18 @@ export function fakeVllm(options: FakeVllmOptions = {}): FakeServer {
   })
 }
 
+let asked = 0
+
+/** Its time and the id of its permission are new each time. */
 const card = () => ({
   id: VLLM_MODEL,
   object: 'model',
-  created: 1,
+  created: asked++,
   owned_by: 'vllm',
   root: VLLM_MODEL,
   parent: null,
   max_model_len: 4096,
-  permission: [],
+  permission: [{ id: `modelperm-${asked}`, object: 'model_permission', created: asked }],
 })
 
 async function answer(asked: Asked, response: ServerResponse, options: FakeVllmOptions) {

@@ -3,6 +3,7 @@ import { systemClock } from '../../../src/base/clock.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { noMetrics } from '../../../src/base/metrics.ts'
 import type { ModelStatus } from '../../../src/engines/engine.ts'
+import type { GivenNamesStore } from '../../../src/engines/upstream/given-names.ts'
 import {
   UpstreamEngine,
   type UpstreamEngineOptions,
@@ -47,12 +48,25 @@ export interface AServer {
   stop(): Promise<void>
 }
 
-export type Options = Partial<UpstreamEngineOptions> & { model?: string; key?: string }
+export type Options = Partial<UpstreamEngineOptions> & {
+  model?: string
+  key?: string
+  names?: GivenNamesStore
+}
+
+/** As the database would, in whatever process. */
+export function namesInMemory(): GivenNamesStore {
+  const rows = new Map<string, string>()
+  return {
+    get: async (upstream) => JSON.parse(rows.get(upstream) ?? 'null') ?? undefined,
+    put: async (upstream, names) => void rows.set(upstream, JSON.stringify(names)),
+  }
+}
 
 /** An engine over these servers, the first of them called `up`; ended with the test. */
 export async function engineOver(
   servers: AServer | readonly AServer[],
-  { model, key, ...options }: Options = {},
+  { model, key, names = namesInMemory(), ...options }: Options = {},
 ) {
   const all = 'url' in servers ? [servers] : servers
   const upstreams = all.map(({ url }, at) => ({
@@ -62,7 +76,7 @@ export async function engineOver(
     ...(key !== undefined && { key: () => key }),
   }))
   const engine = new UpstreamEngine(
-    { clock: systemClock, logger: silentLogger, metrics: noMetrics },
+    { names, clock: systemClock, logger: silentLogger, metrics: noMetrics },
     {
       upstreams,
       peerId: PEER_ID,
