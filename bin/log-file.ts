@@ -50,7 +50,12 @@ export class LogFile {
 
   /** Goes on in the file that has the name now, if somebody else has moved the other away. */
   reopen(): void {
-    this.close()
+    try {
+      this.close()
+    } catch {
+      // A full disk may be told of only now, and the lines with it.
+      this.#lost += 1
+    }
   }
 
   close(): void {

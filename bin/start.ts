@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import {
   type Config,
+  configPath,
   createPeer,
   finishRestore,
   type Logger,
@@ -17,6 +18,7 @@ import { exitCodes, type Io } from './io.ts'
 import { LogFile } from './log-file.ts'
 import { createLogger } from './logger.ts'
 import { reload } from './reload.ts'
+import { Rereading } from './reread.ts'
 import { pullMissing } from './start-pull.ts'
 import { StartReport } from './start-report.ts'
 
@@ -66,15 +68,15 @@ export async function runStart(input: Input, io: Io, create: typeof createPeer):
   if (isFinished) logger.warn('a restore that was interrupted at its end is finished now')
   for (const notice of config.notices) logger.warn(notice)
   const report = new StartReport(io, config, input.json)
-  await pullMissing(config, io, input.json)
-  let reread = () => {}
   let isLate = false
-  // As long as it runs: unheard, the signal would end the program.
-  const unheard = io.onReload(() => {
+  let reread = () => {
     isLate = true
-    reread()
-  })
+  }
+  const rereading = new Rereading(configPath(config.dataDir), () => reread())
+  // As long as it runs: unheard, the signal would end the program.
+  const unheard = io.onReload(() => rereading.ask())
   try {
+    await pullMissing(config, io, input.json)
     const peer = await create(config, { logger })
     reread = () => {
       file?.reopen()
@@ -86,6 +88,7 @@ export async function runStart(input: Input, io: Io, create: typeof createPeer):
     await runPeer(peer, report, io.signal)
   } finally {
     unheard()
+    rereading.stop()
   }
   return exitCodes.done
 }

@@ -14,6 +14,7 @@ from typing import Any
 
 sys.dont_write_bytecode = True  # leaves nothing behind in a folder of specifications
 
+import backup
 import ed25519
 import log_vectors
 import names
@@ -168,6 +169,9 @@ def main(folder: Path) -> int:
         wrong += check_good_and_bad(folder / name, sync, bodies, folder)
     wrong += log_vectors.check_tree(folder / "log" / "vectors" / "tree.json")
     wrong += log_vectors.check_digest(folder / "sync" / "vectors" / "digest.json")
+    backups = folder / "backup" / "vectors" / "backup.json"
+    vector = json.loads(backups.read_text(encoding="utf-8"))
+    wrong += check_all(backups, backup.cases_of(vector), backup.check)
     return 0 if wrong == 0 else 1
 
 

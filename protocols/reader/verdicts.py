@@ -4,8 +4,9 @@
 
 Each line of standard input is a case as in the files of vectors, with its protocol:
 {"protocol": "log", "message": "Entry", "hex": "a4 …"}; or the text of a file for verify.py:
-{"file": "…"}. Each line of standard output is the verdict on the next of them: good, or the code of
-the refusal. Behind a file's "good" stands, as JSON, the list of its members that nobody signed.
+{"file": "…"}; or a backup: {"protocol": "backup", "hex": "…", "passphrase": "…"}. Each line of
+standard output is the verdict on the next of them: good, or the code of the refusal. Behind a file's
+"good" stands, as JSON, the list of its members that nobody signed.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 
 sys.dont_write_bytecode = True  # leaves nothing behind in a folder of specifications
 
+import backup
 import receipt_vectors
 from body import BodyReader
 from comparing import bytes_of_hex
@@ -46,6 +48,8 @@ class Judge:
                 return f"{GOOD} {json.dumps(verify(case['file'].encode()).unsigned)}"
             if case["protocol"] == "receipt":
                 receipt_vectors.read(case)
+            elif case["protocol"] == "backup":
+                backup.read_backup(bytes_of_hex(case["hex"]), case["passphrase"])
             elif case["protocol"] == "v8-stream":
                 self._streams.read(case)
             else:

@@ -32,7 +32,33 @@ const makers = {
   },
 } as const satisfies Record<string, (good: Buffer) => Buffer>
 
+/** The value of a key, of whatever sort. */
+const raw = (...parts: (number | bigint)[]) => ({
+  metadata: {
+    'general.description': {
+      type: 'raw' as const,
+      value: Buffer.concat(
+        parts.map((part) => {
+          const bytes = Buffer.alloc(typeof part === 'bigint' ? 8 : 4)
+          if (typeof part === 'bigint') bytes.writeBigUInt64LE(part)
+          else bytes.writeUInt32LE(part)
+          return bytes
+        }),
+      ),
+    },
+  },
+})
+const [STRING, ARRAY, U64] = [8, 9, 10]
+
 const changes = {
+  /** The library would read on for hours. */
+  endlessArray: raw(ARRAY, 0, 2n ** 40n),
+  endlessStrings: raw(ARRAY, STRING, 2n ** 40n),
+  /** 2^61 of 8 bytes each are none, in 64 bits. */
+  overflowingArray: raw(ARRAY, U64, 2n ** 61n),
+  nestedArray: raw(ARRAY, ARRAY, 1n, ARRAY, 0n),
+  unknownValue: raw(99),
+  endlessValue: raw(STRING, 2n ** 62n),
   /** llama.cpp does not throw here: it aborts its process. */
   missingFeedForward: { without: ['llama.feed_forward_length'] },
   missingArchitecture: { without: ['general.architecture'] },

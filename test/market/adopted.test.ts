@@ -54,6 +54,37 @@ describe('a price that changes while a provider works', () => {
     expect(paying.last('accept').price).toEqual(NEW)
   })
 
+  it('and changes again and again is, for each job, the one that was accepted and no other', async () => {
+    const prices = [OLD, NEW, { input: 0, output: 0 }, { input: 7, output: 9 }]
+    const all = await serve.stage({ price: OLD })
+    const coordinator = await all.coordinator()
+    const accepted: unknown[] = []
+    for (let at = 0; at < 24; at++) {
+      const asked = prices[at % prices.length] ?? OLD
+      all.provider.adopt({ price: asked, creditLimit: undefined })
+      const line = await coordinator.ask({ maxPrice: asked, ...(at % 2 === 0 && { pieces: 0 }) })
+      // While the prompt is on its way, and while it is answered.
+      const change = () =>
+        all.provider.adopt({
+          price: prices[(at + 1 + (at % 3)) % 4] ?? NEW,
+          creditLimit: undefined,
+        })
+      change()
+      if (at % 2 === 0) line.sendBody()
+      await settled()
+      change()
+      await all.clock.advance(20)
+      expect(line.last('accept').price).toEqual(asked)
+      await line.ack()
+      accepted.push(asked)
+    }
+    const bodies = await all.proof.bodies()
+    const signed = bodies.flatMap(({ kind, body }) =>
+      kind === 'execution' ? [(body as { price: unknown }).price] : [],
+    )
+    expect(signed).toEqual(accepted)
+  })
+
   it('comes with a credit limit for the next job', async () => {
     const all = await serve.stage({ price: OLD })
     const coordinator = await all.coordinator()

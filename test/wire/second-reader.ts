@@ -13,6 +13,13 @@ export const hasPython = spawnSync('python3', ['--version']).status === 0
 if (!hasPython)
   console.warn('There is no python3 on this machine: the second reader was not asked.')
 
+/** A backup, and what opens it. */
+export interface DoubtfulBackup {
+  protocol: 'backup'
+  hex: string
+  passphrase: string
+}
+
 /** The reader of protocols/reader, as one process that is asked again and again. */
 export class SecondReader {
   readonly #child: ChildProcessWithoutNullStreams
@@ -33,7 +40,7 @@ export class SecondReader {
    * `good`, or the code of the refusal. Of a file also what nobody signed: `good ["model"]`. One
    * question at a time.
    */
-  async verdict(doubtful: DoubtfulCase | { file: string }): Promise<string> {
+  async verdict(doubtful: DoubtfulCase | DoubtfulBackup | { file: string }): Promise<string> {
     this.#child.stdin.write(`${JSON.stringify(doubtful)}\n`)
     const { value, done } = await this.#verdicts.next()
     if (done) throw new Error(`The second reader broke: ${this.#complaints}`)

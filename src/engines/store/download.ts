@@ -23,8 +23,9 @@ export const defaultDownload: DownloadOptions = {
 /** From the beginning: by servers that cannot go on in the middle, or whose file changes. */
 const RESTARTS_MAX = 2
 const RETRY_AFTER_MS_MAX = 60_000
-/** Of a file whose length nobody said, between two looks at the room. */
-const GROWTH_BYTES = 16 * 1024 * 1024
+const noRoom = new Set(['storage_full', 'model_quota_exceeded'])
+/** Of a file whose length nobody said, between two looks at the room: less where there is little. */
+const GROWTH_BYTES = [16 * 1024 * 1024, 1024 * 1024]
 /** What the hub has is asked so often. */
 const QUESTIONS_MAX = 3
 
@@ -190,13 +191,27 @@ class OneFile {
     }
     const grown = this.#part.size + piece.length
     if (this.#sizeBytes === undefined && grown > this.#roomBytes) {
-      await this.#watch.onGrowth(grown)
-      this.#roomBytes = grown + GROWTH_BYTES
+      this.#roomBytes = await this.#roomFor(grown)
     }
     await this.#part.append(piece)
     const { head, size } = this.#part
     if (!MAGIC.subarray(0, head.length).equals(head)) throw notGguf(answer)
     this.#watch.onBytes(size)
+  }
+
+  /** For some pieces more, where so much is left. */
+  async #roomFor(bytes: number): Promise<number> {
+    for (const ahead of GROWTH_BYTES) {
+      const size = bytes + ahead
+      try {
+        await this.#watch.onGrowth(size)
+        return size
+      } catch (error) {
+        if (!(error instanceof PeerError) || !noRoom.has(error.code)) throw error
+      }
+    }
+    await this.#watch.onGrowth(bytes)
+    return bytes
   }
 
   /** What this answer and the one before it say of the file. The hub's word was there first. */

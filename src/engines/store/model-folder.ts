@@ -28,7 +28,12 @@ export interface Unfinished {
   receivedBytes: number
   /** Undefined where nobody said it. */
   sizeBytes?: number | undefined
+  /** For what is to come, where nobody said how much that is. */
+  claimedBytes?: number | undefined
 }
+
+/** What is noted of a pull. */
+export type Plan = Pick<Unfinished, 'name' | 'uri' | 'sizeBytes' | 'claimedBytes'>
 
 const MANIFEST = 'model.json'
 const PLAN = 'plan.json'
@@ -96,16 +101,17 @@ export class ModelFolder {
   }
 
   /** Where the files of a pull are put together; another try finds what this one leaves. */
-  async begin(plan: {
-    name: string
-    uri: string
-    sizeBytes?: number | undefined
-  }): Promise<string> {
+  async begin(plan: Plan): Promise<string> {
     const folder = this.#pullingFolder(plan.uri)
     await this.#sweep()
     await mkdir(folder, { recursive: true, mode: 0o700 }).catch(diskFailure(this.root))
     await writeDurably(folder, PLAN, JSON.stringify(plan))
     return folder
+  }
+
+  /** What was learnt of a pull that has begun: others leave room for that. */
+  async note(plan: Plan): Promise<void> {
+    await writeDurably(this.#pullingFolder(plan.uri), PLAN, JSON.stringify(plan))
   }
 
   /** Throws where another model has that name. */
@@ -233,7 +239,8 @@ async function readPlan(folder: string): Promise<Unfinished> {
     const plan = JSON.parse(await readFile(join(folder, PLAN), 'utf8')) as Unfinished
     const { name, uri } = plan
     const sizeBytes = sizeOf(plan.sizeBytes)
-    return { name: String(name), uri: String(uri), folder, receivedBytes, sizeBytes }
+    const claimedBytes = sizeOf(plan.claimedBytes)
+    return { name: String(name), uri: String(uri), folder, receivedBytes, sizeBytes, claimedBytes }
   } catch {
     // It was ended before it had begun.
     return { name: folder.slice(-KEY_CHARS), uri: '', folder, receivedBytes }

@@ -7,16 +7,17 @@ import type { Download, DownloadWatch } from './download.ts'
 import { hashFile, sha256OfFile } from './hashing.ts'
 import { type Licences, needsAgreement, notAgreed } from './licences.ts'
 import type { StoredFile } from './manifest.ts'
-import type { StoredModel } from './model-folder.ts'
+import type { Plan, StoredModel } from './model-folder.ts'
 import { offerOf, stemOf } from './offer.ts'
 import { PartFile } from './part-file.ts'
 import type { PullComponents, PullWatch, Wanted } from './pull.ts'
 import type { Licence, RemoteFile, RemoteModel } from './remote-file.ts'
+import type { Needs } from './room.ts'
 
 export interface PullParts extends PullComponents {
   download: Download
   licences: Licences
-  assertRoom(needs: { uri: string; sizeBytes: number; missingBytes: number }): Promise<void>
+  claimRoom(claim: { needs: Needs; plan: Plan; signal: AbortSignal }): Promise<void>
 }
 
 /** One model on its way. */
@@ -54,7 +55,8 @@ export class OnePull {
     await this.#agree(offer.licence)
     this.#sizes = offer.files.map(({ sizeBytes }) => sizeBytes)
     const sizeBytes = this.#total()
-    const place = await folder.begin({ name, uri, sizeBytes })
+    // Of what it needs nothing is said before there is room: two at once would keep each other out.
+    const place = await folder.begin({ name, uri })
     this.#watch.onEvent({ type: 'begins', name, sizeBytes, files: offer.files.length })
     const files: StoredFile[] = []
     try {
@@ -171,18 +173,21 @@ export class OnePull {
 
   #watchOf(name: string, part: PartFile, at: number): DownloadWatch {
     const { uri } = this.#wanted
-    const room = async (sizes: readonly (number | undefined)[]) => {
-      const sizeBytes = sizes.reduce<number>((sum, each) => sum + (each ?? 0), 0)
-      const missingBytes = Math.max(0, sizeBytes - this.#done - part.size)
-      await this.#parts.assertRoom({ uri, sizeBytes, missingBytes })
+    const { signal } = this.#watch
+    const claim = async (sizes: readonly (number | undefined)[]) => {
+      const claimedBytes = sizes.reduce<number>((sum, each) => sum + (each ?? 0), 0)
+      const missingBytes = Math.max(0, claimedBytes - this.#done - part.size)
+      const plan = { name, uri, sizeBytes: this.#total(), claimedBytes }
+      const needs = { uri, sizeBytes: claimedBytes, missingBytes }
+      await this.#parts.claimRoom({ needs, plan, signal })
     }
     return {
-      signal: this.#watch.signal,
+      signal,
       onSize: async (size) => {
         this.#sizes[at] = size
-        await room(this.#sizes)
+        await claim(this.#sizes)
       },
-      onGrowth: (size) => room(this.#sizes.with(at, size)),
+      onGrowth: (size) => claim(this.#sizes.with(at, size)),
       onBytes: (received) => {
         const receivedBytes = this.#done + received
         const sizeBytes = this.#total()

@@ -10,7 +10,7 @@ import type { ModelFolder, StoredModel } from './model-folder.ts'
 import { type ModelSource, sourceText } from './model-source.ts'
 import { OnePull, type PullParts } from './one-pull.ts'
 import type { Licence } from './remote-file.ts'
-import { assertRoom, type RoomOptions } from './room.ts'
+import { claimRoom, type RoomOptions } from './room.ts'
 
 export interface PullComponents {
   folder: ModelFolder
@@ -87,7 +87,7 @@ export class Puller {
       ...this.#components,
       download: this.#download,
       licences: this.#licences,
-      assertRoom: (needs) => assertRoom(folder, needs, this.#room),
+      claimRoom: (claim) => claimRoom(folder, claim, this.#room),
     }
   }
 

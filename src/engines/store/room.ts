@@ -1,7 +1,7 @@
 import { bytesText } from '../../base/bytes-text.ts'
 import { PeerError } from '../../base/errors.ts'
 import { ROOM_LEFT_BYTES } from './disk-room.ts'
-import type { ModelFolder } from './model-folder.ts'
+import type { ModelFolder, Plan } from './model-folder.ts'
 
 export interface RoomOptions {
   /** For all models of this machine. Undefined: as much as the disk has. */
@@ -10,13 +10,39 @@ export interface RoomOptions {
   free(folder: string): Promise<number>
 }
 
+export interface Needs {
+  uri: string
+  /** Of the whole model. */
+  sizeBytes: number
+  /** That are still to come. */
+  missingBytes: number
+}
+
+/**
+ * One after the other, of whatever processes: what one of them has room for is noted before another looks.
+ * `plan` is written where there is room.
+ */
+export async function claimRoom(
+  folder: ModelFolder,
+  { needs, plan, signal }: { needs: Needs; plan: Plan; signal: AbortSignal },
+  options: RoomOptions,
+): Promise<void> {
+  const unlock = await folder.lock('room', { signal, onWait() {} })
+  try {
+    await assertRoom(folder, needs, options)
+    await folder.note(plan)
+  } finally {
+    await unlock()
+  }
+}
+
 /**
  * Refuses what would not fit: on the disk, or beside the other models under the quota. Unfinished pulls
  * count with all that they will have, so that two at once don't both take the last of it.
  */
-export async function assertRoom(
+async function assertRoom(
   folder: ModelFolder,
-  { uri, sizeBytes, missingBytes }: { uri: string; sizeBytes: number; missingBytes: number },
+  { uri, sizeBytes, missingBytes }: Needs,
   { quotaBytes, free }: RoomOptions,
 ): Promise<void> {
   const left = await free(folder.root)
@@ -34,7 +60,9 @@ export async function assertRoom(
     ...stored.filter((model) => model.uri !== uri).map((model) => model.sizeBytes),
     ...unfinished
       .filter((each) => each.uri !== uri)
-      .map((each) => Math.max(each.receivedBytes, each.sizeBytes ?? 0)),
+      .map(({ receivedBytes, sizeBytes, claimedBytes }) =>
+        Math.max(receivedBytes, sizeBytes ?? 0, claimedBytes ?? 0),
+      ),
   ]
   const used = others.reduce((sum, size) => sum + size, 0)
   if (used + sizeBytes <= quotaBytes) return

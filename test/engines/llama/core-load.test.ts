@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { getLlama, type Llama } from 'node-llama-cpp'
@@ -124,17 +124,39 @@ describe('a file that is no model', () => {
     expect(failed?.message).not.toContain(folder)
   })
 
-  it.each([
-    ['values', [0n, 2n ** 64n - 1n]],
-    ['tensors', [2n ** 40n, 0n]],
-  ])('may claim more %s than it has, and is refused at once', async (what, counts) => {
+  /** No description is of it: a version, then counts. */
+  const headOf = (name: string, ...parts: (number | bigint)[]) => {
     const head = Buffer.alloc(1000)
     head.write('GGUF')
-    head.writeUInt32LE(3, 4)
-    for (const [at, count] of counts.entries()) head.writeBigUInt64LE(count, 8 + 8 * at)
-    const path = join(folder, `many-${what}.gguf`)
+    let at = head.writeUInt32LE(3, 4)
+    for (const part of parts) {
+      at = typeof part === 'bigint' ? head.writeBigUInt64LE(part, at) : head.writeUInt32LE(part, at)
+    }
+    const path = join(folder, `${name}.gguf`)
     writeFileSync(path, head)
-    await expect(readHead(path)).rejects.toThrow(/names more than the file has/)
+    return path
+  }
+
+  it.each([
+    ['values', [0n, 2n ** 64n - 1n], /more than the file has/],
+    ['tensors', [2n ** 40n, 0n], /more than the file has/],
+    ['dimensions', [1n, 0n, 0n, 2 ** 32 - 1], /no known shape/],
+  ] as const)('may claim more %s than it has, and is refused at once', async (what, parts, why) => {
+    await expect(readHead(headOf(`many-${what}`, ...parts))).rejects.toThrow(why)
+  })
+
+  it('may have room for what no model has, and is refused at once too', async () => {
+    // One value, without a name: an array of bytes.
+    const path = headOf('sparse', 0n, 1n, 0n, 9, 0, 2n ** 39n)
+    truncateSync(path, 2 ** 40)
+    await expect(readHead(path)).rejects.toThrow(/or than any model/)
+  })
+
+  it('may be so in any of its files', async () => {
+    const path = join(folder, 'split-00001-of-00002.gguf')
+    writeTiny(path)
+    renameSync(headOf('second', 2n ** 40n), join(folder, 'split-00002-of-00002.gguf'))
+    await expect(readHead(path)).rejects.toThrow(/split-00002-of-00002.gguf .* names more/)
   })
 
   describe('is found out before llama.cpp sees it', () => {

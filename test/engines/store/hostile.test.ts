@@ -63,21 +63,38 @@ describe('a hub that means harm', () => {
     expect([many.left(), slow.left()]).toEqual([[], []])
   })
 
-  it('sends a file without an end, and neither quota nor disk are passed by', async () => {
+  const endlessServer = () => {
     const piece = Buffer.concat([Buffer.from('GGUF'), Buffer.alloc(MEGABYTE)])
-    const endless = await serverThat((_, response) => {
+    return serverThat((_, response) => {
       const more = () => {
         while (response.write(piece));
       }
       response.on('drain', more)
       more()
     })
-    const { pull, folder } = pullStage(endless, { room: { quotaBytes: 10 * MEGABYTE } })
-    await expect(pull(`${endless.url}/m.gguf`)).rejects.toMatchObject({
-      code: 'model_quota_exceeded',
-    })
-    const [kept] = await folder.unfinished()
-    expect(kept?.receivedBytes).toBeLessThan(20 * MEGABYTE)
+  }
+
+  it('sends files without an end, and the quota is not passed by, nor by two at once', async () => {
+    const { url } = await endlessServer()
+    const { pull, folder } = pullStage({ url }, { room: { quotaBytes: 10 * MEGABYTE } })
+    const pulls = ['a', 'b'].map((name) => pull(`${url}/${name}.gguf`))
+    for (const each of await Promise.allSettled(pulls)) {
+      expect(each).toMatchObject({ reason: { code: 'model_quota_exceeded' } })
+    }
+    const received = (await folder.unfinished()).map(({ receivedBytes }) => receivedBytes)
+    const sum = received.reduce((all, each) => all + each, 0)
+    expect(sum).toBeGreaterThan(9 * MEGABYTE)
+    expect(sum).toBeLessThanOrEqual(10 * MEGABYTE)
+  })
+
+  it('says how large files are when they come: of two at once, one has the room', async () => {
+    const server = await serverThat((_, response) => response.end(ggufLike(6000)))
+    const { pull, folder } = pullStage(server, { room: { quotaBytes: 10_000 } })
+    const all = await Promise.allSettled(
+      ['a', 'b'].map((name) => pull(`${server.url}/${name}.gguf`)),
+    )
+    expect(all.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+    expect((await folder.list()).length).toBe(1)
   })
 
   it('sends nobody to what listens on this machine', async () => {

@@ -3,7 +3,9 @@ import { basename } from 'node:path'
 import { type GgufFileInfo, readGgufFileInfo } from 'node-llama-cpp'
 import { PeerError } from '../../../base/errors.ts'
 import type { ModelKind } from '../../engine.ts'
+import { modelShards } from '../../model-shards.ts'
 import type { NativeLibrary } from './binding.ts'
+import { headFault } from './gguf-walk.ts'
 
 export interface CheckedFile {
   kind: ModelKind
@@ -33,7 +35,7 @@ export async function readHead(path: string): Promise<FileHead> {
   if (!file?.isFile()) {
     throw new PeerError('model_file_missing', `There is no model file ${name}. Check its path.`)
   }
-  await checkCounts(path, name, file.size)
+  await checkHeads(path)
   const info = await readGgufFileInfo(path, { logWarnings: false, sourceType: 'filesystem' }).catch(
     (): never => {
       throw invalid(name, 'It is not a GGUF file, or its head is damaged.')
@@ -42,22 +44,25 @@ export async function readHead(path: string): Promise<FileHead> {
   return { name, sizeBytes: file.size, info }
 }
 
-/** The library's reader goes on for as many entries as a head claims, hours behind the end of the file. */
-async function checkCounts(path: string, name: string, sizeBytes: number): Promise<void> {
-  await using file = await open(path)
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(HEAD_BYTES), 0, HEAD_BYTES, 0)
-  if (bytesRead < HEAD_BYTES || !readableVersions.includes(buffer.readUInt32LE(4))) return
-  const tensors = Number(buffer.readBigUInt64LE(8))
-  const values = Number(buffer.readBigUInt64LE(16))
-  if (tensors * TENSOR_BYTES_MIN + values * VALUE_BYTES_MIN <= sizeBytes) return
-  throw invalid(name, 'Its head names more than the file has.')
+/** Of each of its files, as the library reads the heads of all of them. */
+async function checkHeads(path: string): Promise<void> {
+  for (const shard of modelShards(path)) {
+    // One that is missing is told of by the library, as is what has another beginning.
+    const file = await open(shard).catch(() => undefined)
+    if (file === undefined) continue
+    try {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(8), 0, 8, 0)
+      if (bytesRead < 8 || buffer.toString('latin1', 0, 4) !== 'GGUF') continue
+      const version = buffer.readUInt32LE(4)
+      const name = basename(shard)
+      if (!readableVersions.includes(version)) throw oldVersion(name, version)
+      const fault = await headFault(file, (await file.stat()).size)
+      if (fault !== undefined) throw invalid(name, fault)
+    } finally {
+      await file.close()
+    }
+  }
 }
-
-/** `GGUF`, the version, how many tensors, how many values. */
-const HEAD_BYTES = 24
-/** Lengths, types and an offset, of a tensor without a name or a dimension; of a value of one byte. */
-const TENSOR_BYTES_MIN = 24
-const VALUE_BYTES_MIN = 13
 
 /**
  * Finds out cheaply whether a file can be a model at all. llama.cpp ends the whole process on some
@@ -67,9 +72,6 @@ export function checkHead(
   { name, sizeBytes, info }: FileHead,
   library: NativeLibrary,
 ): CheckedFile {
-  if (!readableVersions.includes(info.version)) {
-    throw invalid(name, `It has version ${info.version} of the format.`)
-  }
   const architecture: unknown = info.metadata.general?.architecture
   if (typeof architecture !== 'string') throw invalid(name, 'It names no architecture.')
   if (!library.isArchitectureSupported(architecture)) {
@@ -140,6 +142,9 @@ function valueAt(value: unknown, path: readonly string[]): unknown {
   }
   return at
 }
+
+const oldVersion = (name: string, version: number): PeerError =>
+  invalid(name, `It has version ${version} of the format.`)
 
 function invalid(name: string, why: string): PeerError {
   return new PeerError(
