@@ -7,6 +7,8 @@ import type { Unsigned } from './signing-thread.ts'
 /** Of fewer it takes longer to wake the thread than to sign: each takes about 30 µs. */
 export const WORTH_A_THREAD = 3
 const SIGNATURE_BYTES = 64
+/** While the thread signs these, this one works on others: together they must not all wait. */
+export const GROUP_MAX = 48
 
 /** It does nothing but sign; more than this would be a fault. */
 const resourceLimits = { maxOldGenerationSizeMb: 32, maxYoungGenerationSizeMb: 8 }
@@ -31,8 +33,9 @@ interface Waiting {
 }
 
 /**
- * Signs all that comes within a turn of the event loop at once, and in another thread where there is
- * much of it. Answers that were signed together are also written together, with one fsync.
+ * Signs in another thread, where there is much: all that comes within a turn of the event loop at once,
+ * and what comes while the thread is busy. Answers that were signed together are also written
+ * together, with one fsync.
  */
 export class LaterSigner {
   readonly #sign: Sign
@@ -40,11 +43,10 @@ export class LaterSigner {
   readonly #key: Uint8Array
   readonly #options: typeof defaultLaterSigner
   #waiting: Waiting[] = []
-  /** What the thread has, the oldest first. */
-  readonly #sent: Waiting[][] = []
+  /** What the thread has. */
+  #sent: Waiting[] | undefined
   #thread: Worker | undefined
   #lost = 0
-  /** Of the oldest group that the thread has. */
   #noDeadline = () => {}
 
   constructor(sign: Sign, key: Uint8Array, options = defaultLaterSigner) {
@@ -57,14 +59,16 @@ export class LaterSigner {
     return new Promise((resolve) => {
       this.#waiting.push({ message, resolve })
       if (this.#waiting.length === 1) setImmediate(() => this.#flush())
+      else if (this.#waiting.length >= GROUP_MAX) this.#flush()
     })
   }
 
   #flush(): void {
-    const group = this.#waiting
-    this.#waiting = []
-    if (group.length < WORTH_A_THREAD || this.#lost > REPLACEMENTS_MAX) this.#signHere(group)
-    else this.#send(group)
+    while (this.#waiting.length > 0 && this.#sent === undefined) {
+      const group = this.#waiting.splice(0, GROUP_MAX)
+      if (group.length < WORTH_A_THREAD || this.#lost > REPLACEMENTS_MAX) this.#signHere(group)
+      else this.#send(group)
+    }
   }
 
   #signHere(group: readonly Waiting[]): void {
@@ -81,7 +85,8 @@ export class LaterSigner {
     }
     const bytes = new Uint8Array(size)
     for (const [at, { message }] of group.entries()) bytes.set(message, ends[at - 1] ?? 0)
-    if (this.#sent.push(group) === 1) this.#await()
+    this.#sent = group
+    this.#await(group)
     this.#thread.ref()
     this.#thread.postMessage({ bytes, ends } satisfies Unsigned, [bytes.buffer])
   }
@@ -96,14 +101,13 @@ export class LaterSigner {
     return thread
   }
 
-  #await(): void {
-    const [oldest] = this.#sent
+  #await(group: readonly Waiting[]): void {
     const { clock, deadlineMs } = this.#options
     this.#noDeadline = clock.after(deadlineMs, () => {
       // What has come while this thread was held up is heard first.
       setImmediate(() => {
         const thread = this.#thread
-        if (oldest !== this.#sent[0] || thread === undefined) return
+        if (group !== this.#sent || thread === undefined) return
         this.#lose(thread)
         thread.terminate().catch(() => {})
       })
@@ -111,11 +115,12 @@ export class LaterSigner {
   }
 
   #took(signatures: Uint8Array): void {
-    const group = this.#sent.shift() ?? []
+    const group = this.#sent ?? []
+    this.#sent = undefined
     this.#noDeadline()
     // It holds no process that waits for nothing.
-    if (this.#sent.length === 0) this.#thread?.unref()
-    else this.#await()
+    this.#thread?.unref()
+    this.#flush()
     for (const [at, { resolve }] of group.entries()) {
       resolve(signatures.slice(SIGNATURE_BYTES * at, SIGNATURE_BYTES * (at + 1)))
     }
@@ -128,6 +133,9 @@ export class LaterSigner {
     this.#lost++
     this.#noDeadline()
     thread.unref()
-    for (const group of this.#sent.splice(0)) this.#signHere(group)
+    const group = this.#sent ?? []
+    this.#sent = undefined
+    this.#signHere(group)
+    this.#flush()
   }
 }

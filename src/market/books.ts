@@ -62,7 +62,7 @@ export class Books {
       if (whole !== undefined || share.payee !== undefined) live.finished(told, share)
     }
     const status = isWhole(done) && dispute === undefined ? 'final' : 'partial'
-    return { entry: routing.bytes, receipt: shown(told, account.request, status) }
+    return { entry: routing.bytes, receipt: this.#shown(told, account.request, status) }
   }
 
   /** In the same order each time: of two that wait for each other, neither would ever come. */
@@ -135,6 +135,20 @@ export class Books {
       parts.push(partOf(share, { amount, owedTotal }))
     }
     return parts
+  }
+
+  #shown(receipt: Receipt, request: Asked, status: AnswerReceipt['status']): AnswerReceipt {
+    const { identity } = this.#components
+    const digest = receiptDigest(receipt)
+    return {
+      cid: ryv1Cid(digest),
+      multiformatsCid: rawCid(digest),
+      status,
+      nodeId: sameBytes(receipt.nodePk, identity.publicKey)
+        ? identity.peerId
+        : peerIdOf(receipt.nodePk),
+      promptNonce: bytesToHex(request.written.promptNonce),
+    }
   }
 
   /** This peer's own word for an answer that nobody else signed rightly, or as a whole. */
@@ -250,14 +264,3 @@ const attemptsOf = (attempts: Asked['report']['attempts']): Routing['attempts'] 
     outcome: outcome.replace(/:.*$/, ''),
     ms,
   }))
-
-function shown(receipt: Receipt, request: Asked, status: AnswerReceipt['status']): AnswerReceipt {
-  const digest = receiptDigest(receipt)
-  return {
-    cid: ryv1Cid(digest),
-    multiformatsCid: rawCid(digest),
-    status,
-    nodeId: peerIdOf(receipt.nodePk),
-    promptNonce: bytesToHex(request.written.promptNonce),
-  }
-}

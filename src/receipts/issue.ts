@@ -252,7 +252,7 @@ export class WorkRecord {
   }
 
   #drafted(drafting: readonly Drafted[], outputTokens: number): Execution['drafting'] {
-    if (!addsUp(drafting, outputTokens)) return []
+    if (drafting.length === 0 || !addsUp(drafting, outputTokens)) return []
     return draftingOf(drafting, peerIdOf(this.#identity.publicKey)).map(
       ({ drafter, ...counts }) => ({ drafter: publicKeyOf(drafter), ...counts }),
     )

@@ -35,6 +35,8 @@ export interface SealedEntry {
   entry: Entry
   bytes: Uint8Array
   cid: Cid
+  /** What its body says, where who sealed it has read it. */
+  read?: Body
 }
 
 export const entryShape = record('Entry', {
@@ -86,13 +88,18 @@ export function readBody({ kind, body }: Entry): Body | undefined {
 /** Throws `malformed` for one that others would refuse. */
 export function executionEntry(at: number, execution: Execution): SealedEntry {
   const body = executionShape.write(execution)
-  readExecution(body)
-  return encodeEntry({ kind: 'execution', at, body })
+  const read = readExecution(body)
+  return {
+    ...encodeEntry({ kind: 'execution', at, body }),
+    read: { kind: 'execution', body: read },
+  }
 }
 
-/** `body` is what `signRouting` made. */
-export const routingEntry = (at: number, body: CborMap): SealedEntry =>
-  encodeEntry({ kind: 'routing', at, body })
+/** `body` is what `signRouting` made. Throws `malformed` for one that others would refuse. */
+export function routingEntry(at: number, body: CborMap): SealedEntry {
+  const read = readRouting(body)
+  return { ...encodeEntry({ kind: 'routing', at, body }), read: { kind: 'routing', body: read } }
+}
 
 export const revocationEntry = (at: number, revocation: Revocation): SealedEntry =>
   encodeEntry({ kind: 'revocation', at, body: revocationShape.write(revocation) })

@@ -74,10 +74,10 @@ export type Routing = ReturnType<typeof routingShape.read>
 export type RoutingPart = Routing['parts'][number]
 type RoutingFields = Omit<Routing, 'signature'>
 
-/** The body of a routing entry. Throws `malformed` for one that others would refuse. */
+/** The body of a routing entry, whose maker sees whether others would refuse it. */
 export function signRouting(fields: RoutingFields, { network, sign }: Signing): CborMap {
   const body = unsigned(fields)
-  return signed(body, sign(covered(body, network)))
+  return { ...body, signature: sign(covered(body, network)) }
 }
 
 /** The same, for who has much else to do meanwhile. */
@@ -86,17 +86,11 @@ export async function signRoutingLater(
   { network, sign }: { network: string; sign: SignLater },
 ): Promise<CborMap> {
   const body = unsigned(fields)
-  return signed(body, await sign(covered(body, network)))
+  return { ...body, signature: await sign(covered(body, network)) }
 }
 
 const unsigned = (fields: RoutingFields): CborMap =>
   routingShape.write({ ...fields, signature: new Uint8Array(64) })
-
-function signed(body: CborMap, signature: Uint8Array): CborMap {
-  const signed = { ...body, signature }
-  readRouting(signed)
-  return signed
-}
 
 /** That the coordinator in it signed it for this network. It stands without its log. */
 export function routingHolds(body: CborMap, { network, verify }: Verifying): boolean {

@@ -5,7 +5,7 @@ import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { systemClock } from '../../src/base/clock.ts'
 import { identityFromSeed } from '../../src/identity/identity.ts'
-import { LaterSigner, WORTH_A_THREAD } from '../../src/identity/later-signer.ts'
+import { GROUP_MAX, LaterSigner, WORTH_A_THREAD } from '../../src/identity/later-signer.ts'
 
 const identity = identityFromSeed(new Uint8Array(32).fill(5))
 const message = fc.uint8Array({ maxLength: 300 })
@@ -22,7 +22,7 @@ function signerWith(program: string, deadlineMs = 10_000): LaterSigner {
 }
 
 it('gives each message its signature, however many come in a turn', () => {
-  const groups = fc.array(fc.array(message, { maxLength: 4 * WORTH_A_THREAD }), { maxLength: 6 })
+  const groups = fc.array(fc.array(message, { maxLength: GROUP_MAX + 9 }), { maxLength: 6 })
   return fc.assert(
     fc.asyncProperty(groups, async (turns) => {
       const signed = turns.map(async (messages) => {
@@ -76,10 +76,10 @@ it('signs by itself what a thread has for too long, and has another thread then'
   const first = Promise.all(many.map((it) => signer.sign(it)))
   await new Promise((resolve) => setImmediate(resolve))
   const second = Promise.all(many.map((it) => signer.sign(it)))
-  expect([await first, await second]).toEqual([signatures(many), signatures(many)])
+  expect(await first).toEqual(signatures(many))
   // The machine may be so busy that a good one takes too long as well; then its work is done here.
-  const third = await Promise.all(many.map((it) => signer.sign(it)))
-  expect([signatures(many), many.map(() => new Uint8Array(64))]).toContainEqual(third)
+  const zeros = many.map(() => new Uint8Array(64))
+  expect([signatures(many), zeros]).toContainEqual(await second)
 })
 
 it('gives up on threads where none of them signs', async () => {

@@ -53,7 +53,11 @@ describe('an entry', () => {
   it('comes back as it was, under the same CID', () => {
     const told = routingEntry(5, signRouting(routing([{ execution: done.cid }]), signing))
     const ended = revocationEntry(6, { key: provider.publicKey, reason: 'the disk was stolen' })
-    for (const sealed of [done, told, ended]) expect(decodeEntry(sealed.bytes)).toEqual(sealed)
+    for (const { read, ...sealed } of [done, told, ended]) {
+      expect(decodeEntry(sealed.bytes)).toEqual(sealed)
+      if (read !== undefined) expect(readBody(decodeEntry(sealed.bytes).entry)).toEqual(read)
+    }
+    expect([done.read?.kind, told.read?.kind]).toEqual(['execution', 'routing'])
     expect(readBody(done.entry)).toEqual({ kind: 'execution', body: execution() })
     expect(readBody(ended.entry)?.body).toEqual({
       key: provider.publicKey,
@@ -250,7 +254,8 @@ describe('a routing', () => {
     ['a whole of another', { whole: receipt }],
   ])('is neither made nor read with %s', (_, change) => {
     const fields = { ...routing([{ execution: done.cid }]), ...change }
-    expect(refusalOf(() => signRouting(fields, signing))?.code).toBe('malformed')
+    const make = () => routingEntry(1, signRouting(fields, signing))
+    expect(refusalOf(make)?.code).toBe('malformed')
   })
 
   it('is read as it was made', () => {

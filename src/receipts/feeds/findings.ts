@@ -48,7 +48,7 @@ export async function findingsLater(
   return [...sure, ...(await Promise.all(proved)).flat()]
 }
 
-function readingOf({ entry, cid }: SealedEntry, author: Uint8Array) {
+function readingOf({ entry, cid, ...sealed }: SealedEntry, author: Uint8Array) {
   const claims: Claim[] = []
   const rankOf = (key: Uint8Array) => (sameBytes(key, author) ? OWN : EMBEDDED)
 
@@ -58,7 +58,7 @@ function readingOf({ entry, cid }: SealedEntry, author: Uint8Array) {
     claims.push({ receipt, finding: { find: 'receipt', digest: receiptDigest(receipt), rank } })
   }
 
-  const read = tryToReadBody(entry)
+  const read = sealed.read ?? tryToReadBody(entry)
   // Anybody can put a copy of it into their own log.
   const rank = rankOf(writerOf(read) ?? author)
   const sure: Finding[] = [{ find: 'entry', digest: cid.digest, rank }]
