@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -157,6 +158,9 @@ describe('a file that is no model', () => {
     writeTiny(path)
     renameSync(headOf('second', 2n ** 40n), join(folder, 'split-00002-of-00002.gguf'))
     await expect(readHead(path)).rejects.toThrow(/split-00002-of-00002.gguf .* names more/)
+    rmSync(join(folder, 'split-00002-of-00002.gguf'))
+    execFileSync('mkfifo', [join(folder, 'split-00002-of-00002.gguf')])
+    await expect(readHead(path)).rejects.toThrow(/It is not a file/)
   })
 
   describe('is found out before llama.cpp sees it', () => {
