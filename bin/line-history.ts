@@ -1,4 +1,4 @@
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { constants, open, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 const fileName = 'chat-history'
@@ -49,10 +49,13 @@ export class LineHistory {
   /** The oldest first. */
   async read(): Promise<string[]> {
     try {
-      const { size } = await stat(this.#path)
+      // Without O_NONBLOCK, opening a pipe would wait for its writer for ever.
+      await using file = await open(this.#path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
+      const stat = await file.stat()
+      if (!stat.isFile()) throw new Error(`${this.#path} is not a file.`)
       // We never write such a one.
-      if (size > 2 * historyLimits.bytes) return []
-      return boundedLines((await readFile(this.#path, 'utf8')).split('\n'))
+      if (stat.size > 2 * historyLimits.bytes) return []
+      return boundedLines((await file.readFile('utf8')).split('\n'))
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return []
       throw error
@@ -80,8 +83,14 @@ export class LineHistory {
     const lines = boundedLines([...(await this.read()), ...added])
     const fresh = `${this.#path}.${process.pid}.tmp`
     await rm(fresh, { force: true })
-    await writeFile(fresh, `${lines.join('\n')}\n`, { mode: ownerOnly, flag: 'wx' })
-    await rename(fresh, this.#path)
+    try {
+      await writeFile(fresh, `${lines.join('\n')}\n`, { mode: ownerOnly, flag: 'wx' })
+      await rename(fresh, this.#path)
+    } catch (error) {
+      // Of a full disk it is given back.
+      await rm(fresh, { force: true })
+      throw error
+    }
     this.#added = this.#added.filter((line) => !added.includes(line))
   }
 }

@@ -1,7 +1,7 @@
 // What a terminal obeys instead of showing: controls (ESC among them), and characters that reorder
 // text or hide in it. Names, errors and answers come from files, peers and models: none may do that.
 const controls = '\\u0000-\\u001f\\u007f-\\u009f'
-const disguises = '\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069\\ufeff'
+const disguises = '\\u061c\\u200e\\u200f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069\\ufeff'
 const commands = new RegExp(`[${controls}${disguises}]`, 'gu')
 
 /** Visible stand-in for a character that must not reach the terminal. */

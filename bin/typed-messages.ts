@@ -3,6 +3,7 @@ import { Writable } from 'node:stream'
 import type { Io, Output } from './io.ts'
 import { isKept } from './line-history.ts'
 import { type Entry, MessageReader } from './message-reader.ts'
+import { PastedInput } from './pasted-input.ts'
 
 /** `isShown`: it was typed when the screen was free for it. */
 export type TypedEntry = Entry & { isShown: boolean }
@@ -30,10 +31,10 @@ const HISTORY_SIZE = 1000
 
 /** What a person types, message by message. */
 export class TypedMessages {
-  readonly #io: Io
   readonly #options: TypedMessagesOptions
   readonly #reader = new MessageReader({ commands: true })
   readonly #lines: Interface
+  readonly #input: PastedInput
   /** Typed ahead. */
   #entries: TypedEntry[] = []
   #hasEnded = false
@@ -45,7 +46,6 @@ export class TypedMessages {
 
   constructor(io: Io, options: TypedMessagesOptions) {
     const { screen, history } = options
-    this.#io = io
     this.#options = options
     this.#marksPastes = io.env.TERM !== 'dumb'
     const output = new Writable({
@@ -54,8 +54,12 @@ export class TypedMessages {
         done()
       },
     })
+    this.#input = new PastedInput(io.stdin, (text) => {
+      if (!this.#hasEnded) this.#lines.write(text)
+    })
     this.#lines = createInterface({
-      input: io.stdin,
+      // Of a stream readline uses what this has.
+      input: this.#input as unknown as NodeJS.ReadableStream,
       // Asked for each time: windows change their size.
       output: Object.defineProperty(output, 'columns', { get: () => screen.columns }),
       terminal: true,
@@ -104,7 +108,7 @@ export class TypedMessages {
 
   #listen(): void {
     const { onInterrupt, onEnd, onLine, onKept } = this.#options
-    this.#io.stdin.on('keypress', this.#onKey)
+    this.#input.on('keypress', this.#onKey)
     this.#lines.on('history', (history: string[]) => {
       const [line = ''] = history
       // Of a paste nothing is to be typed again, nor of what belongs to it.
@@ -131,7 +135,7 @@ export class TypedMessages {
       if (!this.#isMuted) this.prompt()
     })
     this.#lines.once('close', () => {
-      this.#io.stdin.off('keypress', this.#onKey)
+      this.#input.release()
       this.#setMarks(false)
       this.#hasEnded = true
       this.#wake()

@@ -67,7 +67,11 @@ export async function changeConfig(
     }
   } catch (error) {
     if (error instanceof PeerError || signal.aborted) throw error
-    const message = `Cannot change ${named}: ${messageOf(error)}.`
+    const isFull = ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(codeOf(error) ?? '')
+    const why = isFull
+      ? 'the disk is full. It is as it was: make room, then try again'
+      : messageOf(error)
+    const message = `Cannot change ${named}: ${why}.`
     throw new PeerError('config_unwritable', message, { cause: error })
   }
 }
@@ -111,9 +115,9 @@ function readNamed(path: string): string | undefined {
 async function lock(path: string, clock: Clock, signal: AbortSignal): Promise<() => Promise<void>> {
   const held = `${path}.lock`
   const mine = `${held}.${process.pid}.${lockCount++}`
-  await writeFile(mine, `${process.pid}\n`, { mode: ownerOnly })
   const until = clock.elapsed() + LOCK_MS
   try {
+    await writeFile(mine, `${process.pid}\n`, { mode: ownerOnly })
     while (!(await tookIt(mine, held))) {
       signal.throwIfAborted()
       if (clock.elapsed() > until) {

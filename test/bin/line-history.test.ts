@@ -1,4 +1,13 @@
-import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -71,6 +80,24 @@ describe('the lines of earlier chats', () => {
     expect(await new LineHistory(folder).read()).toEqual(['good'])
     writeFileSync(join(folder, 'chat-history'), 'line\n'.repeat(historyLimits.bytes))
     expect(await new LineHistory(folder).read()).toEqual([])
+  })
+
+  it('are not waited for where the file is a pipe, and nothing is left of what could not be written', async () => {
+    const folder = temporaryFolder()
+    const path = join(folder, 'chat-history')
+    execFileSync('mkfifo', [path])
+    const history = new LineHistory(folder)
+    await expect(history.read()).rejects.toThrow(/is not a file/)
+    await expect(history.add('a')).rejects.toThrow(/is not a file/)
+    rmSync(path)
+    mkdirSync(path)
+    await expect(history.add('b')).rejects.toThrow()
+    expect(readdirSync(folder)).toEqual(['chat-history'])
+    rmSync(path, { recursive: true })
+    // What was damaged on its way is still lines.
+    writeFileSync(path, Buffer.from('ok\n\xff\xfe\0\n\n\nlast', 'latin1'))
+    await history.add('c')
+    expect(await history.read()).toEqual(['ok', 'last', 'a', 'b', 'c'])
   })
 
   it('are the newest that the limits have room for', () => {

@@ -15,7 +15,7 @@ import {
 
 const esc = '\u001b'
 // What a terminal acts on: C0 but line end and tab, DEL, C1, and the marks that reorder text.
-const acts = /(?![\n\t])[\p{Cc}\u200e\u200f\u2028-\u202e\u2066-\u2069]/u
+const acts = /(?![\n\t])[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u
 
 describe('text from elsewhere', () => {
   it('cannot move the cursor, set a title, or hide', () => {

@@ -1,5 +1,5 @@
 import { statfs } from 'node:fs/promises'
-import { PeerError } from '../../base/errors.ts'
+import { messageOf, PeerError } from '../../base/errors.ts'
 
 /** The machine's other work, and this peer's database, need some too. */
 export const ROOM_LEFT_BYTES = 256 * 1024 * 1024
@@ -10,11 +10,15 @@ export async function freeBytes(folder: string): Promise<number> {
   return bavail * bsize
 }
 
+/** LevelDB has the system's words alone. */
+const fullWords = /No space left on device|Disk quota exceeded/
+
 /** What the disk does not take, in words that say what to do. */
 export function diskFailure(folder: string): (cause: unknown) => never {
   return (cause) => {
     const code = (cause as NodeJS.ErrnoException | undefined)?.code
-    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') throw diskFull(folder, cause)
+    const isFull = code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG'
+    if (isFull || fullWords.test(messageOf(cause))) throw diskFull(folder, cause)
     if (cause instanceof PeerError) throw cause
     const message =
       `The disk at ${folder} does not take files (${code ?? 'unknown'}). ` +

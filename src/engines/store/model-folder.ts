@@ -97,7 +97,7 @@ export class ModelFolder {
   /** Undefined while another has it. */
   async tryLock(uri: string): Promise<(() => Promise<void>) | undefined> {
     await mkdir(this.root, { recursive: true, mode: 0o700 }).catch(diskFailure(this.root))
-    return await lockFolder(join(this.root, LOCKS, keyOf(uri)))
+    return await lockFolder(join(this.root, LOCKS, keyOf(uri))).catch(diskFailure(this.root))
   }
 
   /** Where the files of a pull are put together; another try finds what this one leaves. */

@@ -78,10 +78,13 @@ export class FakeHub {
   }
 
   stop(): void {
-    for (const server of this.#servers) {
-      server.closeAllConnections()
-      server.close()
-    }
+    this.breakOff()
+    for (const server of this.#servers) server.close()
+  }
+
+  /** All that is being sent. */
+  breakOff(): void {
+    for (const server of this.#servers) server.closeAllConnections()
   }
 
   of(server: Asked['server']): Asked[] {
