@@ -1,3 +1,4 @@
+import type { AnswerFormat, Calling, FunctionCall, OfferedFunction } from './functions.ts'
 import type { Resume } from './generate.ts'
 
 /** What a caller wants done, in our own words: nothing of OpenAI's dialect comes below `api/`. */
@@ -64,6 +65,13 @@ export type Work = ChatWork | CompletionWork | EmbeddingWork
 export interface ChatWork {
   kind: 'chat'
   messages: Message[]
+  /** At least one, where there are any. */
+  functions?: OfferedFunction[]
+  /** Of these functions. */
+  calling?: Calling
+  /** One call at a time. */
+  oneCall?: true
+  format?: AnswerFormat
   sampling: Sampling
 }
 
@@ -81,11 +89,16 @@ export interface EmbeddingWork {
   dimensions?: number
 }
 
-export type Role = 'system' | 'user' | 'assistant'
+/** result: what came of a call. */
+export type Role = 'system' | 'user' | 'assistant' | 'result'
 
 export interface Message {
   role: Role
   content: string
+  /** Of the assistant alone: at least one, where there are any. */
+  calls?: FunctionCall[]
+  /** Of a result: the id of its call. */
+  callId?: string
 }
 
 export interface Sampling {
