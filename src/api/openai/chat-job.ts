@@ -1,8 +1,11 @@
 import { InvalidError } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
-import type { ChatWork, Message } from '../../wire/job.ts'
+import type { ChatWork, Message, Role } from '../../wire/job.ts'
 import type { ChatRequest } from './chat-schema.ts'
 import { toSampling } from './sampling.ts'
+import { toCallId, toCalls, toOffered } from './tool-job.ts'
+
+type AskedMessage = ChatRequest['messages'][number]
 
 /** What a checked request asks for, in our own words. */
 export function toChatWork(body: ChatRequest, random: Random): ChatWork {
@@ -11,15 +14,52 @@ export function toChatWork(body: ChatRequest, random: Random): ChatWork {
   if (maxTokens !== undefined) sampling.maxTokens = maxTokens
   const logprobs = toLogprobs(body)
   if (logprobs !== undefined) sampling.logprobs = logprobs
-  return { kind: 'chat', messages: body.messages.map(toMessage), sampling }
+  return { kind: 'chat', messages: toMessages(body.messages), ...toOffered(body), sampling }
 }
 
-function toMessage({ role, content }: ChatRequest['messages'][number]): Message {
-  return {
-    role: role === 'developer' ? 'system' : role,
-    // Servers of text models agree to put a line break between the parts of a message.
-    content: typeof content === 'string' ? content : content.map((part) => part.text).join('\n'),
-  }
+function toMessages(messages: readonly AskedMessage[]): Message[] {
+  const asked = new Set<string>()
+  return messages.map((message, at) => {
+    const where = `messages[${at}]`
+    const callId = toCallId(message, where, asked)
+    const calls = toCalls(message, where)
+    for (const { id } of calls ?? []) asked.add(id)
+    const content = toContent(message, where, calls !== undefined)
+    return {
+      role: roles[message.role],
+      content,
+      ...(calls && { calls }),
+      ...(callId !== undefined && { callId }),
+    }
+  })
+}
+
+const roles: Readonly<Record<AskedMessage['role'], Role>> = {
+  system: 'system',
+  developer: 'system',
+  user: 'user',
+  assistant: 'assistant',
+  tool: 'result',
+}
+
+/** Who calls something need not say anything. */
+function toContent({ content }: AskedMessage, where: string, mayLack: boolean): string {
+  if (typeof content === 'string') return content
+  // Servers of text models agree to put a line break between the parts of a message.
+  if (content != null) return content.map((part) => part.text).join('\n')
+  if (mayLack) return ''
+  const param = `${where}.content`
+  throw content === undefined
+    ? new InvalidError(
+        param,
+        `Missing required parameter: '${param}'.`,
+        'missing_required_parameter',
+      )
+    : new InvalidError(
+        param,
+        `Invalid type for '${param}': expected a string or an array, got null.`,
+        'invalid_type',
+      )
 }
 
 function toMaxTokens(body: ChatRequest): number | undefined {

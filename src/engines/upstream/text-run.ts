@@ -4,7 +4,9 @@ import type { Job } from '../../wire/job.ts'
 import { contentBytes, inputTokensMax, outputTokensMax } from '../../wire/token-bounds.ts'
 import { cancelledDone } from '../lanes.ts'
 import type { Counted } from './answer-event.ts'
+import { CallReader } from './call-reader.ts'
 import { Inbox } from './inbox.ts'
+import { JsonCheck } from './json-check.ts'
 import { type LaneParts, type LanePatience, LaneRun } from './lane-run.ts'
 import { type AskedOf, lanesOfWork, requestBody, type TextWork } from './request-body.ts'
 import { Tally } from './tally.ts'
@@ -77,7 +79,10 @@ export class TextRun {
       const tally = new Tally({ choice: lane.choice, tokensMax, isScored })
       this.#tallies.push(tally)
       this.#finish.push(undefined)
-      const parts: LaneParts = { http, clock, tally, kind, isScored, patience }
+      const parts: LaneParts = {
+        ...{ http, clock, tally, kind, isScored, patience },
+        ...this.#checksOf(lane.choice),
+      }
       const run = new LaneRun(
         parts,
         { path, body: bodies[at] ?? '' },
@@ -89,6 +94,15 @@ export class TextRun {
         },
       )
       this.#lanes.push(run)
+    }
+  }
+
+  #checksOf(choice: number): Pick<LaneParts, 'calls' | 'json'> {
+    const work = this.#work
+    if (work.kind !== 'chat') return { calls: undefined, json: undefined }
+    return {
+      calls: new CallReader({ work, jobId: this.#job.id, choice }),
+      json: work.format && new JsonCheck(),
     }
   }
 

@@ -41,6 +41,20 @@ export const garbled = (what: string): PeerError =>
     { cause: new Error(what) },
   )
 
+/** It is for the model to call functions as it may; `cause` is for the log. */
+export const wrongCall = (what: string): PeerError =>
+  new PeerError(
+    'engine_failed',
+    'The model did not call functions as it was to. Ask again, or ask another model.',
+    { cause: new Error(what) },
+  )
+
+export const noJson = (): PeerError =>
+  new PeerError(
+    'engine_failed',
+    'The model was to write JSON, and wrote something else. Ask again, or ask another model.',
+  )
+
 /** It takes its time: for the first token, or for the next one. */
 export const tooSlow = (what: string, ms: number): PeerError =>
   new PeerError(

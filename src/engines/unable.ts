@@ -1,0 +1,27 @@
+import { PeerError } from '../base/errors.ts'
+import type { Capability } from '../wire/capability.ts'
+
+/** As a client calls what needs it. */
+const params: Readonly<Record<Capability, string>> = {
+  tools: 'tools',
+  json: 'response_format',
+}
+
+const whats: Readonly<Record<Capability, string>> = {
+  tools: 'call functions',
+  json: 'keep to JSON',
+}
+
+/** The model can't do this work; `others` are those that can, as far as they are known. */
+export function unable(lacking: Capability, others: readonly string[] = []): PeerError {
+  const param = params[lacking]
+  const advice =
+    others.length > 0
+      ? `These can: ${others.join(', ')}.`
+      : `GET /v1/models lists what each can do, under capabilities.`
+  return new PeerError(
+    'unsupported_parameter',
+    `Unsupported parameter: '${param}'. This model does not ${whats[lacking]}. ${advice}`,
+    { param },
+  )
+}
