@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { verifyReceipt } from '../../src/sdk/index.ts'
 import { fakeVllm, VLLM_PROMPT_TOKENS, VLLM_WORDS } from '../engines/upstream/fake-vllm.ts'
 import { ask, type PeerProcess, type Ready, runProgram, startPeer } from './peer-process.ts'
 
@@ -151,6 +152,9 @@ describe('a peer with a server behind it', () => {
     const hashed = JSON.stringify([{ content: '', reasoning_content: '', tool_calls: answered }])
     expect(kept.result_hash).toBe(createHash('sha256').update(hashed).digest('hex'))
     expect(kept.metering_units).toBe(VLLM_PROMPT_TOKENS + 7)
+    const said = message === undefined ? [] : [message]
+    expect(verifyReceipt(kept, { answer: said }).holds).toBe(true)
+    expect(verifyReceipt(kept, { answer: [{ content: 'sunny' }] }).holds).toBe(false)
 
     const back = await client.chat.completions.create({
       model: 'big',

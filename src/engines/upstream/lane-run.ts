@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../base/clock.ts'
+import type { Capability } from '../../wire/capability.ts'
 import type { Finish, Tokens } from '../../wire/chunk.ts'
 import { type AnswerEvent, type Counted, complaintIn, readAnswerEvent } from './answer-event.ts'
 import type { CallReader } from './call-reader.ts'
@@ -55,6 +56,8 @@ export interface LaneParts {
   calls: CallReader | undefined
   /** Whose answer is to be JSON. */
   json: JsonCheck | undefined
+  /** What it asks for that not every server does. */
+  needs: readonly Capability[]
   kind: 'chat' | 'completion'
   isScored: boolean
   patience: LanePatience
@@ -223,7 +226,8 @@ export class LaneRun {
     } catch {
       // A page of a proxy, say: its status says enough.
     }
-    throw complained({ ...said, ...(retryAfterMs !== undefined && { retryAfterMs }) })
+    const complaint = { ...said, ...(retryAfterMs !== undefined && { retryAfterMs }) }
+    throw complained(complaint, this.#parts.needs)
   }
 
   #wait(ms: number): void {

@@ -1,4 +1,5 @@
 import type { Clock } from '../../base/clock.ts'
+import { needsOf } from '../../wire/capability.ts'
 import type { Chunk, Done, Finish } from '../../wire/chunk.ts'
 import type { Job } from '../../wire/job.ts'
 import { contentBytes, inputTokensMax, outputTokensMax } from '../../wire/token-bounds.ts'
@@ -71,6 +72,7 @@ export class TextRun {
     // All of them are looked at before the first is asked.
     const bodies = lanes.map((lane) => requestBody(this.#work, lane, asked))
     const isScored = sampling.logprobs !== undefined
+    const needs = needsOf(this.#work)
     const tokensMax = outputTokensMax(this.#work, contextLength)
     // What is signed of that is signed while the server works.
     if (!asked.server.countsEarly) this.#begun({})
@@ -80,7 +82,7 @@ export class TextRun {
       this.#tallies.push(tally)
       this.#finish.push(undefined)
       const parts: LaneParts = {
-        ...{ http, clock, tally, kind, isScored, patience },
+        ...{ http, clock, tally, kind, isScored, patience, needs },
         ...this.#checksOf(lane.choice),
       }
       const run = new LaneRun(

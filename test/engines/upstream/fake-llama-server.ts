@@ -20,7 +20,12 @@ export function fakeLlamaServer({ embeds = false, says = [] as string[] } = {}):
         return
       }
       case '/props':
-        json(response, { default_generation_settings: { n_ctx: 2048 }, total_slots: 3 })
+        json(response, {
+          default_generation_settings: { n_ctx: 2048 },
+          total_slots: 3,
+          modalities: { vision: false, audio: false },
+          chat_template_caps: { supports_tools: false, supports_tool_calls: false },
+        })
         return
       case '/v1/embeddings': {
         const message = 'This server does not support embeddings. Start it with `--embeddings`'
