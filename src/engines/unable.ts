@@ -5,11 +5,13 @@ import type { Capability } from '../wire/capability.ts'
 const params: Readonly<Record<Capability, string>> = {
   tools: 'tools',
   json: 'response_format',
+  vision: 'messages',
 }
 
 const whats: Readonly<Record<Capability, string>> = {
   tools: 'call functions',
   json: 'keep to JSON',
+  vision: 'see images',
 }
 
 /** The model can't do this work; `others` are those that can, as far as they are known. */

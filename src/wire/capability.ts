@@ -1,7 +1,8 @@
+import type { ContentPart } from './images.ts'
 import type { ChatWork, Work } from './job.ts'
 
 /** What a model of chats may or may not do, in the words of an advert. */
-export const chatCapabilities = ['tools', 'json'] as const
+export const chatCapabilities = ['tools', 'json', 'vision'] as const
 export type Capability = (typeof chatCapabilities)[number]
 
 /** What a model must be able to do for this work, beside what all of its kind do. */
@@ -15,7 +16,10 @@ const tests: Readonly<Record<Capability, (work: ChatWork) => boolean>> = {
     functions !== undefined ||
     messages.some(({ role, calls }) => role === 'result' || calls !== undefined),
   json: ({ format }) => format !== undefined,
+  vision: ({ messages }) => messages.some(({ parts = [] }) => parts.some(isImage)),
 }
+
+const isImage = (part: ContentPart): boolean => 'image' in part
 
 /** The first of them that is not among those it has. */
 export const lacking = (

@@ -8,8 +8,9 @@ import {
   namePattern,
   type OfferedFunction,
 } from './functions.ts'
+import { type ContentPart, type Image, imageLimits, imageTypes, isBase64 } from './images.ts'
 import { type ChatWork, limits, type Message, type Role } from './job.ts'
-import { checkKeys, readArray, readObject, readString } from './json-reader.ts'
+import { checkKeys, isObject, readArray, readObject, readString } from './json-reader.ts'
 import { malformed, unsupported } from './malformed.ts'
 
 // What a body of KIND_CHAT asks for, beside its sampling. A word that is not known (of a role, a mode or
@@ -19,9 +20,12 @@ const { functionsMax, callsMax, callIdCharsMax } = functionLimits
 
 const roles: readonly Role[] = ['system', 'user', 'assistant', 'result']
 const modes: readonly Calling['mode'][] = ['none', 'required']
+const details = ['low', 'high'] as const
 const formats: readonly AnswerFormat['type'][] = ['json', 'schema']
 
-const messageKeys = ['role', 'content', 'calls', 'call']
+const messageKeys = ['role', 'content', 'parts', 'calls', 'call']
+const partKeys = ['text', 'image']
+const imageKeys = ['type', 'data', 'detail']
 const callKeys = ['id', 'name', 'arguments']
 const functionKeys = ['name', 'description', 'parameters', 'strict']
 const formatKeys = ['type', 'name', 'description', 'schema', 'strict']
@@ -34,7 +38,11 @@ type Read<T, K extends string> = Omit<T, K> & Record<K, string>
 export function checkChatKeys({ messages, functions, calling, format }: Fields): void {
   eachOf(messages, 'messages', (message, where) => {
     checkKeys(message, where, messageKeys)
-    const { calls } = Array.isArray(message) ? {} : ((message ?? {}) as Fields)
+    const { calls, parts } = isObject(message) ? message : {}
+    eachOf(parts, `${where}.parts`, (part, at) => {
+      checkKeys(part, at, partKeys)
+      if (isObject(part)) checkKeys(part.image, `${at}.image`, imageKeys)
+    })
     eachOf(calls, `${where}.calls`, (call, at) => checkKeys(call, at, callKeys))
   })
   eachOf(functions, 'functions', (each, where) => checkKeys(each, where, functionKeys))
@@ -47,8 +55,12 @@ function eachOf(list: Json | undefined, where: string, check: (value: Json, at: 
   for (const [at, value] of list.entries()) check(value, `${where}[${at}]`)
 }
 
+type ReadImage = Read<Omit<Image, 'detail'>, 'type'> & { detail?: string }
+type ReadPart = { text: string } | { image: ReadImage }
+type ReadMessage = Read<Omit<Message, 'parts'>, 'role'> & { parts?: ReadPart[] }
+
 export type ChatParts = {
-  messages: Read<Message, 'role'>[]
+  messages: ReadMessage[]
   functions?: OfferedFunction[] | undefined
   calling?: Read<Calling, 'mode'> | undefined
   oneCall?: true | undefined
@@ -74,14 +86,30 @@ export function readChat(fields: Fields): ChatParts {
 /** The same, once nothing in it is malformed: throws for a word of a newer version. */
 export function known({ messages, functions, calling, oneCall, format }: ChatParts): Parts {
   return {
-    messages: messages.map((message, at) => ({
+    messages: messages.map(({ parts, ...message }, at) => ({
       ...message,
       role: wordOf(roles, message.role, `messages[${at}].role`),
+      ...(parts && {
+        parts: parts.map((part, of) => knownPart(part, `messages[${at}].parts[${of}]`)),
+      }),
     })),
     ...(functions && { functions }),
     ...(calling && { calling: { ...calling, mode: wordOf(modes, calling.mode, 'calling.mode') } }),
     ...(oneCall && { oneCall }),
     ...(format && { format: { ...format, type: wordOf(formats, format.type, 'format.type') } }),
+  }
+}
+
+function knownPart(part: ReadPart, where: string): ContentPart {
+  if ('text' in part) return part
+  const { type, data, detail } = part.image
+  const word = detail === undefined ? undefined : wordOf(details, detail, `${where}.image.detail`)
+  return {
+    image: {
+      type: wordOf(imageTypes, type, `${where}.image.type`),
+      data,
+      ...(word && { detail: word }),
+    },
   }
 }
 
@@ -91,14 +119,40 @@ function wordOf<T extends string>(words: readonly T[], said: string, where: stri
   throw unsupported('unsupported_value', where, 'is not a word that is known here')
 }
 
-function readMessage(value: Json, where: string): ChatParts['messages'][number] {
+function readMessage(value: Json, where: string): ReadMessage {
   const fields = readObject(value, where)
   const role = readString(fields.role, `${where}.role`)
   const content = readString(fields.content, `${where}.content`)
   const range = { min: 1, max: callsMax }
   const calls = optional(fields.calls, (each) => readArray(each, `${where}.calls`, range, readCall))
   const callId = optional(fields.call, (id) => readId(id, `${where}.call`))
-  return { role, content, ...(calls && { calls }), ...(callId !== undefined && { callId }) }
+  const parts = optional(fields.parts, (each) =>
+    readArray(each, `${where}.parts`, { min: 1, max: limits.messagesMax }, readPart),
+  )
+  return {
+    role,
+    content,
+    ...(parts && { parts }),
+    ...(calls && { calls }),
+    ...(callId !== undefined && { callId }),
+  }
+}
+
+function readPart(value: Json, where: string): ReadPart {
+  const { text, image } = readObject(value, where)
+  if ((text === undefined) === (image === undefined)) {
+    throw malformed(where, 'is not either a text or an image')
+  }
+  if (text !== undefined) return { text: readString(text, `${where}.text`) }
+  const fields = readObject(image, `${where}.image`)
+  const detail = textIn(fields, 'detail', `${where}.image`)
+  return {
+    image: {
+      type: readString(fields.type, `${where}.image.type`),
+      data: readString(fields.data, `${where}.image.data`),
+      ...(detail !== undefined && { detail }),
+    },
+  }
 }
 
 function readCall(value: Json, where: string): FunctionCall {
@@ -152,10 +206,14 @@ function described(fields: Fields, where: string): { description?: string; stric
 
 /** What a field says of another. */
 function checkTogether({ messages, functions, calling, oneCall, format }: ChatParts): void {
-  messages.forEach(({ role, calls, callId }, at) => {
+  checkImages(messages)
+  messages.forEach(({ role, content, parts, calls, callId }, at) => {
     if (!roles.includes(role as Role)) return
     if (calls !== undefined && role !== 'assistant') {
       throw malformed(`messages[${at}].calls`, 'does not go with its role')
+    }
+    if (parts !== undefined && (role !== 'user' || content !== '')) {
+      throw malformed(`messages[${at}].parts`, 'do not go with its role and content')
     }
     if ((callId !== undefined) !== (role === 'result')) {
       throw malformed(`messages[${at}].call`, 'does not go with its role')
@@ -166,6 +224,18 @@ function checkTogether({ messages, functions, calling, oneCall, format }: ChatPa
   if (oneCall && !functions) throw malformed('one_call', 'goes with functions alone')
   if (calling !== undefined) checkCalling(calling, names)
   if (format !== undefined) checkFormat(format)
+}
+
+function checkImages(messages: readonly ReadMessage[]): void {
+  const images = messages.flatMap(({ parts = [] }) =>
+    parts.flatMap((part) => ('image' in part ? part.image : [])),
+  )
+  if (images.length > imageLimits.imagesMax) {
+    throw malformed('messages', `do not go with more than ${imageLimits.imagesMax} images`)
+  }
+  if (!images.every(({ data }) => isBase64(data))) {
+    throw malformed('messages', 'do not go with images that are no base64')
+  }
 }
 
 function checkCalling({ mode, name }: Read<Calling, 'mode'>, names: ReadonlySet<string>): void {

@@ -3,6 +3,7 @@ import type { AnswerFormat } from './functions.ts'
 import type { JobKind, Resume, WireJob } from './generate.ts'
 import { decodeResumes, encodeResumes } from './generate-codec.ts'
 import { hmacSha256 } from './hmac.ts'
+import type { ContentPart } from './images.ts'
 import type { ChatWork, Sampling, Work } from './job.ts'
 import { malformed } from './malformed.ts'
 import { sha256 } from './sha256.ts'
@@ -99,8 +100,9 @@ function toBody(work: Work): object {
 /** Members that are undefined are left out. */
 function toChatBody(work: ChatWork): object {
   return {
-    messages: work.messages.map(({ role, content, calls, callId }) => ({
+    messages: work.messages.map(({ role, content, parts, calls, callId }) => ({
       ...{ role, content, call: callId },
+      parts: parts?.map(toPart),
       calls: calls?.map(({ id, name, arguments: said }) => ({ id, name, arguments: said })),
     })),
     functions: work.functions?.map(({ name, description, parameters, strict }) => {
@@ -111,6 +113,12 @@ function toChatBody(work: ChatWork): object {
     format: work.format && toFormat(work.format),
     sampling: toJson(work.sampling),
   }
+}
+
+function toPart(part: ContentPart): object {
+  if ('text' in part) return { text: part.text }
+  const { type, data, detail } = part.image
+  return { image: { type, data, detail } }
 }
 
 const toFormat = ({ type, name, description, schema, strict }: AnswerFormat): object => ({

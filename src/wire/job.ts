@@ -1,5 +1,6 @@
 import type { AnswerFormat, Calling, FunctionCall, OfferedFunction } from './functions.ts'
 import type { Resume } from './generate.ts'
+import type { ContentPart } from './images.ts'
 
 /** What a caller wants done, in our own words: nothing of OpenAI's dialect comes below `api/`. */
 export interface Job {
@@ -95,6 +96,8 @@ export type Role = 'system' | 'user' | 'assistant' | 'result'
 export interface Message {
   role: Role
   content: string
+  /** Of a user: what there is in place of the content, which is then empty. */
+  parts?: ContentPart[]
   /** Of the assistant alone: at least one, where there are any. */
   calls?: FunctionCall[]
   /** Of a result: the id of its call. */

@@ -1,3 +1,4 @@
+import { type ContentPart, imageLimits } from './images.ts'
 import type { ChatWork, Message, Work } from './job.ts'
 
 /** What a chat template or a tool's own system prompt puts around the messages at most. */
@@ -34,11 +35,16 @@ export function promptBytes(work: Work): number[] {
   }
 }
 
-function messageBytes({ role, content, calls = [], callId = '' }: Message): number {
-  const said = Buffer.byteLength(content) * (role === 'result' ? ESCAPED : 1)
+function messageBytes({ role, content, parts = [], calls = [], callId = '' }: Message): number {
+  const written = Buffer.byteLength(content) * (role === 'result' ? ESCAPED : 1)
+  const said = parts.reduce((sum, part) => sum + partBytes(part), written)
   const called = calls.map(({ id, name, arguments: all }) => jsonBytes(id + name + all))
   return called.reduce((sum, bytes) => sum + bytes, said + jsonBytes(callId))
 }
+
+/** As many tokens as it can be: of an image no byte is one. */
+const partBytes = (part: ContentPart): number =>
+  FRAME_TOKENS + ('text' in part ? Buffer.byteLength(part.text) : imageLimits.tokensMax)
 
 /** What is not said, and is in the prompt all the same. */
 function offeredBytes({ functions = [], format }: ChatWork): number[] {
@@ -62,8 +68,9 @@ function contentsOf(work: Work): readonly string[] {
   switch (work.kind) {
     case 'chat':
       return [
-        ...work.messages.flatMap(({ content, calls = [] }) => [
+        ...work.messages.flatMap(({ content, parts = [], calls = [] }) => [
           content,
+          ...parts.flatMap((part) => ('text' in part ? part.text : [])),
           ...calls.map((call) => call.arguments),
         ]),
         ...(work.functions ?? []).map(({ parameters = '' }) => parameters),

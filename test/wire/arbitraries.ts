@@ -11,6 +11,7 @@ import {
   type ToProvider,
   type WireJob,
 } from '../../src/wire/generate.ts'
+import { type ContentPart, type Image, imageTypes } from '../../src/wire/images.ts'
 import type {
   ChatWork,
   CompletionWork,
@@ -313,7 +314,27 @@ const offeredFunction = fc
 
 const call = fc.record({ id: callId, name, arguments: anyString })
 
+const image = fc
+  .record({
+    type: fc.constantFrom(...imageTypes),
+    data: fc
+      .uint8Array({ minLength: 1, maxLength: 20 })
+      .map((bytes) => Buffer.from(bytes).toString('base64')),
+    detail: maybe(fc.constantFrom('low', 'high')),
+  })
+  .map(withoutUndefined<Image>)
+
+const part: fc.Arbitrary<ContentPart> = fc.oneof(
+  fc.record({ text: anyString }),
+  fc.record({ image }),
+)
+
 const message: fc.Arbitrary<Message> = fc.oneof(
+  fc.record({
+    role: fc.constant('user'),
+    content: fc.constant(''),
+    parts: fc.array(part, { minLength: 1, maxLength: 4 }),
+  }),
   fc.record({ role: fc.constantFrom('system', 'user', 'assistant'), content: anyString }),
   fc.record({
     role: fc.constant('assistant'),

@@ -11,12 +11,21 @@ const tools = {
   tool_choice: 'auto',
 }
 
+/** A grey square: smaller ones are beneath some models. */
+const SQUARE =
+  'iVBORw0KGgoAAAANSUhEUgAAAEAAAABACAAAAACPAi4CAAAAKUlEQVR42u3MQREAAAwCIKMb3RD77SAA6VEEAoFAIBAIBAKBQCAQfA8G320AeXC6efoAAAAASUVORK5CYII='
+
 /**
  * What a model of vLLM takes, which says so nowhere: whether it reads calls is an option of its start. It is
- * asked for one token of an answer.
+ * asked for one token of each.
  */
 export async function askedCapabilities(parts: ProbeParts, model: string): Promise<Can> {
-  return { json: true, tools: await takes(parts, { ...tools, ...questionOf(model, 'Hi') }) }
+  const image = { type: 'image_url', image_url: { url: `data:image/png;base64,${SQUARE}` } }
+  return {
+    json: true,
+    tools: await takes(parts, { ...tools, ...questionOf(model, 'Hi') }),
+    vision: await takes(parts, questionOf(model, [image])),
+  }
 }
 
 const questionOf = (model: string, content: unknown) => ({

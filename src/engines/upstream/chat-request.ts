@@ -1,4 +1,5 @@
 import type { AnswerFormat, Calling, OfferedFunction } from '../../wire/functions.ts'
+import type { ContentPart } from '../../wire/images.ts'
 import type { ChatWork, Message } from '../../wire/job.ts'
 import type { ServerKind } from './server-kind.ts'
 import { unsupported } from './upstream-errors.ts'
@@ -16,7 +17,8 @@ export function chatRequest(work: ChatWork, server: Taken): object {
   }
 }
 
-function toMessage({ role, content, calls, callId }: Message): object {
+function toMessage({ role, content, parts, calls, callId }: Message): object {
+  if (parts !== undefined) return { role, content: parts.map(toPart) }
   if (role === 'result') return { role: 'tool', content, tool_call_id: callId }
   if (calls === undefined) return { role, content }
   return {
@@ -25,6 +27,15 @@ function toMessage({ role, content, calls, callId }: Message): object {
     tool_calls: calls.map(({ id, name, arguments: said }) => {
       return { id, type: 'function', function: { name, arguments: said } }
     }),
+  }
+}
+
+function toPart(part: ContentPart): object {
+  if ('text' in part) return { type: 'text', text: part.text }
+  const { type, data, detail } = part.image
+  return {
+    type: 'image_url',
+    image_url: { url: `data:${type};base64,${data}`, ...(detail && { detail }) },
   }
 }
 

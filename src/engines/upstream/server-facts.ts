@@ -47,11 +47,14 @@ const plain: FactsReader = {
 }
 
 /** OpenRouter, and who took it over, list the parameters of a model. */
-function saidOnCard({ supported_parameters: parameters }: Fields): Can {
-  if (!Array.isArray(parameters)) return {}
+function saidOnCard({ supported_parameters: parameters, architecture }: Fields): Can {
+  const modalities = fieldsOf(architecture)?.input_modalities
   return {
-    tools: parameters.includes('tools'),
-    json: parameters.includes('response_format'),
+    ...(Array.isArray(parameters) && {
+      tools: parameters.includes('tools'),
+      json: parameters.includes('response_format'),
+    }),
+    ...(Array.isArray(modalities) && { vision: modalities.includes('image') }),
   }
 }
 
@@ -66,7 +69,7 @@ const sglang: FactsReader = {
     const { tool_call_parser: parser } = fieldsOf(shared?.server) ?? {}
     // Without one it says calls as text.
     const tools = parser === undefined ? undefined : typeof parser === 'string'
-    const can = { tools, json: true }
+    const can = { tools, json: true, vision: flagOf(shared?.has_image_understanding) }
     if (typeof shared?.is_generation !== 'boolean') return { ...facts, can }
     return { ...facts, can, kind: shared.is_generation ? 'chat' : 'embedding' }
   },
@@ -78,11 +81,12 @@ const llamaServer: FactsReader = {
     const meta = fieldsOf(card.meta) ?? {}
     const own = countOf(fieldsOf(shared?.default_generation_settings)?.n_ctx)
     const slots = countOf(shared?.total_slots)
+    const { vision } = fieldsOf(shared?.modalities) ?? {}
     // A template that knows of no tools leaves them out without a word.
     const template = fieldsOf(shared?.chat_template_caps)?.supports_tools
     return {
       ...nothing,
-      can: { tools: flagOf(template), json: true },
+      can: { tools: flagOf(template), json: true, vision: flagOf(vision) },
       parameters: countOfLarge(meta.n_params),
       sizeBytes: countOfLarge(meta.size),
       vocabularySize: countOf(meta.n_vocab) ?? 0,
@@ -111,7 +115,7 @@ const ollama: FactsReader = {
     return {
       ...nothing,
       kind: isEmbedding ? 'embedding' : 'chat',
-      can: { tools: can.includes('tools'), json: true },
+      can: { tools: can.includes('tools'), json: true, vision: can.includes('vision') },
       architecture,
       parameters: countOfLarge(info['general.parameter_count']),
       quant: textOf(details.quantization_level) ?? '',
@@ -132,7 +136,7 @@ const lmStudio: FactsReader = {
     return {
       ...nothing,
       kind: type === 'embeddings' ? 'embedding' : 'chat',
-      can: { tools, json: true },
+      can: { tools, json: true, vision: type === 'vlm' },
       architecture: textOf(arch) ?? '',
       quant: textOf(quantization) ?? '',
       contextLength: loaded || countOf(lengths.max_context_length) || CONTEXT_UNKNOWN,

@@ -95,6 +95,7 @@ const speaksOfLength =
 
 const speaksOf: Readonly<Record<Capability, RegExp>> = {
   tools: /\btools?\b|tool_|\bfunctions?\b|--jinja/,
+  vision: /\bimages?\b|image_url|vision|multi-?modal|mmproj/,
   json: /response_format|\bjson|schema|grammar|guided|structured/,
 }
 const saysNo = /not support|unsupported|not available|requires? /

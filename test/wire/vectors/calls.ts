@@ -2,7 +2,7 @@ import type { ChatWork, Sampling } from '../../../src/wire/job.ts'
 import { encodeWork } from '../../../src/wire/job-body.ts'
 import { type Bad, bad, type Good, good } from './cases.ts'
 
-// Bodies of chats with functions, calls and formats.
+// Bodies of chats with functions, calls, formats and images.
 
 const sampling: Sampling = {
   temperature: 0,
@@ -70,6 +70,26 @@ const works: [name: string, work: ChatWork][] = [
       },
     }),
   ],
+  [
+    'images',
+    chat({
+      messages: [
+        {
+          role: 'user',
+          content: '',
+          parts: [
+            { text: 'Which one?' },
+            { image: { type: 'image/png', data: 'iVBORw0KGgo=' } },
+            { text: '' },
+            { image: { type: 'image/jpeg', data: '/9j/', detail: 'low' } },
+            { image: { type: 'image/webp', data: 'UklGRg==', detail: 'high' } },
+          ],
+        },
+        { role: 'user', content: '', parts: [{ image: { type: 'image/gif', data: 'R0lG' } }] },
+        { role: 'user', content: '', parts: [{ text: 'No image.' }] },
+      ],
+    }),
+  ],
   ['a schema of 64 levels', chat({ functions: [{ name: 'f', parameters: nested(64) }] })],
 ]
 
@@ -97,6 +117,9 @@ const offer = (fields: string) => body(said, `"functions":[{${fields}}]`)
 const many = (count: number, text: (at: number) => string) =>
   Array.from({ length: count }, (_, at) => text(at)).join()
 const schema = (text: string) => offer(`"name":"f","parameters":${JSON.stringify(text)}`)
+const parts = (all: string) => message(`"content":"","parts":${all},"role":"user"`)
+const image = (fields: string) => parts(`[{"image":{${fields}}}]`)
+const png = '"data":"AAAA","type":"image/png"'
 const unknown = 'unsupported_field'
 const newer = 'unsupported_value'
 
@@ -148,6 +171,32 @@ const cases: [name: string, body: string, error?: string][] = [
   ['a call with arguments as an object', called('{"arguments":{},"id":"a","name":"f"}')],
   ['a call with a newer field', called('{"A":0,"arguments":"","id":"a","name":"f"}'), unknown],
   ['a newer field in a call, and no content', message('"calls":[{"A":0}]'), unknown],
+  ['an empty list of parts', parts('[]')],
+  ['4,097 parts', parts(`[${many(4097, () => '{"text":""}')}]`)],
+  ['parts as text', parts('"Hi"')],
+  ['parts beside a content', parts('[{"text":""}]').replace('"content":""', '"content":"Hi"')],
+  ['parts of the assistant', parts('[{"text":""}]').replace('"role":"user"', '"role":"assistant"')],
+  [
+    'parts of a newer role',
+    parts('[{"text":""}]').replace('"role":"user"', '"role":"tool"'),
+    newer,
+  ],
+  ['an empty part', parts('[{}]')],
+  ['a part that is two', parts(`[{"image":{${png}},"text":""}]`)],
+  ['a part of a newer version', parts('[{"sound":{}}]'), unknown],
+  ['a text of null', parts('[{"text":null}]')],
+  ['an image as text', parts('[{"image":"AAAA"}]')],
+  ['an image without a type', image('"data":"AAAA"')],
+  ['an image without data', image('"type":"image/png"')],
+  ['an image of no bytes', image('"data":"","type":"image/png"')],
+  ['an image of a newer type', image('"data":"AAAA","type":"image/avif"'), newer],
+  ['a newer detail', image(`"data":"AAAA","detail":"auto","type":"image/png"`), newer],
+  ['a newer field of an image', image(`${png},"url":""`), unknown],
+  ['no base64', image('"data":"AA-_","type":"image/png"')],
+  ['base64 without its padding', image('"data":"AAA","type":"image/png"')],
+  ['base64 with bits too many', image('"data":"AB==","type":"image/png"')],
+  ['base64 with a line break', image('"data":"AAAA\\nAAAA","type":"image/png"')],
+  ['33 images', parts(`[${many(33, () => `{"image":{${png}}}`)}]`)],
   ['a format without a type', body(said, '"format":{}')],
   ['a format of a newer version', body(said, '"format":{"type":"grammar"}'), newer],
   ['a newer field in a format', body(said, '"format":{"rule":"","type":"grammar"}'), unknown],
