@@ -63,8 +63,8 @@ describe('chat refuses, and names the place', () => {
     ['no content', message({ content: null }), 'invalid_type', 'messages[1].content'],
     ['no parts', message({ content: [] }), 'invalid_value', 'messages[1].content'],
     [
-      'an image',
-      part({ type: 'image_url', image_url: { url: 'data:' } }),
+      'sound',
+      part({ type: 'input_audio', input_audio: { data: '', format: 'wav' } }),
       'unsupported_value',
       'messages[1].content[0].type',
     ],

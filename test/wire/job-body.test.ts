@@ -16,7 +16,8 @@ import {
   promptRoot,
 } from '../../src/wire/job-body.ts'
 import { rounds } from '../campaign.ts'
-import { chatWork, completionWork, embeddingWork, resumes, wireJob } from './arbitraries.ts'
+import { completionWork, embeddingWork, resumes, wireJob } from './arbitraries.ts'
+import { chatWork } from './chat-arbitraries.ts'
 import { refusalOf } from './hostile.ts'
 
 /** No schema can say this. */

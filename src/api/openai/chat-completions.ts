@@ -1,10 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Random } from '../../base/random.ts'
+import { unable } from '../../engines/unable.ts'
 import type { CallPlace } from '../../wire/chunk.ts'
 import type { FunctionCall } from '../../wire/functions.ts'
+import type { Image } from '../../wire/images.ts'
+import { clientSignal } from '../client-signal.ts'
+import { ImageFetcher } from '../images/image-fetcher.ts'
+import { isElsewhere, toImages } from '../images/shown-images.ts'
 import type { RouteModule } from '../route.ts'
 import { type StreamDialect, toUsage } from './answer.ts'
-import { toChatWork } from './chat-job.ts'
+import { askedImages, toChatWork } from './chat-job.ts'
 import {
   type ChatChunk,
   type ChatRequest,
@@ -21,6 +26,7 @@ import {
   type GenerationOptions,
 } from './generation.ts'
 import { toChatLogprobs } from './logprobs.ts'
+import { chooseModel } from './model-choice.ts'
 import { obfuscation } from './obfuscation.ts'
 import { responder, type Wording } from './respond.ts'
 import type { StreamWishes } from './sampling.ts'
@@ -54,14 +60,26 @@ export function chatRoutes(
 
 /** Answers a conversation that comes whole, on whichever surface. */
 export function chatHandler(components: GenerationComponents, options: GenerationOptions) {
-  const { random } = components
+  const { random, market, clock } = components
+  const { images: fetcher = new ImageFetcher({ clock }) } = components
   const respond = responder(components, options)
+  const shown = async (body: ChatRequest, signal: AbortSignal): Promise<Image[]> => {
+    const asked = askedImages(body)
+    if (asked.some(isElsewhere)) {
+      // Nobody is asked for what no model would see.
+      const { capabilities } = await chooseModel(market, body.model, 'chat', signal)
+      if (capabilities?.includes('vision') === false) throw unable('vision')
+    }
+    return await toImages(asked, fetcher, signal)
+  }
   return async (
     request: FastifyRequest<{ Body: ChatRequest }>,
     reply: FastifyReply,
   ): Promise<object> => {
     const { body } = request
-    return respond(request, reply, toChatWork(body, random), chatWording(body, random))
+    const images = await shown(body, clientSignal(reply))
+    const work = toChatWork(body, random, images)
+    return respond(request, reply, work, chatWording(body, random))
   }
 }
 

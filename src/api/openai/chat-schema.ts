@@ -36,9 +36,23 @@ import { askedCallId, askedCalls, toolCallDeltas, toolCalls, toolFields } from '
 
 const nothing = array(anything(), { maxItems: 0 })
 
-const textPart = closed({
-  type: oneOf(['text'], { 'x-unavailable': ['image_url', 'input_audio', 'file', 'refusal'] }),
-  text: string(),
+const part = closed({
+  type: oneOf(['text', 'image_url'], { 'x-unavailable': ['input_audio', 'file', 'refusal'] }),
+  text: optionalOrNull(string(), { description: 'Of a text.' }),
+  image_url: optionalOrNull(
+    closed({
+      url: string({
+        minLength: 1,
+        description:
+          'data:image/…;base64,… or an https URL, which this peer fetches: a PNG, JPEG, WebP or GIF.',
+      }),
+      detail: optionalOrNull(oneOf(['auto', 'low', 'high'])),
+    }),
+    {
+      description:
+        'Of an image, in a user message. Only of models that have `vision` among their capabilities.',
+    },
+  ),
   prompt_cache_breakpoint: optional(anything()),
 })
 
@@ -49,7 +63,7 @@ const message = closed({
       'A developer message is a system message; a tool message says what came of a call.',
   }),
   content: optionalOrNull(
-    anyOf([string(), array(textPart, { minItems: 1, maxItems: limits.messagesMax })]),
+    anyOf([string(), array(part, { minItems: 1, maxItems: limits.messagesMax })]),
     { description: 'Only a message with tool calls may lack it.' },
   ),
   name: participantName,

@@ -36,7 +36,7 @@ const modelFields = {
   capabilities: optional(
     array(string(), {
       description:
-        'What it does, as far as that is known: `chat`, `completion`, `logprobs`, `tools`, `json`, `embedding`.',
+        'What it does, as far as that is known: `chat`, `completion`, `logprobs`, `tools`, `json`, `vision`, `embedding`.',
     }),
   ),
   price: optional(

@@ -1,4 +1,5 @@
 import type { Clock } from '../../base/clock.ts'
+import { InvalidError } from '../../base/errors.ts'
 import { needsOf } from '../../wire/capability.ts'
 import type { Chunk, Done, Finish } from '../../wire/chunk.ts'
 import type { Job } from '../../wire/job.ts'
@@ -9,7 +10,7 @@ import { CallReader } from './call-reader.ts'
 import { Inbox } from './inbox.ts'
 import { JsonCheck } from './json-check.ts'
 import { type LaneParts, type LanePatience, LaneRun } from './lane-run.ts'
-import { type AskedOf, lanesOfWork, requestBody, type TextWork } from './request-body.ts'
+import { type AskedOf, type Lane, lanesOfWork, requestBody, type TextWork } from './request-body.ts'
 import { Tally } from './tally.ts'
 import type { UpstreamHttp } from './upstream-http.ts'
 
@@ -25,6 +26,22 @@ export interface TextRunParts {
   patience: LanePatience
   asked: AskedOf
   contextLength: number
+}
+
+/** In UTF-16 units: several copies of a long prompt, or of one with images. */
+const BODIES_MAX = 64 * 1024 * 1024
+
+function bodiesOf(work: TextWork, lanes: readonly Lane[], asked: AskedOf): string[] {
+  let units = 0
+  return lanes.map((lane) => {
+    const body = requestBody(work, lane, asked)
+    units += body.length
+    if (units <= BODIES_MAX) return body
+    throw new InvalidError(
+      'n',
+      'So many answers to so long a request are too much at once. Ask for fewer.',
+    )
+  })
 }
 
 /** All answers of one job, each on a connection of its own. */
@@ -70,7 +87,7 @@ export class TextRun {
     const { sampling, kind } = this.#work
     const lanes = lanesOfWork(this.#work)
     // All of them are looked at before the first is asked.
-    const bodies = lanes.map((lane) => requestBody(this.#work, lane, asked))
+    const bodies = bodiesOf(this.#work, lanes, asked)
     const isScored = sampling.logprobs !== undefined
     const needs = needsOf(this.#work)
     const tokensMax = outputTokensMax(this.#work, contextLength)

@@ -103,8 +103,18 @@ export interface ChatMessage {
   content?:
     | string
     | readonly {
-        type: 'text'
-        text: string
+        type: 'text' | 'image_url'
+        /** Of a text. */
+        text?: string | null | undefined
+        /** Of an image, in a user message. Only of models that have `vision` among their capabilities. */
+        image_url?:
+          | {
+              /** data:image/…;base64,… or an https URL, which this peer fetches: a PNG, JPEG, WebP or GIF. */
+              url: string
+              detail?: 'auto' | 'low' | 'high' | null | undefined
+            }
+          | null
+          | undefined
         prompt_cache_breakpoint?: unknown | undefined
       }[]
     | null

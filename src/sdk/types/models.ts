@@ -22,7 +22,7 @@ export interface Model {
   embedding_length?: number
   /**
    * What it does, as far as that is known: `chat`, `completion`, `logprobs`, `tools`, `json`,
-   * `embedding`.
+   * `vision`, `embedding`.
    */
   capabilities?: string[]
   price?: {

@@ -18,7 +18,11 @@ export function fakeSglang({
         return
       }
       case '/model_info':
-        json(response, { model_path: 'qwen', is_generation: isGeneration })
+        json(response, {
+          model_path: 'qwen',
+          is_generation: isGeneration,
+          has_image_understanding: false,
+        })
         return
       case '/server_info':
         json(response, { tool_call_parser: parser, grammar_backend: 'xgrammar' })

@@ -17,6 +17,8 @@ export interface FakeVllmOptions {
   key?: string
   /** Started with --enable-auto-tool-choice and a --tool-call-parser. */
   parses?: boolean
+  /** Its model takes images. */
+  sees?: boolean
   /** What the model calls where it is offered anything: a name, and the pieces of the arguments. */
   calls?: readonly (readonly [name: string, ...pieces: string[]])[]
   /** Waited for before each chunk, with its number. */
@@ -41,6 +43,15 @@ export function fakeVllm(options: FakeVllmOptions = {}): FakeServer {
         if (asked.body.tools !== undefined && isAuto(asked) && options.parses !== true) {
           const message =
             '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
+          json(
+            response,
+            { error: { message, type: 'BadRequestError', param: null, code: 400 } },
+            400,
+          )
+          return
+        }
+        if (options.sees !== true && JSON.stringify(asked.body).includes('"image_url"')) {
+          const message = `${VLLM_MODEL} is not a multimodal model`
           json(
             response,
             { error: { message, type: 'BadRequestError', param: null, code: 400 } },

@@ -69,7 +69,9 @@ describe('what a server says it can', () => {
       if (path === '/v1/models') json(response, { data: [card] })
       else response.writeHead(404).end()
     })
-    expect(await capabilities(gateway)).toEqual([...common, 'json'])
+    expect(await capabilities(gateway)).toEqual([...common, 'json', 'vision'])
+    expect(await capabilities(fakeVllm({ sees: true }))).toEqual([...common, 'json', 'vision'])
+    expect(await capabilities(fakeLlamaServer({ says: ['a'], sees: true }))).toContain('vision')
   })
 
   it('is all that it is asked for', async () => {
