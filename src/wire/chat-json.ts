@@ -8,7 +8,7 @@ import {
   namePattern,
   type OfferedFunction,
 } from './functions.ts'
-import { type ContentPart, type Image, imageLimits, imageTypes, isBase64 } from './images.ts'
+import { type ContentPart, type Image, imageLimits, imageTypes } from './images.ts'
 import { type ChatWork, limits, type Message, type Role } from './job.ts'
 import { checkKeys, isObject, readArray, readObject, readString } from './json-reader.ts'
 import { malformed, unsupported } from './malformed.ts'
@@ -237,6 +237,10 @@ function checkImages(messages: readonly ReadMessage[]): void {
     throw malformed('messages', 'do not go with images that are no base64')
   }
 }
+
+/** Whether a text is the one base64 text of some bytes. */
+const isBase64 = (text: string): boolean =>
+  text !== '' && Buffer.from(text, 'base64').toString('base64') === text
 
 function checkCalling({ mode, name }: Read<Calling, 'mode'>, names: ReadonlySet<string>): void {
   if (names.size === 0) throw malformed('calling', 'goes with functions alone')

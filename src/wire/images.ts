@@ -21,8 +21,3 @@ export const imageLimits = {
    */
   tokensMax: 16_384 + 256,
 } as const
-
-/** Whether a text is the one base64 text of some bytes. */
-export function isBase64(text: string): boolean {
-  return text !== '' && Buffer.from(text, 'base64').toString('base64') === text
-}

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { verifyReceipt } from '../../src/sdk/index.ts'
+import { dataUrl, files } from '../api/images/files.ts'
 import { fakeVllm, VLLM_PROMPT_TOKENS, VLLM_WORDS } from '../engines/upstream/fake-vllm.ts'
 import { ask, type PeerProcess, type Ready, runProgram, startPeer } from './peer-process.ts'
 
@@ -10,7 +11,7 @@ const calls = [
   ['get_weather', '{"ci', 'ty":"Pa', 'ris"}'],
   ['get_time', '{}'],
 ] as const
-const server = fakeVllm({ key: KEY, parses: true, calls })
+const server = fakeVllm({ key: KEY, parses: true, sees: true, calls })
 let provider: PeerProcess
 let gateway: PeerProcess
 
@@ -172,6 +173,36 @@ describe('a peer with a server behind it', () => {
       { role: 'tool', content: '{"sun":true}', tool_call_id: 'chatcmpl-tool-0' },
       { role: 'tool', content: 'noon', tool_call_id: 'chatcmpl-tool-1' },
     ])
+  })
+
+  it('shows its model an image, and has it write JSON, for another peer’s client', async () => {
+    await expect
+      .poll(() => modelsOf(gateway), { timeout: 20_000 })
+      .toMatchObject([
+        { id: 'big', capabilities: ['chat', 'completion', 'logprobs', 'tools', 'json', 'vision'] },
+      ])
+    const url = dataUrl(files['image/png'])
+    const seen = await chat(gateway.ready, {
+      messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url } }] }],
+    })
+    expect(seen.status).toBe(200)
+    expect(server.last('/v1/chat/completions').body.messages).toEqual([
+      { role: 'user', content: [{ type: 'image_url', image_url: { url } }] },
+    ])
+    const { answer } = server
+    server.answer = fakeVllm({ key: KEY, words: ['{"z":', ' 1}'] }).answer
+    const schema = { type: 'object', properties: { z: { type: 'integer' }, a: {} } }
+    const format = { type: 'json_schema', json_schema: { name: 'n', schema, strict: true } }
+    const written = await (await chat(gateway.ready, { response_format: format })).json()
+    expect(JSON.parse(written.choices[0].message.content)).toEqual({ z: 1 })
+    expect(JSON.stringify(server.last('/v1/chat/completions').body.response_format)).toContain(
+      JSON.stringify(schema),
+    )
+    server.answer = fakeVllm({ key: KEY, words: ['Sure: ', '{"z":'] }).answer
+    const half = await (await chat(gateway.ready, { response_format: format, stream: true })).text()
+    expect(half).toMatch(/"error":\{.*"code":"no_nodes_available"/)
+    expect(half).not.toContain('[DONE]')
+    server.answer = answer
   })
 
   it('stops the server when its client leaves', async () => {
