@@ -14,16 +14,19 @@ const whats: Readonly<Record<Capability, string>> = {
   vision: 'see images',
 }
 
-/** The model can't do this work; `others` are those that can, as far as they are known. */
-export function unable(lacking: Capability, others: readonly string[] = []): PeerError {
+/** The model can't do this work; `others` are those that can, where that is known here. */
+export function unable(lacking: Capability, others?: readonly string[]): PeerError {
   const param = params[lacking]
-  const advice =
-    others.length > 0
-      ? `These can: ${others.join(', ')}.`
-      : `GET /v1/models lists what each can do, under capabilities.`
+  const advice = adviceOf(others)
   return new PeerError(
     'unsupported_parameter',
     `Unsupported parameter: '${param}'. This model does not ${whats[lacking]}. ${advice}`,
     { param },
   )
+}
+
+function adviceOf(others: readonly string[] | undefined): string {
+  if (others === undefined) return 'GET /v1/models lists what each can do, under capabilities.'
+  if (others.length === 0) return 'Nor does any other that is served now: leave it out.'
+  return `These can: ${others.join(', ')}.`
 }

@@ -158,6 +158,7 @@ describe('who is asked for calls', () => {
     const { lines } = await provider({ model: { capabilities: ['chat'] } })
     const error = { code: 'unsupported_parameter', param: 'tools' }
     await expect(collect({ work })).rejects.toMatchObject(error)
+    await expect(collect({ work })).rejects.toThrow(/Nor does any other/)
     await expect(collect({ model: 'test-chat', work })).rejects.toMatchObject(error)
     expect(lines).toHaveLength(0)
     await provider({ model: { name: 'other', id: 'cid:other', capabilities: capable } })

@@ -249,3 +249,48 @@ describe('what a server answers', () => {
     expect((error as Error).message).not.toContain(message)
   })
 })
+
+describe('a model that sees', () => {
+  const showing = (more: object = {}): ChatWork => ({
+    ...plain(),
+    messages: [
+      {
+        role: 'user',
+        content: '',
+        parts: [{ text: 'What?' }, { image: { type: 'image/gif', data: 'R0lG', ...more } }],
+      },
+    ],
+  })
+
+  it('is shown images in the words of its server', async () => {
+    const server = await fakeVllm({ sees: true }).start()
+    const engine = await readyEngine(server)
+    await answer(engine, jobOf(showing({ detail: 'low' })))
+    const url = 'data:image/gif;base64,R0lG'
+    expect(server.last('/v1/chat/completions').body.messages).toEqual([
+      {
+        role: 'user',
+        content: [
+          { type: 'text', text: 'What?' },
+          { type: 'image_url', image_url: { url, detail: 'low' } },
+        ],
+      },
+    ])
+  })
+
+  it('is not one that does not', async () => {
+    const engine = await readyEngine(await fakeVllm().start())
+    expect(await fault(engine, jobOf(showing()))).toMatchObject({
+      ...{ code: 'unsupported_parameter', param: 'messages' },
+    })
+  })
+
+  it('is not asked for more at once than this peer has room for', async () => {
+    const server = await fakeVllm({ sees: true }).start()
+    const engine = await readyEngine(server)
+    const data = Buffer.alloc(9 * 1024 * 1024).toString('base64')
+    const work = { ...showing({ data }), sampling: { ...sampling, choices: 8 } }
+    expect(await fault(engine, jobOf(work))).toMatchObject({ code: 'invalid_value', param: 'n' })
+    expect(server.asked.some(({ body }) => body.stream === true)).toBe(false)
+  })
+})
