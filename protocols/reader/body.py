@@ -1,6 +1,7 @@
 """The body of a job: canonical JSON (RFC 8785) that body.schema.json allows. See "The body" in
 ../generate/spec.md. The schema is read from its file, so that it is put to the test as well."""
 
+import base64
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,8 @@ from refusal import Refused, malformed
 
 MAX_PROMPTS_TIMES_CHOICES = 128
 MAX_STOP_BYTES = 256
+MAX_SCHEMA_LEVELS = 64
+MAX_IMAGES = 32
 
 KINDS = ("chat", "completion", "draft", "embedding")
 # Whoever adds a field may lift what is asked of others, so an unknown one is told first.
@@ -48,6 +51,75 @@ def _check_beyond_schema(value: dict[str, Any]) -> None:
         raise malformed("too many answers")
     if any(len(stop.encode("utf-8")) > MAX_STOP_BYTES for stop in sampling["stop"]):
         raise malformed("a stop that is too long")
+    if "messages" in value:
+        _check_chat(value)
+
+
+def _check_chat(value: dict[str, Any]) -> None:
+    """Words that are not known ask nothing of what stands beside them."""
+    for message in value["messages"]:
+        role = message["role"]
+        if role not in ("system", "user", "assistant", "result"):
+            continue
+        if "parts" in message and (role != "user" or message["content"]):
+            raise malformed("parts beside what they stand for")
+        if "calls" in message and role != "assistant":
+            raise malformed("calls of somebody else")
+        if ("call" in message) != (role == "result"):
+            raise malformed("a result without its call, or a call without a result")
+    _check_images(value["messages"])
+    functions = value.get("functions", [])
+    names = [function["name"] for function in functions]
+    if len(set(names)) < len(names):
+        raise malformed("two functions of one name")
+    if not functions and ("calling" in value or "one_call" in value):
+        raise malformed("calls without functions")
+    for function in functions:
+        _check_schema_text(function.get("parameters", "{}"))
+    calling = value.get("calling", {})
+    named = calling.get("name")
+    if named is not None and calling["mode"] in ("none", "required"):
+        if calling["mode"] == "none" or named not in names:
+            raise malformed("a function that can't be called")
+    _check_format(value.get("format"))
+
+
+def _check_images(messages: list[dict[str, Any]]) -> None:
+    parts = [part for message in messages for part in message.get("parts", [])]
+    images = [part["image"] for part in parts if "image" in part]
+    if len(images) > MAX_IMAGES:
+        raise malformed("too many images")
+    for image in images:
+        if not _is_base64(image["data"]):
+            raise malformed("an image that is no base64")
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        content = base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    return text != "" and base64.b64encode(content).decode() == text
+
+
+def _check_format(answer_format: dict[str, Any] | None) -> None:
+    if answer_format is None:
+        return
+    _check_schema_text(answer_format.get("schema", "{}"))
+    if answer_format["type"] == "json" and len(answer_format) > 1:
+        raise malformed("a format that is two")
+    if answer_format["type"] == "schema" and not {"name", "schema"} <= answer_format.keys():
+        raise malformed("half a format")
+
+
+def _check_schema_text(text: str) -> None:
+    value = read_json(text.encode("utf-8"), MAX_SCHEMA_LEVELS)
+    try:
+        write_canonical_json(value)
+    except ValueError as error:
+        raise malformed(f"not I-JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise malformed("a schema that is no object")
 
 
 def read_canonical_json(content: bytes) -> Any:

@@ -67,6 +67,8 @@ _LIMITS: dict[str, Callable[[Any, Any], bool]] = {
     "maxItems": lambda value, most: len(value) <= most,
     "minLength": lambda value, least: len(value) >= least,
     "maxLength": lambda value, most: len(value) <= most,
+    "minProperties": lambda value, least: len(value) >= least,
+    "maxProperties": lambda value, most: len(value) <= most,
     "minimum": lambda value, least: value >= least,
     "maximum": lambda value, most: value <= most,
 }

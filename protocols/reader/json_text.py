@@ -10,13 +10,13 @@ MAX_LEVELS = 16
 MAX_VALUES = 32_768
 
 
-def read_json(content: bytes) -> Any:
+def read_json(content: bytes, max_levels: int = MAX_LEVELS) -> Any:
     """Numbers are doubles, so that 1.0 is as good as 1, and no length of digits takes time."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise malformed("not UTF-8") from error
-    _check_extent(text)
+    _check_extent(text, max_levels)
     try:
         return json.loads(
             text,
@@ -28,7 +28,7 @@ def read_json(content: bytes) -> Any:
         raise malformed(f"not JSON: {error}") from error
 
 
-def _check_extent(text: str) -> None:
+def _check_extent(text: str, max_levels: int) -> None:
     """Before parsing, so that a parser never sees more than it can take."""
     level, marks, in_string, is_escaped = 0, 0, False, False
     for character in text:
@@ -44,7 +44,7 @@ def _check_extent(text: str) -> None:
         elif character in "[]{},":
             marks += character in "[{,"
             level += {"[": 1, "{": 1, "]": -1, "}": -1}.get(character, 0)
-            if level > MAX_LEVELS:
+            if level > max_levels:
                 raise malformed("too many levels")
     if marks > MAX_VALUES:
         raise malformed("too many values")

@@ -9,9 +9,17 @@ const usual: Readonly<Record<ModelKind, readonly string[]>> = {
   embedding: ['embedding'],
 }
 
+/** What it does; undefined while its kind is not known. */
+export function capabilitiesOf({
+  capabilities,
+  facts,
+}: ModelStatus): readonly string[] | undefined {
+  return capabilities ?? (facts && usual[facts.kind])
+}
+
 /** What a peer says of a model to others. Undefined for one that they could not use or name. */
 export function advertModel(status: ModelStatus): Omit<AdvertModel, 'price'> | undefined {
-  const { name, id, facts, slots = 1, state, capabilities } = status
+  const { name, id, facts, slots = 1, state } = status
   if (id === undefined || facts === undefined || state === 'failed') return undefined
   return {
     name,
@@ -22,7 +30,7 @@ export function advertModel(status: ModelStatus): Omit<AdvertModel, 'price'> | u
     quant: fitting(facts.quant, shown),
     contextLength: facts.contextLength,
     embeddingLength: facts.kind === 'embedding' ? facts.embeddingLength : 0,
-    capabilities: [...(capabilities ?? usual[facts.kind])],
+    capabilities: [...(capabilitiesOf(status) ?? [])],
     slots,
   }
 }

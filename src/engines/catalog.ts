@@ -4,6 +4,7 @@ import type { Service } from '../base/lifecycle.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { HardwareFacts } from '../wire/advert.ts'
+import { needsOf } from '../wire/capability.ts'
 import type { Chunk, Generate } from '../wire/chunk.ts'
 import type { FindDrafting } from '../wire/drafter.ts'
 import { aliasTable } from './aliases.ts'
@@ -18,6 +19,7 @@ import { ModelListeners } from './model-listeners.ts'
 import type { ModelFile } from './model-store.ts'
 import { Residence, type ResidenceOptions } from './residence.ts'
 import { ServedModel, type ServedModelListener, type ServedModelOptions } from './served-model.ts'
+import { unable } from './unable.ts'
 
 export interface CatalogComponents {
   launch: LaunchEngine
@@ -102,6 +104,8 @@ export class Catalog implements Engine, Service {
     if (model === undefined) return failing(modelNotFound(job.model))
     // Said at once, instead of after a wait in its queue.
     if (model.failure) return failing(modelFailed(model.failure))
+    const [need] = needsOf(job.work)
+    if (need !== undefined) return failing(unable(need))
     return model.generate(job, options)
   }
 

@@ -7,12 +7,14 @@ import type { Logger } from '../base/logger.ts'
 import type { Metrics } from '../base/metrics.ts'
 import type { Random } from '../base/random.ts'
 import { Underway } from '../base/underway.ts'
+import { capabilitiesOf } from '../engines/advert-facts.ts'
 import type { Engine, ModelStatus } from '../engines/engine.ts'
 import type { Identity } from '../identity/identity.ts'
 import { emptyDirectory } from '../network/discovery/directory.ts'
 import type { Discovery } from '../network/discovery/discovery.ts'
 import type { LiveReceipts } from '../receipts/live.ts'
 import type { Store } from '../storage/store.ts'
+import { type Capability, lacking } from '../wire/capability.ts'
 import type { Chunk, Routed } from '../wire/chunk.ts'
 import type { Job, Price } from '../wire/job.ts'
 import type { OpenReceipt } from '../wire/receipt.ts'
@@ -287,8 +289,9 @@ export class Coordinator implements Market, Service {
     const model = this.resolve(job.model) ?? (await this.find(job.model, { signal }))
     const modelId = model.id ?? this.#models.idOf(job.model)
     const write = (each: Job) => this.#writer.write(each)
+    const whoCan = (needs: readonly Capability[]) => this.#models.whoCan(needs)
     const allowed = withDrafters(job, this.#options.drafters)
-    return new Request({ job: allowed, model, modelId, write, payment, ownPrice }, times)
+    return new Request({ job: allowed, model, modelId, write, whoCan, payment, ownPrice }, times)
   }
 
   /** Undefined where this machine does not serve the model, or must not. */
@@ -299,7 +302,9 @@ export class Coordinator implements Market, Service {
     const { region, publish } = this.#options
     if (local === undefined) return undefined
     const price = request.payment === undefined ? undefined : request.ownPrice
-    const unfit = unwanted({ peerId, region, price }, wishes)
+    const isUnable = lacking(request.needs, capabilitiesOf(local) ?? request.needs) !== undefined
+    const unfit =
+      unwanted({ peerId, region, price }, wishes) ?? (isUnable ? 'not_capable' : undefined)
     const reason = unfit ?? (request.covers(price ?? FREE) ? undefined : 'credits')
     if (reason !== undefined) {
       request.selfExcluded = reason

@@ -22,6 +22,8 @@ export interface MarketModel {
   kind: 'chat' | 'embedding' | undefined
   contextLength: number | undefined
   embeddingLength: number | undefined
+  /** What it does, in the words of an advert, at one peer or another; undefined while that is not known. */
+  capabilities?: readonly string[] | undefined
   created: number
   /** Set for a model of this machine: it is answered here. */
   local: ModelStatus | undefined

@@ -1,8 +1,10 @@
 import type { Clock } from '../base/clock.ts'
 import { LruMap } from '../base/lru-map.ts'
+import { capabilitiesOf } from '../engines/advert-facts.ts'
 import type { Engine, ModelKind, ModelStatus } from '../engines/engine.ts'
 import type { Directory, DirectoryChange, DirectoryEntry } from '../network/discovery/directory.ts'
 import type { AdvertModel } from '../wire/advert.ts'
+import { type Capability, lacking } from '../wire/capability.ts'
 import type { Price } from '../wire/job.ts'
 import { declaredModelId, parseModelId } from '../wire/model-id.ts'
 import type { MarketModel } from './market.ts'
@@ -13,6 +15,8 @@ const REMEMBERED_MS = 10 * 60_000
 const REMEMBERED_MAX = 4_096
 /** Of one request, besides the first: a stranger can declare what it likes. */
 const MEANT_MAX = 3
+/** In a sentence of an error. */
+const NAMED_MAX = 5
 /** Peers are met one after the other: what came within the same time is as old. */
 const SAME_AGE_S = 60
 
@@ -64,6 +68,14 @@ export class ModelList {
     if (local !== undefined) return this.#local(local)
     const id = this.idOf(name)
     return this.#row(name, id, this.#offers(id)) ?? this.#remembered(name)
+  }
+
+  /** Some of those that can do all of this. */
+  whoCan(needs: readonly Capability[]): string[] {
+    const able = this.list().filter(({ capabilities, nodes }) => {
+      return nodes > 0 && capabilities !== undefined && lacking(needs, capabilities) === undefined
+    })
+    return able.slice(0, NAMED_MAX).map(({ name }) => name)
   }
 
   /** Own first, then the network's by name. */
@@ -182,6 +194,7 @@ export class ModelList {
       kind: first.kind as ModelKind,
       contextLength: Math.max(...offers.map(({ model }) => model.contextLength)),
       embeddingLength: first.embeddingLength,
+      capabilities: union(offers.map(({ model }) => model.capabilities)),
       created: this.#since(name),
       local: undefined,
       nodes: offers.filter(({ entry }) => isUsable(entry, id)).length,
@@ -200,6 +213,7 @@ export class ModelList {
   #local(status: ModelStatus): MarketModel {
     const { name, id, facts, created } = status
     const offers = id === undefined ? [] : this.#offers(id)
+    const own = capabilitiesOf(status)
     const elsewhere = offers.filter(({ entry }) => isUsable(entry, id ?? '')).length
     return {
       name,
@@ -207,6 +221,7 @@ export class ModelList {
       kind: facts?.kind,
       contextLength: facts?.contextLength,
       embeddingLength: facts?.embeddingLength,
+      capabilities: own && union([own, ...offers.map(({ model }) => model.capabilities)]),
       created,
       local: status,
       nodes: elsewhere + (status.state === 'failed' ? 0 : 1),
@@ -226,6 +241,8 @@ export function isUsable({ status }: DirectoryEntry, id: string): boolean {
   if (status === undefined) return true
   return !status.draining && status.models.find((each) => each.id === id)?.ready !== false
 }
+
+const union = (lists: readonly (readonly string[])[]): string[] => [...new Set(lists.flat())]
 
 function cheapest(prices: readonly Price[]): Price | undefined {
   const sum = ({ input, output }: Price) => input + output

@@ -1,5 +1,7 @@
 import { insufficientCredits } from '../accounts/ledger/ledger.ts'
 import { BusyError, PeerError } from '../base/errors.ts'
+import { unable as incapable } from '../engines/unable.ts'
+import { type Capability, lacking } from '../wire/capability.ts'
 import type { Choice } from './choose/choice.ts'
 import { FREE, quote } from './quote.ts'
 import type { ProviderError } from './remote/provider-error.ts'
@@ -13,6 +15,8 @@ export function noProvider(request: Request, excluded: Choice['excluded']): Peer
     const message = `Every peer that serves '${model.name}' is busy. Ask again later.`
     return new BusyError(message, lastError.retryAfterMs || undefined)
   }
+  // Others who serve it would perhaps do that, and there are none.
+  if (lastError?.code === 'unsupported_parameter') return asTold(lastError)
   if (lastError !== undefined) {
     const asked = attempts === 1 ? '1 peer was' : `${attempts} peers were`
     return unavailable(`${asked} asked for '${model.name}', and none could do it. Ask again.`)
@@ -30,7 +34,13 @@ export function noProvider(request: Request, excluded: Choice['excluded']): Peer
   if (excluded.other_nodes_wanted) {
     return unavailable(`None of the peers that 'node' allows serves '${model.name}' now.`)
   }
+  if (excluded.not_capable) return unable(request)
   return unavailable(`No peer serves '${model.name}' now. Ask again later.`)
+}
+
+function unable({ needs, model, others }: Request): PeerError {
+  const lacks = lacking(needs, model.capabilities ?? []) ?? needs[0]
+  return incapable(lacks as Capability, others)
 }
 
 function tooDear({ bounds, model, payment, job }: Request): PeerError {

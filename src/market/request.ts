@@ -1,4 +1,5 @@
 import type { Payment } from '../accounts/payment.ts'
+import { type Capability, needsOf } from '../wire/capability.ts'
 import type { Job, Price, Wishes } from '../wire/job.ts'
 import type { Exclusion } from './choose/choice.ts'
 import type { Engagement } from './choose/providers.ts'
@@ -32,6 +33,8 @@ export interface RequestParts {
   model: MarketModel
   modelId: string
   write(job: Job): WrittenJob
+  /** Names of models that can do this. */
+  whoCan(needs: readonly Capability[]): string[]
   payment: Payment | undefined
   ownPrice: Price
 }
@@ -52,6 +55,8 @@ export class Request {
   /** Ids that were taken for what the name means, that one among them. */
   readonly meant = new Set<string>()
   readonly wishes: Wishes
+  /** What its model must be able to do, beside what all of its kind do. */
+  readonly needs: readonly Capability[]
   /** Undefined: nobody pays for it. */
   readonly payment: Payment | undefined
   /** What this peer asks for it itself, whatever it asks for others that come later. */
@@ -91,13 +96,14 @@ export class Request {
   #firstTokenBy: number
   readonly #firstTokenMs: number
   readonly #write: (job: Job) => WrittenJob
+  readonly #whoCan: RequestParts['whoCan']
   #bounds: Bounds | undefined
   /** Of those who were asked. */
   #dearest: Price = FREE
   #written: WrittenJob | undefined
 
   constructor(
-    { job, model, modelId, write, payment, ownPrice }: RequestParts,
+    { job, model, modelId, write, whoCan, payment, ownPrice }: RequestParts,
     { beganAt, firstTokenBy, doneBy }: Times,
   ) {
     this.job = job
@@ -112,6 +118,8 @@ export class Request {
     this.#firstTokenMs = firstTokenBy - beganAt
     this.doneBy = doneBy
     this.#write = write
+    this.#whoCan = whoCan
+    this.needs = needsOf(job.work)
   }
 
   /** Nothing came of it yet, and so it may as well be another's model of this name. */
@@ -151,6 +159,11 @@ export class Request {
   get doubtedSince(): number {
     const { count, since } = this.#unheard
     return count < 2 ? Number.NEGATIVE_INFINITY : since
+  }
+
+  /** Some models that could do it, where its own can't. */
+  get others(): string[] {
+    return this.#whoCan(this.needs)
   }
 
   /** In a word, for the log. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts'
 import { finishesOf } from '../engines/lanes.ts'
 import type { Identity } from '../identity/identity.ts'
-import type { Accepted, Chunk, Done, Drafted, Issued, Tokens, Vectors } from '../wire/chunk.ts'
+import type { Accepted, Chunk, Done, Drafted, Issued, Vectors } from '../wire/chunk.ts'
 import { addsUp, draftingOf } from '../wire/drafting.ts'
 import type { SealedEntry } from '../wire/entry.ts'
 import { type Execution, SEGMENTS_MAX } from '../wire/execution.ts'
@@ -18,7 +18,7 @@ import {
   signReceipt,
   signReceiptLater,
 } from '../wire/receipt.ts'
-import { AnswerHash } from './answer-hash.ts'
+import { AnswerHash, type Piece } from './answer-hash.ts'
 import { type Commission, type Executed, sealedExecution } from './execution.ts'
 import type { LiveReceipts } from './live.ts'
 
@@ -142,7 +142,7 @@ export class WorkRecord {
   }
 
   /** A segment, where one is due after these tokens. */
-  tokens(tokens: Pick<Tokens, 'choice' | 'ids' | 'text'>): Segment | undefined {
+  tokens(tokens: Piece): Segment | undefined {
     const at = this.#clock.elapsed()
     if (this.#times.firstToken === undefined) {
       this.#times.firstToken = this.#now()

@@ -16,17 +16,26 @@ import {
   readProofJson,
 } from '../wire/proof.ts'
 import { openDigest, openReceiptHolds, receiptDigest } from '../wire/receipt.ts'
-import { compare } from './comparing.ts'
+import { compare, type Members } from './comparing.ts'
 import { coveredByOpen, coveredByProof, coveredInFile } from './covered-members.ts'
 import { readOpenReceipt } from './open-receipt.ts'
 
 export interface VerifyOptions {
   /** What was asked for, in any spelling: another good receipt is not it. */
   cid?: string
-  /** The text that was answered, of one choice: whether the receipt is about this one. */
-  answer?: string
+  /**
+   * What was answered, to see whether the receipt is about this: the text of one choice, or the
+   * messages of all choices in order, as `choices[].message` has them.
+   */
+  answer?: string | readonly AnsweredMessage[]
   /** 64 hex digits, where the receipt is salted: `receipt.prompt_nonce` of the answer. */
   nonce?: string
+}
+
+/** A message as it is answered. */
+export interface AnsweredMessage {
+  content?: string | null | undefined
+  tool_calls?: readonly object[] | null | undefined
 }
 
 /** One thing that was looked at. */
@@ -70,7 +79,7 @@ export function verifyReceipt(receipt: unknown, options: VerifyOptions = {}): Re
   const { nonce, answer } = options
   const report = checkProof(proof, {
     verify,
-    ...(answer !== undefined && { answer }),
+    ...(answer !== undefined && { answer: toChoices(answer) }),
     ...(nonce !== undefined && { nonce: toNonce(nonce) }),
   })
   const isShown = given.object === 'receipt'
@@ -92,6 +101,20 @@ export function verifyReceipt(receipt: unknown, options: VerifyOptions = {}): Re
     unsigned,
     unproved: [...unsaid(unsigned), ...report.unproved],
   }
+}
+
+function toChoices(answer: string | readonly AnsweredMessage[]) {
+  if (typeof answer === 'string') return answer
+  return answer.map(({ content, tool_calls: calls }) => ({
+    content: content ?? '',
+    calls: (calls ?? []).map(toCall),
+  }))
+}
+
+function toCall(call: object): { name: string; arguments: string } {
+  const { name, arguments: said } = { ...(call as { function?: object }).function } as Members
+  if (typeof name === 'string' && typeof said === 'string') return { name, arguments: said }
+  throw new InvalidError('answer', 'A tool call is a function with a name and arguments.')
 }
 
 function toJson(receipt: unknown): Record<string, Json> {

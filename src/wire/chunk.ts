@@ -73,6 +73,16 @@ export interface Tokens {
   text: string
   /** One for each id, when the job asked for them. */
   logprobs?: TokenLogprob[]
+  /** The text is a part of this call's arguments, and not of what is said. */
+  call?: CallPlace
+}
+
+/** A call that the model asks for; the first piece says all of it but the arguments. */
+export interface CallPlace {
+  /** Among those of its choice, from 0. */
+  index: number
+  id: string
+  name: string
 }
 
 /**
@@ -136,7 +146,7 @@ export interface Segmented {
   receipt: Receipt
 }
 
-export type Finish = 'stop' | 'length' | 'cancelled'
+export type Finish = 'stop' | 'length' | 'tool_calls' | 'cancelled'
 
 export interface Usage {
   inputTokens: number

@@ -138,7 +138,7 @@ export type FromProvider =
   | { type: 'media'; offset: number; data: Uint8Array; mimeType: string }
   | {
       type: 'done'
-      finish: (Finish | 'unknown' | 'tool_calls')[]
+      finish: (Finish | 'unknown')[]
       usage: Usage
       receipt?: { resultHash: Uint8Array; meteringUnits: number; signature: Uint8Array }
       entry: Uint8Array

@@ -1,8 +1,10 @@
 import { canonicalJson } from './canonical-json.ts'
+import type { AnswerFormat } from './functions.ts'
 import type { JobKind, Resume, WireJob } from './generate.ts'
 import { decodeResumes, encodeResumes } from './generate-codec.ts'
 import { hmacSha256 } from './hmac.ts'
-import type { Sampling, Work } from './job.ts'
+import type { ContentPart } from './images.ts'
+import type { ChatWork, Sampling, Work } from './job.ts'
 import { malformed } from './malformed.ts'
 import { sha256 } from './sha256.ts'
 import { decodeWork } from './work-json.ts'
@@ -86,16 +88,42 @@ function drawing(work: Work): Pick<WireJob, 'seed' | 'maxOutputTokens'> {
 
 function toBody(work: Work): object {
   switch (work.kind) {
-    case 'chat': {
-      const messages = work.messages.map(({ role, content }) => ({ role, content }))
-      return { messages, sampling: toJson(work.sampling) }
-    }
+    case 'chat':
+      return toChatBody(work)
     case 'completion':
       return { prompts: work.prompts, sampling: toJson(work.sampling) }
     case 'embedding':
       return { inputs: work.inputs, dimensions: work.dimensions }
   }
 }
+
+/** Members that are undefined are left out. */
+function toChatBody(work: ChatWork): object {
+  return {
+    messages: work.messages.map(({ role, content, parts, calls, callId }) => ({
+      ...{ role, content, call: callId },
+      parts: parts?.map(toPart),
+      calls: calls?.map(({ id, name, arguments: said }) => ({ id, name, arguments: said })),
+    })),
+    functions: work.functions?.map(({ name, description, parameters, strict }) => {
+      return { name, description, parameters, strict }
+    }),
+    calling: work.calling && { mode: work.calling.mode, name: work.calling.name },
+    one_call: work.oneCall,
+    format: work.format && toFormat(work.format),
+    sampling: toJson(work.sampling),
+  }
+}
+
+function toPart(part: ContentPart): object {
+  if ('text' in part) return { text: part.text }
+  const { type, data, detail } = part.image
+  return { image: { type, data, detail } }
+}
+
+const toFormat = ({ type, name, description, schema, strict }: AnswerFormat): object => ({
+  ...{ type, name, description, schema, strict },
+})
 
 function toJson(sampling: Sampling): object {
   return {

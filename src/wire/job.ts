@@ -1,4 +1,6 @@
+import type { AnswerFormat, Calling, FunctionCall, OfferedFunction } from './functions.ts'
 import type { Resume } from './generate.ts'
+import type { ContentPart } from './images.ts'
 
 /** What a caller wants done, in our own words: nothing of OpenAI's dialect comes below `api/`. */
 export interface Job {
@@ -64,6 +66,13 @@ export type Work = ChatWork | CompletionWork | EmbeddingWork
 export interface ChatWork {
   kind: 'chat'
   messages: Message[]
+  /** At least one, where there are any. */
+  functions?: OfferedFunction[]
+  /** Of these functions. */
+  calling?: Calling
+  /** One call at a time. */
+  oneCall?: true
+  format?: AnswerFormat
   sampling: Sampling
 }
 
@@ -81,11 +90,18 @@ export interface EmbeddingWork {
   dimensions?: number
 }
 
-export type Role = 'system' | 'user' | 'assistant'
+/** result: what came of a call. */
+export type Role = 'system' | 'user' | 'assistant' | 'result'
 
 export interface Message {
   role: Role
   content: string
+  /** Of a user: what there is in place of the content, which is then empty. */
+  parts?: ContentPart[]
+  /** Of the assistant alone: at least one, where there are any. */
+  calls?: FunctionCall[]
+  /** Of a result: the id of its call. */
+  callId?: string
 }
 
 export interface Sampling {

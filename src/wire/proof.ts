@@ -39,10 +39,17 @@ export interface ProofReport {
   unproved: string[]
 }
 
+/** One of the answers to a request. */
+export interface AnsweredChoice {
+  content: string
+  /** What the model asked to be called, in order. */
+  calls: readonly { name: string; arguments: string }[]
+}
+
 export interface ProofOptions {
   verify: Verify
-  /** The text that was answered, one choice of it, to see that it is the one. */
-  answer?: string
+  /** What was answered, to see that it is that: one choice's text, or all choices in order. */
+  answer?: string | readonly AnsweredChoice[]
   /** Where the receipt's hash is salted. */
   nonce?: Uint8Array
 }
@@ -95,12 +102,20 @@ class Checker {
     }
   }
 
-  checkAnswer(answer: string): void {
+  checkAnswer(answer: string | readonly AnsweredChoice[]): void {
     const { nonce } = this.#options
-    const hasher = new ResultHasher({ choices: 1, ...(nonce === undefined ? {} : { nonce }) })
-    hasher.text(0, answer)
+    const isText = typeof answer === 'string'
+    const all = isText ? [{ content: answer, calls: [] }] : answer
+    const hasher = new ResultHasher({ choices: all.length, ...(nonce && { nonce }) })
+    for (const [choice, { content, calls }] of all.entries()) {
+      hasher.text(choice, content)
+      for (const [index, { name, arguments: piece }] of calls.entries()) {
+        hasher.tool(choice, index, { name, piece })
+      }
+    }
     const isIt = sameBytes(hasher.digest(), this.#proof.receipt.resultHash)
-    this.#find('answer', isIt, 'The text is the one that the receipt is about.')
+    const what = isText ? 'text' : 'answer'
+    this.#find('answer', isIt, `The ${what} is the one that the receipt is about.`)
   }
 
   report(): ProofReport {

@@ -1,7 +1,8 @@
 import { type Json, parseCanonicalJson } from './canonical-json.ts'
+import { checkChatKeys, known, readChat } from './chat-json.ts'
 import type { JobKind } from './generate.ts'
 import { VECTOR_LENGTH_MAX } from './generate-shape.ts'
-import { limits, type Message, type Role, type Sampling, type Work } from './job.ts'
+import { limits, type Sampling, type Work } from './job.ts'
 import {
   checkKeys,
   isObject,
@@ -39,7 +40,7 @@ const isCompletion = (body: Uint8Array): boolean =>
   COMPLETION.every((byte, at) => body[at] === byte)
 
 const bodyKeys: Partial<Record<JobKind, readonly string[]>> = {
-  chat: ['messages', 'sampling'],
+  chat: ['messages', 'functions', 'calling', 'one_call', 'format', 'sampling'],
   completion: ['prompts', 'sampling'],
   embedding: ['inputs', 'dimensions'],
 }
@@ -49,19 +50,15 @@ function checkAllKeys(body: Json, known: readonly string[]): void {
   checkKeys(body, 'body', known)
   if (!isObject(body)) return
   checkKeys(body.sampling, 'sampling', samplingKeys)
-  if (!Array.isArray(body.messages)) return
-  body.messages.forEach((message, at) => {
-    checkKeys(message, `messages[${at}]`, ['role', 'content'])
-  })
+  checkChatKeys(body)
 }
 
 const readers: Partial<Record<JobKind, (body: Json) => Work>> = {
   chat(body) {
     const fields = readObject(body, 'body')
-    const range = { min: 1, max: limits.messagesMax }
-    const messages = readArray(fields.messages, 'messages', range, readMessage)
+    const asked = readChat(fields)
     const sampling = readSampling(fields.sampling)
-    return { kind: 'chat', messages: messages.map(withKnownRole), sampling }
+    return { kind: 'chat', ...known(asked), sampling }
   },
 
   completion(body) {
@@ -93,29 +90,6 @@ function readInput(value: Json, where: string): string {
   const text = readString(value, where)
   if (text === '') throw malformed(where, 'is empty')
   return text
-}
-
-const roles: readonly Role[] = ['system', 'user', 'assistant']
-
-interface Named {
-  role: string
-  content: string
-}
-
-/** Of any role: what is malformed beside an unknown one is told first. */
-function readMessage(value: Json, where: string): Named {
-  const fields = readObject(value, where)
-  return {
-    role: readString(fields.role, `${where}.role`),
-    content: readString(fields.content, `${where}.content`),
-  }
-}
-
-function withKnownRole({ role: named, content }: Named, at: number): Message {
-  const role = roles.find((known) => known === named)
-  if (role !== undefined) return { role, content }
-  const where = `messages[${at}].role`
-  throw unsupported('unsupported_value', where, 'is not a role that is known here')
 }
 
 const samplingKeys = [

@@ -92,7 +92,10 @@ describe('the check of a value', () => {
   })
 
   it('prefers the branch of a union that fits best, and names all types when none does', () => {
-    const content = { model: 'm', messages: [{ role: 'user', content: [{ type: 'text' }] }] }
+    const content = {
+      model: 'm',
+      messages: [{ role: 'user', content: [{ type: 'text', text: 5 }] }],
+    }
     expect(check(chatRequest, content)?.param).toBe('messages[0].content[0].text')
     expect(check(chatRequest, { ...chat, stop: 5 })?.message).toBe(
       "Invalid type for 'stop': expected a string or an array of strings, got a number.",

@@ -188,10 +188,11 @@ function openaiErrorTests(getPeer: () => ClientPeer, connect: Connect): void {
       type: 'invalid_request_error',
       param: 'temperature',
     })
-    await expect(ask({ stream: true, tools: [{ type: 'function' }] })).rejects.toMatchObject({
+    const tools = [{ type: 'function' as const, function: { name: 'f' } }]
+    await expect(ask({ stream: true, tools, logprobs: true })).rejects.toMatchObject({
       status: 400,
       code: 'unsupported_parameter',
-      param: 'tools',
+      param: 'logprobs',
     })
   })
 }

@@ -59,12 +59,12 @@ describe('chat refuses, and names the place', () => {
     ['messages that are a string', { messages: 'Hi' }, 'invalid_type', 'messages'],
     ['a message that is null', { messages: [null] }, 'invalid_type', 'messages[0]'],
     ['a role it does not know', message({ role: 'x' }), 'invalid_value', 'messages[1].role'],
-    ['a role of later', message({ role: 'tool' }), 'unsupported_value', 'messages[1].role'],
+    ['a role of before', message({ role: 'function' }), 'unsupported_value', 'messages[1].role'],
     ['no content', message({ content: null }), 'invalid_type', 'messages[1].content'],
     ['no parts', message({ content: [] }), 'invalid_value', 'messages[1].content'],
     [
-      'an image',
-      part({ type: 'image_url', image_url: { url: 'data:' } }),
+      'sound',
+      part({ type: 'input_audio', input_audio: { data: '', format: 'wav' } }),
       'unsupported_value',
       'messages[1].content[0].type',
     ],
@@ -74,12 +74,6 @@ describe('chat refuses, and names the place', () => {
       part({ type: 'text' }),
       'missing_required_parameter',
       'messages[1].content[0].text',
-    ],
-    [
-      'tool calls of earlier',
-      message({ role: 'assistant', tool_calls: [{ id: 'call_1' }] }),
-      'unsupported_parameter',
-      'messages[1].tool_calls',
     ],
     ['an unknown field', { foo: 1 }, 'unknown_parameter', 'foo'],
     ['an unknown field inside', message({ foo: 1 }), 'unknown_parameter', 'messages[1].foo'],
@@ -112,15 +106,7 @@ describe('chat refuses, and names the place', () => {
       'stream_options.x',
     ],
     ['a stream of 1', { stream: 1 }, 'invalid_type', 'stream'],
-    ['tools', { tools: [{ type: 'function' }] }, 'unsupported_parameter', 'tools'],
-    ['a tool choice', { tool_choice: 'required' }, 'unsupported_parameter', 'tool_choice'],
     ['functions', { functions: [{ name: 'f' }] }, 'unsupported_parameter', 'functions'],
-    [
-      'JSON mode',
-      { response_format: { type: 'json_object' } },
-      'unsupported_parameter',
-      'response_format',
-    ],
     ['reasoning', { reasoning_effort: 'low' }, 'unsupported_parameter', 'reasoning_effort'],
     ['speech', { modalities: ['text', 'audio'] }, 'unsupported_parameter', 'modalities'],
     ['a prediction', { prediction: { type: 'content' } }, 'unsupported_parameter', 'prediction'],
@@ -182,6 +168,72 @@ describe('completions refuse, and name the place', () => {
   ])
 })
 
+const tool = { type: 'function', function: { name: 'f' } }
+const calls = (...all: object[]) => message({ role: 'assistant', tool_calls: all })
+const call = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } }
+const schema = (more: object, type = 'json_schema') => ({
+  response_format: { type, json_schema: { name: 'n', schema: {}, ...more } },
+})
+const named = (name: string) => ({ type: 'function', function: { name } })
+
+describe('chat refuses tools and formats, and names the place', () => {
+  const of = (more: object) => ({ tools: [{ type: 'function', function: { name: 'f', ...more } }] })
+  const [lacks, invalid, wrongType] = [
+    'missing_required_parameter',
+    'invalid_value',
+    'invalid_type',
+  ]
+  const formatAt = 'response_format.json_schema'
+  refuses('/v1/chat/completions', [
+    ['a tool of none', { tools: [{ type: 'function' }] }, lacks, 'tools[0].function'],
+    ['of another kind', { tools: [{ type: 'custom' }] }, 'unsupported_value', 'tools[0].type'],
+    ['a name with a point', of({ name: 'a.b' }), invalid, 'tools[0].function.name'],
+    ['a long name', of({ name: 'f'.repeat(65) }), invalid, 'tools[0].function.name'],
+    ['a name twice', { tools: [tool, tool] }, invalid, 'tools[1].function.name'],
+    ['parameters as text', of({ parameters: '{}' }), wrongType, 'tools[0].function.parameters'],
+    ['deep ones', of({ parameters: deep(80) }), invalid, 'tools[0].function.parameters'],
+    ['half ones', of({ parameters: { a: '\ud800' } }), invalid, 'tools[0].function.parameters'],
+    ['129 tools', { tools: Array(129).fill(tool) }, invalid, 'tools'],
+    ['an unknown field', of({ returns: {} }), 'unknown_parameter', 'tools[0].function.returns'],
+    ['a choice of nothing', { tool_choice: 'required' }, invalid, 'tool_choice'],
+    ['a choice of none by name', { tool_choice: named('f') }, invalid, 'tool_choice'],
+    [
+      'of another',
+      { tools: [tool], tool_choice: named('g') },
+      invalid,
+      'tool_choice.function.name',
+    ],
+    ['a choice in words', { tools: [tool], tool_choice: 'maybe' }, invalid, 'tool_choice'],
+    ['scores of calls', { tools: [tool], logprobs: true }, 'unsupported_parameter', 'logprobs'],
+    [
+      'a call without an id',
+      calls({ ...call, id: undefined }),
+      lacks,
+      'messages[1].tool_calls[0].id',
+    ],
+    ['a call of a user', message({ tool_calls: [call] }), invalid, 'messages[1].tool_calls'],
+    ['an answer to nothing', message({ role: 'tool' }), lacks, 'messages[1].tool_call_id'],
+    [
+      'an answer to another call',
+      message({ role: 'tool', tool_call_id: 'call_2' }),
+      invalid,
+      'messages[1].tool_call_id',
+    ],
+    ['one of a user', message({ tool_call_id: 'a' }), invalid, 'messages[1].tool_call_id'],
+    ['nothing said', { messages: [{ role: 'assistant' }] }, lacks, 'messages[0].content'],
+    ['no format', { response_format: { type: 'xml' } }, invalid, 'response_format.type'],
+    ['half a format', { response_format: { type: 'json_schema' } }, lacks, formatAt],
+    ['a format without a schema', schema({ schema: null }), lacks, `${formatAt}.schema`],
+    ['a format without a name', schema({ name: undefined }), lacks, `${formatAt}.name`],
+    ['a format of two kinds', schema({}, 'json_object'), invalid, formatAt],
+    ['a schema as text', schema({ schema: '{}' }), wrongType, `${formatAt}.schema`],
+  ])
+})
+
+function deep(levels: number): object {
+  return levels === 0 ? {} : { a: deep(levels - 1) }
+}
+
 const v8 = { stream: true, stream_mode: 'v8' }
 
 describe('chat refuses to show drafts, and names what is in the way', () => {
@@ -189,7 +241,7 @@ describe('chat refuses to show drafts, and names what is in the way', () => {
   const obfuscated = { stream_options: { include_obfuscation: true } }
   refuses('/v1/chat/completions', [
     ['of two answers', { ...v8, n: 2 }, 'unsupported_parameter', 'n'],
-    ['of tools', { ...v8, tools: [{ type: 'function' }] }, 'unsupported_parameter', 'tools'],
+    ['of tools', { ...v8, tools: [tool] }, 'unsupported_parameter', 'tools'],
     ['of functions', { ...v8, functions: [{ name: 'f' }] }, 'unsupported_parameter', 'functions'],
     ['of JSON', { ...v8, response_format: json }, 'unsupported_parameter', 'response_format'],
     ['with others', { ...v8, logprobs: true, top_logprobs: 1 }, ...unsupported('top_logprobs')],

@@ -3,7 +3,11 @@ import type { HttpOptions } from '../../src/api/http-options.ts'
 import { chatRoutes } from '../../src/api/openai/chat-completions.ts'
 import { completionRoutes } from '../../src/api/openai/completions.ts'
 import { embeddingRoutes } from '../../src/api/openai/embeddings.ts'
-import { defaultGeneration, type GenerationOptions } from '../../src/api/openai/generation.ts'
+import {
+  defaultGeneration,
+  type GenerationComponents,
+  type GenerationOptions,
+} from '../../src/api/openai/generation.ts'
 import { modelRoutes } from '../../src/api/openai/models.ts'
 import { openApiRoutes } from '../../src/api/openapi.ts'
 import { pageRoutes } from '../../src/api/page.ts'
@@ -35,16 +39,18 @@ export interface TestApi {
 export interface TestApiOptions extends Partial<GenerationOptions> {
   clock?: Clock
   tls?: HttpOptions['tls']
+  images?: GenerationComponents['images']
 }
 
 const apiKey = 'sk-pnv-test'
 
 /** The OpenAI endpoints on a real server, with a scripted engine behind them. */
 export async function startTestApi(options: TestApiOptions = {}): Promise<TestApi> {
-  const { clock = systemClock, tls, ...generation } = options
+  const { clock = systemClock, tls, images, ...generation } = options
   const engine = new ScriptedEngine()
   const market = new ScriptedMarket(engine)
-  const components = { market, clock, random: seededRandom(7), logger: silentLogger }
+  const common = { market, clock, random: seededRandom(7), logger: silentLogger }
+  const components = { ...common, ...(images && { images }) }
   const timing = { ...defaultGeneration, ...generation }
   const routes: RouteModule = (app) => {
     chatRoutes(components, timing)(app)

@@ -1,9 +1,17 @@
+import { createHash } from 'node:crypto'
+import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { verifyReceipt } from '../../src/sdk/index.ts'
+import { dataUrl, files } from '../api/images/files.ts'
 import { fakeVllm, VLLM_PROMPT_TOKENS, VLLM_WORDS } from '../engines/upstream/fake-vllm.ts'
 import { ask, type PeerProcess, type Ready, runProgram, startPeer } from './peer-process.ts'
 
 const KEY = 'sk-of-nobody-elses-business'
-const server = fakeVllm({ key: KEY })
+const calls = [
+  ['get_weather', '{"ci', 'ty":"Pa', 'ris"}'],
+  ['get_time', '{}'],
+] as const
+const server = fakeVllm({ key: KEY, parses: true, sees: true, calls })
 let provider: PeerProcess
 let gateway: PeerProcess
 
@@ -97,6 +105,105 @@ describe('a peer with a server behind it', () => {
       expect([verified.code, verified.stderr]).toEqual([0, ''])
     },
   )
+
+  it('has its model call functions for another peer’s client, with a receipt for the calls', async () => {
+    await expect.poll(() => modelsOf(gateway), { timeout: 20_000 }).toMatchObject([{ id: 'big' }])
+    const client = new OpenAI({
+      baseURL: `${gateway.ready.http}/v1`,
+      apiKey: gateway.ready.apiKey,
+      maxRetries: 0,
+    })
+    const offered = (name: string) => ({
+      type: 'function' as const,
+      function: { name, parameters: { type: 'object', properties: { z: {}, a: {} } } },
+    })
+    const request = {
+      model: 'big',
+      messages: [{ role: 'user' as const, content: 'Weather and time?' }],
+      tools: [offered('get_weather'), offered('get_time')],
+    }
+    const stream = client.chat.completions.stream({
+      ...request,
+      stream_options: { include_usage: true },
+    })
+    const { choices, usage } = await stream.finalChatCompletion()
+    const expected = calls.map(([name, ...pieces], index) => ({
+      ...{ id: `chatcmpl-tool-${index}`, type: 'function' },
+      function: expect.objectContaining({ name, arguments: pieces.join('') }),
+    }))
+    expect(choices[0]).toMatchObject({
+      finish_reason: 'tool_calls',
+      message: { role: 'assistant', content: null, tool_calls: expected },
+    })
+    expect(usage).toMatchObject({ prompt_tokens: VLLM_PROMPT_TOKENS, completion_tokens: 7 })
+    // The order of the parameters is what the model goes by.
+    const { tools } = server.last('/v1/chat/completions').body as { tools: object[] }
+    expect(JSON.stringify(tools[0])).toContain('"properties":{"z":{},"a":{}}')
+
+    const whole = await client.chat.completions.create(request)
+    const { message, finish_reason: reason } = whole.choices[0] ?? {}
+    expect([reason, message?.content]).toEqual(['tool_calls', null])
+    expect(message?.tool_calls).toEqual(expected)
+    const { receipt } = whole as unknown as { receipt: { cid: string } }
+    const kept = (await (await ask(gateway.ready, `/v8/receipts/${receipt.cid}`)).json()) as {
+      result_hash: string
+      metering_units: number
+    }
+    const answered = calls.map(([name, ...pieces]) => ({ arguments: pieces.join(''), name }))
+    const hashed = JSON.stringify([{ content: '', reasoning_content: '', tool_calls: answered }])
+    expect(kept.result_hash).toBe(createHash('sha256').update(hashed).digest('hex'))
+    expect(kept.metering_units).toBe(VLLM_PROMPT_TOKENS + 7)
+    const said = message === undefined ? [] : [message]
+    expect(verifyReceipt(kept, { answer: said }).holds).toBe(true)
+    expect(verifyReceipt(kept, { answer: [{ content: 'sunny' }] }).holds).toBe(false)
+
+    const back = await client.chat.completions.create({
+      model: 'big',
+      messages: [
+        ...request.messages,
+        message as OpenAI.ChatCompletionMessageParam,
+        { role: 'tool', tool_call_id: 'chatcmpl-tool-0', content: '{"sun":true}' },
+        { role: 'tool', tool_call_id: 'chatcmpl-tool-1', content: 'noon' },
+      ],
+    })
+    expect(back.choices[0]?.message.content).toBe(VLLM_WORDS.join(''))
+    expect(server.last('/v1/chat/completions').body.messages).toEqual([
+      request.messages[0],
+      { role: 'assistant', content: '', tool_calls: message?.tool_calls },
+      { role: 'tool', content: '{"sun":true}', tool_call_id: 'chatcmpl-tool-0' },
+      { role: 'tool', content: 'noon', tool_call_id: 'chatcmpl-tool-1' },
+    ])
+  })
+
+  it('shows its model an image, and has it write JSON, for another peer’s client', async () => {
+    await expect
+      .poll(() => modelsOf(gateway), { timeout: 20_000 })
+      .toMatchObject([
+        { id: 'big', capabilities: ['chat', 'completion', 'logprobs', 'tools', 'json', 'vision'] },
+      ])
+    const url = dataUrl(files['image/png'])
+    const seen = await chat(gateway.ready, {
+      messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url } }] }],
+    })
+    expect(seen.status).toBe(200)
+    expect(server.last('/v1/chat/completions').body.messages).toEqual([
+      { role: 'user', content: [{ type: 'image_url', image_url: { url } }] },
+    ])
+    const { answer } = server
+    server.answer = fakeVllm({ key: KEY, words: ['{"z":', ' 1}'] }).answer
+    const schema = { type: 'object', properties: { z: { type: 'integer' }, a: {} } }
+    const format = { type: 'json_schema', json_schema: { name: 'n', schema, strict: true } }
+    const written = await (await chat(gateway.ready, { response_format: format })).json()
+    expect(JSON.parse(written.choices[0].message.content)).toEqual({ z: 1 })
+    expect(JSON.stringify(server.last('/v1/chat/completions').body.response_format)).toContain(
+      JSON.stringify(schema),
+    )
+    server.answer = fakeVllm({ key: KEY, words: ['Sure: ', '{"z":'] }).answer
+    const half = await (await chat(gateway.ready, { response_format: format, stream: true })).text()
+    expect(half).toMatch(/"error":\{.*"code":"no_nodes_available"/)
+    expect(half).not.toContain('[DONE]')
+    server.answer = answer
+  })
 
   it('stops the server when its client leaves', async () => {
     const before = server.gone

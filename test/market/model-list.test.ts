@@ -24,6 +24,7 @@ describe('the list of models', () => {
       kind: 'chat',
       contextLength: 900,
       embeddingLength: 0,
+      capabilities: [],
       created: 1_800_000_000,
       local: undefined,
       nodes: 2,

@@ -13,10 +13,24 @@ const chat: Work = {
   },
 }
 
-const pieces = fc.array(
-  fc.record({ tokens: fc.integer({ min: 1, max: 4 }), text: fc.string({ unit: 'binary' }) }),
-  { maxLength: 40 },
-)
+const pieces = fc
+  .array(
+    fc.record({
+      tokens: fc.integer({ min: 1, max: 4 }),
+      text: fc.string({ unit: 'binary' }),
+      // What is said, a part of the call before, or the first of another.
+      kind: fc.constantFrom('text', 'text', 'text', 'text', 'call', 'next'),
+    }),
+    { maxLength: 40 },
+  )
+  .map((all) => {
+    let index = -1
+    return all.map(({ kind, ...piece }) => {
+      if (kind === 'next' || (kind === 'call' && index < 0)) index++
+      const call = kind === 'text' ? {} : { call: { index, id: `c${index}`, name: `f${index}` } }
+      return { ...piece, ...call }
+    })
+  })
 
 describe('the beginning of an answer', () => {
   it('has the hash of its text, salted or not', () => {
@@ -27,8 +41,8 @@ describe('the beginning of an answer', () => {
         const beginning = new AnswerHash(chat, nonce)
         const cut = at % (all.length + 1)
         let end = 0
-        for (const [index, { tokens, text }] of all.entries()) {
-          const piece = { choice: 0, ids: Array(tokens).fill(0), text }
+        for (const [index, { tokens, ...said }] of all.entries()) {
+          const piece = { choice: 0, ids: Array(tokens).fill(0), ...said }
           hash.tokens(piece)
           if (index >= cut) continue
           beginning.tokens(piece)

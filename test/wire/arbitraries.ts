@@ -10,7 +10,7 @@ import {
   type ToProvider,
   type WireJob,
 } from '../../src/wire/generate.ts'
-import type { ChatWork, CompletionWork, EmbeddingWork, Sampling } from '../../src/wire/job.ts'
+import type { CompletionWork, EmbeddingWork, Sampling } from '../../src/wire/job.ts'
 import { cidModelId, declaredModelId } from '../../src/wire/model-id.ts'
 import type { Status } from '../../src/wire/status.ts'
 
@@ -262,7 +262,7 @@ export const fromProvider: fc.Arbitrary<FromProvider> = fc.oneof(
   typed('failed', fault),
 )
 
-const sampling: fc.Arbitrary<Sampling> = fc
+export const sampling: fc.Arbitrary<Sampling> = fc
   .record({
     temperature: fc.double({ min: 0, max: 2, noNaN: true }),
     topP: fc.double({ min: 0, max: 1, noNaN: true }),
@@ -282,18 +282,6 @@ const sampling: fc.Arbitrary<Sampling> = fc
     ...(maxTokens === undefined ? {} : { maxTokens }),
     ...(logprobs === undefined ? {} : { logprobs }),
   }))
-
-export const chatWork: fc.Arbitrary<ChatWork> = fc.record({
-  kind: fc.constant('chat'),
-  messages: fc.array(
-    fc.record({
-      role: fc.constantFrom('system', 'user', 'assistant'),
-      content: fc.string({ unit: 'binary' }),
-    }),
-    { minLength: 1, maxLength: 5 },
-  ),
-  sampling,
-})
 
 export const completionWork: fc.Arbitrary<CompletionWork> = fc.record({
   kind: fc.constant('completion'),

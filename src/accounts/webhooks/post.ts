@@ -194,7 +194,7 @@ function ended(
 }
 
 /** In place of asking for the name again. */
-const pinned =
+export const pinned =
   (addresses: readonly Address[]): LookupFunction =>
   (_name, { all }, callback) => {
     const [first] = addresses

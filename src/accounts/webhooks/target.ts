@@ -28,8 +28,12 @@ const PRIVATE_NAME =
   /(^|\.)(localhost|localdomain|local|internal|intranet|private|lan|home|corp|home\.arpa)$/
 
 export class WebhookUrlError extends PeerError {
+  /** What is wrong with it, of a URL that is for something else too. */
+  readonly why: string
+
   constructor(why: string) {
     super('webhook_url_rejected', `The webhook's URL ${why}.`, { param: 'url' })
+    this.why = why
   }
 }
 

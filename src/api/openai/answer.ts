@@ -3,6 +3,7 @@ import { messageOf, PeerError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type {
   AnswerReceipt,
+  CallPlace,
   Chunk,
   Done,
   Finish,
@@ -13,6 +14,7 @@ import type {
   Tokens,
   Usage,
 } from '../../wire/chunk.ts'
+import type { FunctionCall } from '../../wire/functions.ts'
 import { answerTo, type ErrorAnswer, openAiError } from '../error-answer.ts'
 import type { SseWriter } from '../sse.ts'
 import {
@@ -34,7 +36,8 @@ export interface StreamDialect {
   usage(usage: Usage): object | undefined
 }
 
-export type Reason = 'stop' | 'length'
+export type TextReason = 'stop' | 'length'
+export type Reason = TextReason | 'tool_calls'
 
 export interface StreamParts {
   writer: SseWriter
@@ -99,6 +102,7 @@ function finishEvents({ finish, receipt, resumed }: Done, dialect: StreamDialect
 /** One choice of an answer that is sent as a whole. */
 export interface Choice {
   text: string
+  calls: FunctionCall[]
   logprobs: TokenLogprob[]
   reason: Reason
 }
@@ -113,6 +117,7 @@ export interface Answer {
 
 export async function collectAnswer(chunks: AsyncIterable<Chunk>): Promise<Answer> {
   const texts: string[][] = []
+  const calls: FunctionCall[][] = []
   const logprobs: TokenLogprob[][] = []
   let done: Done | undefined
   let routed: Routed | undefined
@@ -120,18 +125,35 @@ export async function collectAnswer(chunks: AsyncIterable<Chunk>): Promise<Answe
     if (chunk.type === 'done') done = chunk
     if (chunk.type === 'routed') routed = chunk
     if (chunk.type !== 'tokens') continue
-    texts[chunk.choice] ??= []
-    texts[chunk.choice]?.push(chunk.text)
+    if (chunk.call === undefined) {
+      texts[chunk.choice] ??= []
+      texts[chunk.choice]?.push(chunk.text)
+    } else {
+      calls[chunk.choice] ??= []
+      addTo(calls[chunk.choice] as FunctionCall[], chunk.call, chunk.text)
+    }
     logprobs[chunk.choice] ??= []
     logprobs[chunk.choice]?.push(...(chunk.logprobs ?? []))
   }
   if (done === undefined) throw cutShort()
   const choices = done.finish.map((finish, index) => ({
     text: (texts[index] ?? []).join(''),
+    calls: calls[index] ?? [],
     logprobs: logprobs[index] ?? [],
     reason: toReason(finish),
   }))
   return { choices, usage: done.usage, routed, receipt: done.receipt, resumed: done.resumed }
+}
+
+function addTo(calls: FunctionCall[], { index, id, name }: CallPlace, text: string): void {
+  const call = calls[index] ?? { id, name, arguments: '' }
+  calls[index] = { ...call, arguments: call.arguments + text }
+}
+
+/** Of an answer that has no place for calls, and was asked for none. */
+export function toTextReason(reason: Reason): TextReason {
+  if (reason === 'tool_calls') throw cutShort()
+  return reason
 }
 
 export function toReason(finish: Finish): Reason {

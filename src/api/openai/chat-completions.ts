@@ -1,8 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Random } from '../../base/random.ts'
+import { unable } from '../../engines/unable.ts'
+import type { CallPlace } from '../../wire/chunk.ts'
+import type { FunctionCall } from '../../wire/functions.ts'
+import type { Image } from '../../wire/images.ts'
+import { clientSignal } from '../client-signal.ts'
+import { ImageFetcher } from '../images/image-fetcher.ts'
+import { isElsewhere, toImages } from '../images/shown-images.ts'
 import type { RouteModule } from '../route.ts'
 import { type StreamDialect, toUsage } from './answer.ts'
-import { toChatWork } from './chat-job.ts'
+import { askedImages, toChatWork } from './chat-job.ts'
 import {
   type ChatChunk,
   type ChatRequest,
@@ -19,6 +26,7 @@ import {
   type GenerationOptions,
 } from './generation.ts'
 import { toChatLogprobs } from './logprobs.ts'
+import { chooseModel } from './model-choice.ts'
 import { obfuscation } from './obfuscation.ts'
 import { responder, type Wording } from './respond.ts'
 import type { StreamWishes } from './sampling.ts'
@@ -52,14 +60,26 @@ export function chatRoutes(
 
 /** Answers a conversation that comes whole, on whichever surface. */
 export function chatHandler(components: GenerationComponents, options: GenerationOptions) {
-  const { random } = components
+  const { random, market, clock } = components
+  const { images: fetcher = new ImageFetcher({ clock }) } = components
   const respond = responder(components, options)
+  const shown = async (body: ChatRequest, signal: AbortSignal): Promise<Image[]> => {
+    const asked = askedImages(body)
+    if (asked.some(isElsewhere)) {
+      // Nobody is asked for what no model would see.
+      const { capabilities } = await chooseModel(market, body.model, 'chat', signal)
+      if (capabilities?.includes('vision') === false) throw unable('vision')
+    }
+    return await toImages(asked, fetcher, signal)
+  }
   return async (
     request: FastifyRequest<{ Body: ChatRequest }>,
     reply: FastifyReply,
   ): Promise<object> => {
     const { body } = request
-    return respond(request, reply, toChatWork(body, random), chatWording(body, random))
+    const images = await shown(body, clientSignal(reply))
+    const work = toChatWork(body, random, images)
+    return respond(request, reply, work, chatWording(body, random))
   }
 }
 
@@ -69,9 +89,9 @@ function chatWording({ logprobs: scored }: ChatRequest, random: Random): Wording
     whole: ({ choices, usage }, envelope): ChatResponse => ({
       ...envelope,
       object: 'chat.completion',
-      choices: choices.map(({ text, logprobs, reason }, index) => ({
+      choices: choices.map(({ text, calls, logprobs, reason }, index) => ({
         index,
-        message: { role: 'assistant', content: text, refusal: null },
+        message: toMessage(text, calls),
         logprobs: scored === true ? toChatLogprobs(logprobs) : null,
         finish_reason: reason,
       })),
@@ -80,6 +100,21 @@ function chatWording({ logprobs: scored }: ChatRequest, random: Random): Wording
     stream: (wishes, envelope) => chatDialect(wishes, envelope, random),
   }
 }
+
+function toMessage(
+  text: string,
+  calls: readonly FunctionCall[],
+): ChatResponse['choices'][number]['message'] {
+  if (calls.length === 0) return { role: 'assistant', content: text, refusal: null }
+  const content = text === '' ? null : text
+  return { role: 'assistant', content, refusal: null, tool_calls: calls.map(toToolCall) }
+}
+
+const toToolCall = ({ id, name, arguments: said }: FunctionCall) => ({
+  id,
+  type: 'function' as const,
+  function: { name, arguments: said },
+})
 
 type ChunkChoice = ChatChunk['choices'][number]
 
@@ -96,14 +131,35 @@ function chatDialect(
     ...(wishes.usage ? { usage: null } : {}),
   })
   const begun = new Set<number>()
+  /** Of each choice: how many calls were told of. */
+  const called = new Map<number, number>()
+  const delta = (index: number, said: ChunkChoice['delta']): ChatChunk =>
+    chunk([{ index, delta: said, logprobs: null, finish_reason: null }])
   const opening = (index: number): ChatChunk[] => {
     if (begun.has(index)) return []
     begun.add(index)
-    const delta = { role: 'assistant', content: '', refusal: null } as const
-    return [chunk([{ index, delta, logprobs: null, finish_reason: null }])]
+    return [delta(index, { role: 'assistant', content: '', refusal: null })]
+  }
+  const begunCall = (index: number, { index: at, id, name }: CallPlace): ChatChunk[] => {
+    if (at < (called.get(index) ?? 0)) return []
+    called.set(index, at + 1)
+    const first = { index: at, id, type: 'function', function: { name, arguments: '' } } as const
+    const opens = begun.has(index) ? {} : ({ role: 'assistant', content: null } as const)
+    begun.add(index)
+    return [delta(index, { ...opens, tool_calls: [first] })]
+  }
+  const calling = (index: number, call: CallPlace, text: string): ChatChunk[] => {
+    const opened = begunCall(index, call)
+    if (text === '') return opened
+    const said = delta(index, {
+      tool_calls: [{ index: call.index, function: { arguments: text } }],
+    })
+    if (wishes.obfuscation) said.obfuscation = obfuscation(text, random)
+    return [...opened, said]
   }
   return {
-    tokens({ choice: index, text, logprobs }) {
+    tokens({ choice: index, text, logprobs, call }) {
+      if (call !== undefined) return calling(index, call, text)
       if (text === '' && logprobs === undefined) return opening(index)
       const scores = logprobs === undefined ? null : toChatLogprobs(logprobs)
       const content = chunk([

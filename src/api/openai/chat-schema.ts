@@ -21,7 +21,6 @@ import {
 } from '../schema.ts'
 import {
   bodyHeadersField,
-  finishField,
   informing,
   modelField,
   networkFields,
@@ -33,27 +32,47 @@ import {
   streamFields,
   usageSchema,
 } from './fields.ts'
+import { askedCallId, askedCalls, toolCallDeltas, toolCalls, toolFields } from './tool-schema.ts'
 
 const nothing = array(anything(), { maxItems: 0 })
 
-const textPart = closed({
-  type: oneOf(['text'], { 'x-unavailable': ['image_url', 'input_audio', 'file', 'refusal'] }),
-  text: string(),
+const part = closed({
+  type: oneOf(['text', 'image_url'], { 'x-unavailable': ['input_audio', 'file', 'refusal'] }),
+  text: optionalOrNull(string(), { description: 'Of a text.' }),
+  image_url: optionalOrNull(
+    closed({
+      url: string({
+        minLength: 1,
+        description:
+          'data:image/…;base64,… or an https URL, which this peer fetches: a PNG, JPEG, WebP or GIF.',
+      }),
+      detail: optionalOrNull(oneOf(['auto', 'low', 'high'])),
+    }),
+    {
+      description:
+        'Of an image, in a user message. Only of models that have `vision` among their capabilities.',
+    },
+  ),
   prompt_cache_breakpoint: optional(anything()),
 })
 
 const message = closed({
-  role: oneOf(['system', 'developer', 'user', 'assistant'], {
-    'x-unavailable': ['tool', 'function'],
-    description: 'A developer message is a system message.',
+  role: oneOf(['system', 'developer', 'user', 'assistant', 'tool'], {
+    'x-unavailable': ['function'],
+    description:
+      'A developer message is a system message; a tool message says what came of a call.',
   }),
-  content: anyOf([string(), array(textPart, { minItems: 1, maxItems: limits.messagesMax })]),
+  content: optionalOrNull(
+    anyOf([string(), array(part, { minItems: 1, maxItems: limits.messagesMax })]),
+    { description: 'Only a message with tool calls may lack it.' },
+  ),
   name: participantName,
   // An earlier answer, sent back as it came, has these.
   refusal: unavailable('A refusal in an earlier answer.'),
   annotations: onlyWhere(nothing, 'Citations in an earlier answer.'),
   audio: unavailable('Speech in an earlier answer.'),
-  tool_calls: onlyWhere(nothing, 'Tool calls in an earlier answer.'),
+  tool_calls: optionalOrNull(askedCalls, { description: 'Tool calls in an earlier answer.' }),
+  tool_call_id: optionalOrNull(askedCallId, { description: 'Which call a tool message answers.' }),
   function_call: unavailable('A function call in an earlier answer.'),
 })
 
@@ -75,13 +94,7 @@ export const chatRequest = closed({
   top_logprobs: optionalOrNull(integer({ minimum: 0, maximum: limits.topLogprobsMax }), {
     description: 'Only together with logprobs.',
   }),
-  response_format: onlyWhere(
-    closed({ type: literal('text') }),
-    'Plain text; JSON comes in a later version.',
-  ),
-  tools: onlyWhere(nothing, 'Tools come in a later version.'),
-  tool_choice: onlyWhere(oneOf(['none', 'auto']), 'Without tools there is nothing to choose.'),
-  parallel_tool_calls: optionalOrNull(boolean(), { description: 'Without tools of no effect.' }),
+  ...toolFields,
   functions: onlyWhere(nothing, 'The older name of tools.'),
   function_call: onlyWhere(oneOf(['none', 'auto']), 'The older name of tool_choice.'),
   reasoning_effort: onlyWhere(oneOf(['none']), 'No served model reasons.'),
@@ -112,6 +125,8 @@ const logprobs = anyOf([
   onlyNull(),
 ])
 
+const finish = anyOf([oneOf(['stop', 'length', 'tool_calls']), onlyNull()])
+
 const envelope = {
   id: string(),
   created: integer({ description: 'Seconds since the epoch.' }),
@@ -131,11 +146,12 @@ export const chatResponse = object({
       index: integer(),
       message: object({
         role: literal('assistant'),
-        content: string(),
+        content: nullable(string()),
         refusal: onlyNull(),
+        tool_calls: optional(toolCalls),
       }),
       logprobs,
-      finish_reason: finishField,
+      finish_reason: finish,
     }),
   ),
   usage: usageSchema,
@@ -152,11 +168,12 @@ export const chatChunk = object({
       index: integer(),
       delta: object({
         role: optional(literal('assistant')),
-        content: optional(string()),
+        content: optional(nullable(string())),
         refusal: optional(onlyNull()),
+        tool_calls: optional(toolCallDeltas),
       }),
       logprobs,
-      finish_reason: finishField,
+      finish_reason: finish,
     }),
   ),
   usage: optional(nullable(usageSchema)),

@@ -1,7 +1,7 @@
 import type { Random } from '../../base/random.ts'
 import type { CompletionWork } from '../../wire/job.ts'
 import type { RouteModule } from '../route.ts'
-import { type StreamDialect, toUsage } from './answer.ts'
+import { type StreamDialect, toTextReason, toUsage } from './answer.ts'
 import { toCompletionWork } from './completion-job.ts'
 import {
   type CompletionRequest,
@@ -66,7 +66,7 @@ function completionWording(body: CompletionRequest, work: CompletionWork, random
         text: echo(index) + text,
         index,
         logprobs: body.logprobs == null ? null : toLegacyLogprobs(logprobs, 0),
-        finish_reason: reason,
+        finish_reason: toTextReason(reason),
       })),
       usage: toUsage(usage),
     }),
@@ -109,7 +109,7 @@ function completionDialect(
     },
     finish: (index, reason) => [
       ...opening(index),
-      chunk([{ text: '', index, logprobs: null, finish_reason: reason }]),
+      chunk([{ text: '', index, logprobs: null, finish_reason: toTextReason(reason) }]),
     ],
     usage: (usage) => (wishes.usage ? { ...chunk([]), usage: toUsage(usage) } : undefined),
   }

@@ -6,6 +6,7 @@ import type { Random } from '../../base/random.ts'
 import type { Market, MarketModel } from '../../market/market.ts'
 import type { Routed } from '../../wire/chunk.ts'
 import type { Job, Work } from '../../wire/job.ts'
+import type { ImageFetcher } from '../images/image-fetcher.ts'
 import { defaultSse, type SseOptions } from '../sse.ts'
 import { fingerprint } from './model-choice.ts'
 import { defaultPatience, type PatienceOptions } from './patience.ts'
@@ -17,6 +18,8 @@ export interface GenerationComponents {
   clock: Clock
   random: Random
   logger: Logger
+  /** Default: over HTTPS, from public addresses alone. */
+  images?: Pick<ImageFetcher, 'fetch'>
 }
 
 export interface GenerationOptions extends PatienceOptions, SseOptions {}

@@ -33,6 +33,12 @@ const modelFields = {
   kind: optional(oneOf(['chat', 'embedding'])),
   context_length: optional(integer()),
   embedding_length: optional(integer()),
+  capabilities: optional(
+    array(string(), {
+      description:
+        'What it does, as far as that is known: `chat`, `completion`, `logprobs`, `tools`, `json`, `vision`, `embedding`.',
+    }),
+  ),
   price: optional(
     object({
       input: integer({ description: 'Micro-credits per 1,000 tokens, the lowest.' }),
@@ -99,7 +105,7 @@ export function modelRoutes({ market }: { market: Market }): RouteModule {
 }
 
 function toModel(model: MarketModel, name = model.name): Infer<typeof modelObject> {
-  const { id, kind, contextLength, embeddingLength, price, local } = model
+  const { id, kind, contextLength, embeddingLength, capabilities, price, local } = model
   return {
     id: name,
     object: 'model',
@@ -115,6 +121,7 @@ function toModel(model: MarketModel, name = model.name): Infer<typeof modelObjec
     ...(kind === 'embedding' && embeddingLength !== undefined
       ? { embedding_length: embeddingLength }
       : {}),
+    ...(capabilities === undefined ? {} : { capabilities: [...capabilities] }),
     ...(price === undefined ? {} : { price: { input: price.input, output: price.output } }),
     ...(local?.progress === undefined ? {} : { progress: local.progress }),
     ...(local?.error === undefined ? {} : { error: local.error }),

@@ -7,7 +7,7 @@ import { V8Composer } from '../../wire/v8-composer.ts'
 import type { V8Event } from '../../wire/v8-event.ts'
 import { openAiError } from '../error-answer.ts'
 import { endTrailers, nodeJson, receiptOfAnswer } from '../work-headers.ts'
-import { cutAnswer, type StreamParts, toReason, toUsage } from './answer.ts'
+import { cutAnswer, type StreamParts, toReason, toTextReason, toUsage } from './answer.ts'
 
 export interface WatchedParts extends StreamParts {
   clock: Clock
@@ -95,7 +95,7 @@ class WatchedAnswer {
   #ended({ finish: [finish = 'cancelled'], usage, receipt, resumed }: Done): V8Event[] {
     const { prompt_tokens, completion_tokens, total_tokens } = toUsage(usage)
     return this.#composer.finalize({
-      finish_reason: toReason(finish),
+      finish_reason: toTextReason(toReason(finish)),
       usage: { prompt_tokens, completion_tokens, total_tokens },
       receipt: receipt === undefined ? null : receiptOfAnswer(receipt, resumed),
     })

@@ -43,7 +43,7 @@ export const turnRequest = closed({
   }),
   client_request_id: optionalOrNull(string({ maxLength: 128 })),
   attachments: optionalOrNull(array(closed({ file_id: string() }), { maxItems: ATTACHMENTS_MAX }), {
-    description: 'Files of the account. No served model sees pictures yet.',
+    description: 'Files of the account; a turn takes none yet. With `messages`, images are shown.',
   }),
   stream: optionalOrNull(boolean(), { default: false }),
   ...sampling,

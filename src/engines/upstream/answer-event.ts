@@ -1,5 +1,7 @@
 import type { TokenLogprob } from '../../wire/chunk.ts'
+import { functionLimits } from '../../wire/functions.ts'
 import { limits } from '../../wire/job.ts'
+import type { CallDelta } from './call-reader.ts'
 import { countOf, type Fields, fieldsOf, listOf, parseFields, textOf } from './json.ts'
 import { type Complaint, complained, garbled } from './upstream-errors.ts'
 
@@ -14,6 +16,7 @@ export interface AnswerEvent {
   text: string
   /** What it thought to itself: counted, and not shown. */
   isReasoning: boolean
+  calls: readonly CallDelta[]
   finish?: 'stop' | 'length'
   logprobs?: TokenLogprob[]
   counted: Counted
@@ -30,7 +33,7 @@ export function readAnswerEvent(data: string, kind: 'chat' | 'completion'): Answ
   const counted = countedIn(fields)
   // The last event has no choice, and tells how much it was.
   const [first] = listOf(fields.choices)
-  if (first === undefined) return { text: '', isReasoning: false, counted }
+  if (first === undefined) return { ...textSaid(''), counted }
   const choice = fieldsOf(first)
   if (choice === undefined) throw garbled('a choice')
   const said = kind === 'chat' ? saidInChat(choice) : textSaid(choice.text)
@@ -52,18 +55,40 @@ export function complaintIn(fields: Fields, status: number): Complaint {
 
 const TEXT_MAX = 4096
 
-function saidInChat(choice: Fields): Pick<AnswerEvent, 'text' | 'isReasoning'> {
+type Said = Pick<AnswerEvent, 'text' | 'isReasoning' | 'calls'>
+
+function saidInChat(choice: Fields): Said {
   const delta = choice.delta === undefined ? {} : fieldsOf(choice.delta)
   if (delta === undefined) throw garbled('a delta')
-  const said = textSaid(delta.content)
-  if (said.text !== '') return said
+  const said = { ...textSaid(delta.content), calls: callsIn(delta.tool_calls) }
+  // OpenAI's older word for a call, which nobody here was asked for.
+  if (delta.function_call != null) throw garbled('a function_call')
+  if (said.text !== '' || said.calls.length > 0) return said
   const thought = textOf(delta.reasoning_content) ?? textOf(delta.reasoning) ?? ''
-  return { text: '', isReasoning: thought !== '' }
+  return { ...said, isReasoning: thought !== '' }
 }
 
-function textSaid(value: unknown): Pick<AnswerEvent, 'text' | 'isReasoning'> {
+function textSaid(value: unknown): Said {
   if (value != null && typeof value !== 'string') throw garbled('a text')
-  return { text: value ?? '', isReasoning: false }
+  return { text: value ?? '', isReasoning: false, calls: [] }
+}
+
+function callsIn(value: unknown): CallDelta[] {
+  if (value == null) return []
+  if (!Array.isArray(value) || value.length > functionLimits.callsMax) throw garbled('calls')
+  return value.map((row: unknown) => {
+    const fields = fieldsOf(row)
+    const said = fields?.function == null ? {} : fieldsOf(fields.function)
+    if (fields === undefined || said === undefined) throw garbled('a call')
+    const { name, arguments: piece } = said
+    if (piece != null && typeof piece !== 'string') throw garbled('arguments')
+    return {
+      index: fields.index == null ? undefined : (countOf(fields.index) ?? Number.NaN),
+      id: textOf(fields.id) || undefined,
+      name: textOf(name) || undefined,
+      arguments: piece ?? '',
+    }
+  })
 }
 
 function finishOf(reason: unknown): AnswerEvent['finish'] {

@@ -1,10 +1,13 @@
 import type { IncomingMessage } from 'node:http'
 import type { Clock } from '../../base/clock.ts'
-import type { Tokens } from '../../wire/chunk.ts'
-import { type Counted, complaintIn, readAnswerEvent } from './answer-event.ts'
+import type { Capability } from '../../wire/capability.ts'
+import type { Finish, Tokens } from '../../wire/chunk.ts'
+import { type AnswerEvent, type Counted, complaintIn, readAnswerEvent } from './answer-event.ts'
+import type { CallReader } from './call-reader.ts'
 import { parseFields } from './json.ts'
+import type { JsonCheck } from './json-check.ts'
 import { EventSplitter } from './sse.ts'
-import type { Tally } from './tally.ts'
+import type { Piece, Tally } from './tally.ts'
 import {
   brokeOff,
   complained,
@@ -35,11 +38,13 @@ const COMPLAINT_BYTES_MAX = 64 * 1024
 /** Events that bring nothing: a role, a name, an empty piece. */
 const EMPTY_EVENTS_MAX = 10_000
 
+export type LaneFinish = Exclude<Finish, 'cancelled'>
+
 export interface LaneHearer {
   /** Its first event came, and says so much. */
   onBegun(counted: Counted): void
   onTokens(tokens: Tokens): void
-  onDone(finish: 'stop' | 'length', counted: Counted): void
+  onDone(finish: LaneFinish, counted: Counted): void
   onFailed(error: unknown): void
 }
 
@@ -47,6 +52,12 @@ export interface LaneParts {
   http: UpstreamHttp
   clock: Clock
   tally: Tally
+  /** Undefined of a completion. */
+  calls: CallReader | undefined
+  /** Whose answer is to be JSON. */
+  json: JsonCheck | undefined
+  /** What it asks for that not every server does. */
+  needs: readonly Capability[]
   kind: 'chat' | 'completion'
   isScored: boolean
   patience: LanePatience
@@ -142,21 +153,21 @@ export class LaneRun {
       return
     }
     const { kind, tally, isScored, patience, clock } = this.#parts
-    const { text, isReasoning, logprobs, finish, counted } = readAnswerEvent(data, kind)
+    const answered = readAnswerEvent(data, kind)
+    const { text, isReasoning, calls, logprobs, finish, counted } = answered
     Object.assign(this.#counted, counted)
     // llama-server tells its role first, and counts with the first token.
-    const says = text !== '' || isReasoning || finish !== undefined
+    const brings = text !== '' || isReasoning || calls.length > 0
+    const says = brings || finish !== undefined
     if (says || counted.inputTokens !== undefined) this.#begin()
     if (text !== '' && isScored && logprobs === undefined && tally.sent === 0) {
       throw unsupported('logprobs')
     }
-    const total = counted.outputTokens
-    const tokens = tally.add({ text, isSilent: isReasoning, total, logprobs })
-    if (tokens !== undefined) this.#hearer.onTokens(tokens)
+    this.#take(this.#piecesOf(answered), counted.outputTokens)
     if (finish !== undefined) {
       this.#finish = finish
       this.#wait(patience.trailingMs)
-    } else if (text !== '' || isReasoning) {
+    } else if (brings) {
       this.#due = clock.elapsed() + patience.silenceMs
     } else if (++this.#emptyEvents > EMPTY_EVENTS_MAX) {
       throw garbled('events without an answer')
@@ -168,6 +179,21 @@ export class LaneRun {
     }
   }
 
+  #piecesOf({ text, isReasoning, calls, logprobs }: AnswerEvent): Piece[] {
+    const said = { text, isSilent: isReasoning, logprobs }
+    this.#parts.json?.add(text)
+    const called = calls.flatMap((delta) => this.#parts.calls?.read(delta) ?? [])
+    return [said, ...called.map((piece) => ({ ...piece, isSilent: piece.call === undefined }))]
+  }
+
+  /** `total`: up to the last of them. */
+  #take(pieces: readonly Piece[], total?: number): void {
+    for (const [at, piece] of pieces.entries()) {
+      const counted = at === pieces.length - 1 ? { ...piece, total } : piece
+      for (const tokens of this.#parts.tally.add(counted)) this.#hearer.onTokens(tokens)
+    }
+  }
+
   #begin(): void {
     if (this.#isBegun) return
     this.#isBegun = true
@@ -175,15 +201,20 @@ export class LaneRun {
   }
 
   #end(finish: 'stop' | 'length'): void {
-    const { tally } = this.#parts
+    const { tally, calls, json } = this.#parts
     this.#begin()
-    for (const tokens of tally.end(this.#counted.outputTokens)) this.#hearer.onTokens(tokens)
+    this.#take(calls?.end(finish) ?? [])
+    const last = tally.end(this.#counted.outputTokens)
+    const isCut = finish === 'length' || tally.isCut
+    if (!isCut && !calls?.hasCalled) json?.end()
+    for (const tokens of last) this.#hearer.onTokens(tokens)
     this.#over()
     // Its connection is of use again once the rest is read, which is next to nothing.
     this.#cancelDue = this.#parts.clock.after(this.#parts.patience.trailingMs, () => {
       this.#exchange.drop()
     })
-    this.#hearer.onDone(finish, this.#counted)
+    const ended = calls?.hasCalled ? 'tool_calls' : 'stop'
+    this.#hearer.onDone(isCut ? 'length' : ended, this.#counted)
   }
 
   #complain(): void {
@@ -195,7 +226,8 @@ export class LaneRun {
     } catch {
       // A page of a proxy, say: its status says enough.
     }
-    throw complained({ ...said, ...(retryAfterMs !== undefined && { retryAfterMs }) })
+    const complaint = { ...said, ...(retryAfterMs !== undefined && { retryAfterMs }) }
+    throw complained(complaint, this.#parts.needs)
   }
 
   #wait(ms: number): void {
@@ -214,9 +246,10 @@ export class LaneRun {
       )
       return
     }
-    if (this.#finish !== undefined) {
+    const finish = this.#finish
+    if (finish !== undefined) {
       this.#exchange.drop()
-      this.#end(this.#finish)
+      this.#guarded(() => this.#end(finish))
       return
     }
     this.#fail(

@@ -1,10 +1,12 @@
 import type { Clock } from '../../base/clock.ts'
 import { within } from '../../base/deadline.ts'
 import { PeerError } from '../../base/errors.ts'
+import { type Capability, chatCapabilities } from '../../wire/capability.ts'
 import type { ModelFacts } from '../engine.ts'
+import { askedCapabilities } from './asked-capabilities.ts'
 import { ask } from './embedding-run.ts'
 import { type Fields, fieldsOf, listOf, parseFields, textOf } from './json.ts'
-import { readers } from './server-facts.ts'
+import { type Can, readers } from './server-facts.ts'
 import { type ServerKind, serverKinds } from './server-kind.ts'
 import { garbled } from './upstream-errors.ts'
 import type { UpstreamHttp } from './upstream-http.ts'
@@ -23,6 +25,8 @@ export interface FoundModel {
   id: string
   facts: ModelFacts
   slots: number
+  /** Of chats, beside what all servers do. */
+  capabilities: readonly Capability[]
 }
 
 export interface Found {
@@ -71,13 +75,20 @@ export async function examine(parts: ProbeParts, listed: readonly Listed[]): Pro
   const shared = await read.shared(question)
   const models: FoundModel[] = []
   for (const each of listed.slice(0, MODELS_MAX)) {
-    const { slots = server.slots, ...facts } = await read.model(each, shared, question)
+    const { slots = server.slots, can = {}, ...facts } = await read.model(each, shared, question)
     const embeddingLength = await vectorLength(parts, server, each.id, facts)
     const kind = embeddingLength > 0 ? 'embedding' : 'chat'
-    models.push({ id: each.id, facts: { ...facts, kind, embeddingLength }, slots })
+    const asked = kind === 'chat' && server.name === 'vLLM'
+    const taken = asked ? await askedCapabilities(parts, each.id) : can
+    const capabilities = kind === 'chat' ? notDenied(taken) : []
+    models.push({ id: each.id, facts: { ...facts, kind, embeddingLength }, slots, capabilities })
   }
   return { server, models }
 }
+
+/** Whoever says nothing of it is asked, and refuses it where it must. */
+const notDenied = (can: Can): Capability[] =>
+  chatCapabilities.filter((capability) => can[capability] !== false)
 
 /** What `/v1/models` says of its owner, or else an endpoint that only one kind has. */
 async function kindOf([first]: readonly Listed[], question: Question): Promise<ServerKind> {

@@ -1,4 +1,5 @@
 import type { ChatWork, CompletionWork, Sampling } from '../../wire/job.ts'
+import { chatRequest } from './chat-request.ts'
 import type { ServerKind } from './server-kind.ts'
 import { unsupported } from './upstream-errors.ts'
 
@@ -42,7 +43,7 @@ export function requestBody(work: TextWork, lane: Lane, asked: AskedOf): string 
   if (sampling.logitBias.length > 0 && !server.takesLogitBias) throw unsupported('logit_bias')
   if (sampling.logprobs !== undefined && !server.givesLogprobs) throw unsupported('logprobs')
   const said =
-    work.kind === 'chat' ? { messages: work.messages } : { prompt: work.prompts[lane.prompt] }
+    work.kind === 'chat' ? chatRequest(work, server) : { prompt: work.prompts[lane.prompt] }
   return JSON.stringify({
     model,
     ...said,

@@ -6,6 +6,10 @@ export interface ServerKind {
   /** It would pass over it without a word otherwise. */
   takesLogitBias: boolean
   givesLogprobs: boolean
+  /** Whether, and which, functions are to be called. all: a single one by its name, too. */
+  takesCalling: 'all' | 'words' | 'none'
+  /** JSON without a schema. */
+  takesPlainJson: boolean
   takesCacheSalt: boolean
   /** It counts the prompt in the first event, and not only in the last. */
   countsEarly: boolean
@@ -17,11 +21,13 @@ export interface ServerKind {
 const common = {
   takesLogitBias: true,
   givesLogprobs: true,
+  takesCalling: 'all',
+  takesPlainJson: true,
   takesCacheSalt: false,
   countsEarly: false,
   streamOptions: {},
   options: {},
-}
+} as const
 
 /** Both batch whatever comes; 64 answers at once are as much as one account may have wait here. */
 const batching = { ...common, slots: 64, countsEarly: true, takesCacheSalt: true }
@@ -39,7 +45,14 @@ export const serverKinds = {
     options: { timings_per_token: true },
   },
   /** As many as it runs at once by default where memory is not short. */
-  Ollama: { ...common, name: 'Ollama', slots: 4, takesLogitBias: false },
-  'LM Studio': { ...common, name: 'LM Studio', slots: 4, givesLogprobs: false },
+  Ollama: { ...common, name: 'Ollama', slots: 4, takesLogitBias: false, takesCalling: 'none' },
+  'LM Studio': {
+    ...common,
+    name: 'LM Studio',
+    slots: 4,
+    givesLogprobs: false,
+    takesCalling: 'words',
+    takesPlainJson: false,
+  },
   unknown: { ...common, name: 'unknown', slots: 8 },
 } as const satisfies Record<ServerKind['name'], ServerKind>

@@ -1,9 +1,9 @@
-import type { TokenLogprob, Tokens } from '../../wire/chunk.ts'
+import type { CallPlace, TokenLogprob, Tokens } from '../../wire/chunk.ts'
 
 /** Of a piece whose server does not count: as many UTF-16 units as a token is believed to have at most. */
 const TEXT_PER_TOKEN = 256
-/** Behind the last token that was asked for: no honest server writes so much into one. */
-const HELD_TEXT_MAX = 4096
+/** No token has more, and no peer takes more for one: behind the last that was asked for, the answer is over. */
+const TEXT_PER_TOKEN_MAX = 1_024
 /** Some cut a token into characters. */
 const HELD_PIECES_MAX = 512
 /** Of tokens without a text of their own, in one chunk. */
@@ -18,6 +18,8 @@ export interface Piece {
   /** Tokens of the answer up to here, as the server counts them. */
   total?: number | undefined
   logprobs?: TokenLogprob[] | undefined
+  /** The text is a part of its arguments. */
+  call?: CallPlace | undefined
 }
 
 export interface TallyOptions {
@@ -26,6 +28,12 @@ export interface TallyOptions {
   tokensMax: number
   /** Each token must come with its log-probability. */
   isScored: boolean
+}
+
+/** What waits for tokens that it may come with: of what is said, or of one call. */
+interface Held {
+  text: string
+  call: CallPlace | undefined
 }
 
 /**
@@ -37,13 +45,14 @@ export interface TallyOptions {
 export class Tally {
   readonly #options: TallyOptions
   #sent = 0
-  /** What waits for a token that it may come with. */
-  #held = ''
+  #held: Held[] = []
+  #heldUnits = 0
   /** Of a character that was cut in two, until the rest of it comes. */
-  #half = ''
+  #half: Held = { text: '', call: undefined }
   #heldPieces = 0
   #heldLogprobs: TokenLogprob[] = []
   #total = 0
+  #isCut = false
 
   constructor(options: TallyOptions) {
     this.#options = options
@@ -56,77 +65,125 @@ export class Tally {
 
   /** More came than anybody asked for: the rest is not worth waiting for. */
   get isOver(): boolean {
-    return this.#held.length > HELD_TEXT_MAX || this.#heldPieces > HELD_PIECES_MAX
+    const isTooMuch = this.#heldUnits > TEXT_PER_TOKEN_MAX || this.#heldPieces > HELD_PIECES_MAX
+    return this.#isCut || isTooMuch
   }
 
-  /** Undefined where what came waits for more. */
-  add({ text: cut, isSilent = false, total, logprobs = [] }: Piece): Tokens | undefined {
-    const text = this.#whole(cut)
+  /** Something of it did not go into the tokens that it may have. */
+  get isCut(): boolean {
+    return this.#isCut
+  }
+
+  /** None where what came waits for more. */
+  add({ text: cut, isSilent = false, total, logprobs = [], call }: Piece): Tokens[] {
+    if (this.#half.call?.index !== call?.index) this.#endHalf()
+    const text = this.#whole(cut, call)
     if (total !== undefined) this.#total = Math.max(this.#total, total)
-    if (text === '' && !isSilent && logprobs.length === 0) return undefined
-    this.#held += text
-    this.#heldPieces++
+    const isNothing = text === '' && !isSilent && logprobs.length === 0
+    if (isNothing && (call === undefined || this.#half.text !== '')) return []
+    this.#hold(text, call)
     this.#heldLogprobs.push(...logprobs)
     const { tokensMax, isScored } = this.#options
     // The last one is kept for whatever still comes: text never goes without a token.
     const room = tokensMax - 1 - this.#sent
     const count = Math.min(room, isScored ? this.#heldLogprobs.length : this.#guess(text))
-    return count > 0 ? this.#deliver(count) : undefined
+    return this.#deliver(count)
   }
 
   /** What is left, and the tokens that had no text, in so many chunks as that takes. */
   end(total?: number): Tokens[] {
-    if (this.#half !== '') {
-      this.#held += this.#half.toWellFormed()
-      this.#heldPieces++
-      this.#half = ''
-    }
+    this.#endHalf()
     if (total !== undefined) this.#total = Math.max(this.#total, total)
     const { tokensMax, isScored } = this.#options
     const room = tokensMax - this.#sent
-    const last: Tokens[] = []
     if (isScored) {
       const scores = Math.min(room, this.#heldLogprobs.length)
-      if (this.#held === '' && scores === 0) return []
-      if (scores === 0) this.#heldLogprobs = [unscored(this.#held)]
-      return [this.#deliver(Math.max(1, scores))]
+      if (this.#heldUnits === 0 && scores === 0) return []
+      if (scores === 0) this.#heldLogprobs = [unscored(this.#held[0]?.text ?? '')]
+      return this.#deliver(Math.max(1, scores))
     }
+    this.#isCut ||= this.#held.length > room
     let rest = Math.min(room, this.#total - this.#sent)
+    const last: Tokens[] = []
     if (this.#heldPieces > 0) {
-      const count = Math.min(SILENT_MAX, Math.max(1, rest))
+      const count = Math.min(room, Math.max(this.#held.length, Math.min(SILENT_MAX, rest)))
       rest -= count
-      last.push(this.#deliver(count))
+      last.push(...this.#deliver(count))
     }
-    for (; rest > 0; rest -= SILENT_MAX) last.push(this.#deliver(Math.min(rest, SILENT_MAX)))
+    for (; rest > 0; rest -= SILENT_MAX) {
+      last.push(this.#tokens({ text: '', call: undefined }, Math.min(rest, SILENT_MAX)))
+    }
     return last
   }
 
+  #hold(text: string, call: CallPlace | undefined): void {
+    const last = this.#held.at(-1)
+    // A token without a text belongs to whatever was written.
+    if (last !== undefined && (text === '' || last.call?.index === call?.index)) last.text += text
+    else this.#held.push({ text, call })
+    this.#heldUnits += text.length
+    this.#heldPieces++
+  }
+
   /** Some servers count in UTF-16, and cut a character; half of one goes to nobody else. */
-  #whole(cut: string): string {
-    const text = this.#half + cut
+  #whole(cut: string, call: CallPlace | undefined): string {
+    const text = this.#half.text + cut
     const splits = /[\ud800-\udbff]$/.test(text)
-    this.#half = splits ? text.slice(-1) : ''
+    this.#half = { text: splits ? text.slice(-1) : '', call }
     return (splits ? text.slice(0, -1) : text).toWellFormed()
+  }
+
+  /** Its other half never came. */
+  #endHalf(): void {
+    const { text, call } = this.#half
+    if (text === '') return
+    this.#half = { text: '', call: undefined }
+    this.#hold(text.toWellFormed(), call)
   }
 
   #guess(text: string): number {
     const least = Math.max(1, Math.ceil(text.length / TEXT_PER_TOKEN))
-    return Math.max(least, this.#total - this.#sent)
+    return Math.max(least, this.#held.length, this.#total - this.#sent)
   }
 
-  #deliver(count: number): Tokens {
+  /** Each part with its share of so many tokens; those that get none wait on. */
+  #deliver(count: number): Tokens[] {
+    if (count <= 0) return []
+    const parts = this.#held.splice(0, count)
+    this.#heldPieces = this.#held.length
+    let rest = count
+    return parts.map((part, at) => {
+      const behind = parts.length - at - 1
+      const wanted = Math.max(1, Math.ceil(part.text.length / TEXT_PER_TOKEN))
+      const own = behind === 0 ? rest : Math.min(wanted, rest - behind)
+      rest -= own
+      this.#heldUnits -= part.text.length
+      return this.#tokens(part, own)
+    })
+  }
+
+  #tokens({ text: whole, call }: Held, count: number): Tokens {
+    const text = this.#fitting(whole, count)
     const { choice, isScored } = this.#options
-    const text = this.#held
     const index = this.#sent
-    this.#held = ''
-    this.#heldPieces = 0
     this.#sent += count
     const ids = new Array<number>(count).fill(0)
-    const tokens: Tokens = { type: 'tokens', choice, index, ids, text }
+    const tokens: Tokens = { type: 'tokens', choice, index, ids, text, ...(call && { call }) }
     if (!isScored) return tokens
     return { ...tokens, logprobs: this.#heldLogprobs.splice(0, count) }
   }
+
+  #fitting(text: string, count: number): string {
+    const units = count * TEXT_PER_TOKEN_MAX
+    if (text.length <= units) return text
+    this.#isCut = true
+    return cutAt(text, units)
+  }
 }
+
+/** Never half a character. */
+const cutAt = (text: string, units: number): string =>
+  /[\ud800-\udbff]/.test(text[units - 1] ?? '') ? text.slice(0, units - 1) : text.slice(0, units)
 
 const unscored = (text: string): TokenLogprob => {
   const token = text.slice(0, 128).toWellFormed()

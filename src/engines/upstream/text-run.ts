@@ -1,12 +1,16 @@
 import type { Clock } from '../../base/clock.ts'
+import { InvalidError } from '../../base/errors.ts'
+import { needsOf } from '../../wire/capability.ts'
 import type { Chunk, Done, Finish } from '../../wire/chunk.ts'
 import type { Job } from '../../wire/job.ts'
 import { contentBytes, inputTokensMax, outputTokensMax } from '../../wire/token-bounds.ts'
 import { cancelledDone } from '../lanes.ts'
 import type { Counted } from './answer-event.ts'
+import { CallReader } from './call-reader.ts'
 import { Inbox } from './inbox.ts'
+import { JsonCheck } from './json-check.ts'
 import { type LaneParts, type LanePatience, LaneRun } from './lane-run.ts'
-import { type AskedOf, lanesOfWork, requestBody, type TextWork } from './request-body.ts'
+import { type AskedOf, type Lane, lanesOfWork, requestBody, type TextWork } from './request-body.ts'
 import { Tally } from './tally.ts'
 import type { UpstreamHttp } from './upstream-http.ts'
 
@@ -22,6 +26,22 @@ export interface TextRunParts {
   patience: LanePatience
   asked: AskedOf
   contextLength: number
+}
+
+/** In UTF-16 units: several copies of a long prompt, or of one with images. */
+const BODIES_MAX = 64 * 1024 * 1024
+
+function bodiesOf(work: TextWork, lanes: readonly Lane[], asked: AskedOf): string[] {
+  let units = 0
+  return lanes.map((lane) => {
+    const body = requestBody(work, lane, asked)
+    units += body.length
+    if (units <= BODIES_MAX) return body
+    throw new InvalidError(
+      'n',
+      'So many answers to so long a request are too much at once. Ask for fewer.',
+    )
+  })
 }
 
 /** All answers of one job, each on a connection of its own. */
@@ -67,8 +87,9 @@ export class TextRun {
     const { sampling, kind } = this.#work
     const lanes = lanesOfWork(this.#work)
     // All of them are looked at before the first is asked.
-    const bodies = lanes.map((lane) => requestBody(this.#work, lane, asked))
+    const bodies = bodiesOf(this.#work, lanes, asked)
     const isScored = sampling.logprobs !== undefined
+    const needs = needsOf(this.#work)
     const tokensMax = outputTokensMax(this.#work, contextLength)
     // What is signed of that is signed while the server works.
     if (!asked.server.countsEarly) this.#begun({})
@@ -77,7 +98,10 @@ export class TextRun {
       const tally = new Tally({ choice: lane.choice, tokensMax, isScored })
       this.#tallies.push(tally)
       this.#finish.push(undefined)
-      const parts: LaneParts = { http, clock, tally, kind, isScored, patience }
+      const parts: LaneParts = {
+        ...{ http, clock, tally, kind, isScored, patience, needs },
+        ...this.#checksOf(lane.choice),
+      }
       const run = new LaneRun(
         parts,
         { path, body: bodies[at] ?? '' },
@@ -89,6 +113,15 @@ export class TextRun {
         },
       )
       this.#lanes.push(run)
+    }
+  }
+
+  #checksOf(choice: number): Pick<LaneParts, 'calls' | 'json'> {
+    const work = this.#work
+    if (work.kind !== 'chat') return { calls: undefined, json: undefined }
+    return {
+      calls: new CallReader({ work, jobId: this.#job.id, choice }),
+      json: work.format && new JsonCheck(),
     }
   }
 

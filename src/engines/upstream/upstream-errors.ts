@@ -1,4 +1,6 @@
 import { BusyError, InvalidError, PeerError } from '../../base/errors.ts'
+import type { Capability } from '../../wire/capability.ts'
+import { unable } from '../unable.ts'
 
 // Whoever asks learns what to do, and nothing of the server behind the model: neither where it is, nor
 // what it is called, nor what it said. All of that may be somebody's inner network.
@@ -41,6 +43,20 @@ export const garbled = (what: string): PeerError =>
     { cause: new Error(what) },
   )
 
+/** It is for the model to call functions as it may; `cause` is for the log. */
+export const wrongCall = (what: string): PeerError =>
+  new PeerError(
+    'engine_failed',
+    'The model did not call functions as it was to. Ask again, or ask another model.',
+    { cause: new Error(what) },
+  )
+
+export const noJson = (): PeerError =>
+  new PeerError(
+    'engine_failed',
+    'The model was to write JSON, and wrote something else. Ask again, or ask another model.',
+  )
+
 /** It takes its time: for the first token, or for the next one. */
 export const tooSlow = (what: string, ms: number): PeerError =>
   new PeerError(
@@ -77,8 +93,27 @@ const refused = (): PeerError =>
 const speaksOfLength =
   /exceed_context_size|context_length_exceeded|(context|input|prompt).{0,40}(length|size|window|long)|maximum.{0,20}context/
 
-/** What an answer with another status than 200 means for whoever asked. */
-export function complained({ status, text, retryAfterMs = RETRY_MS_MIN }: Complaint): PeerError {
+const speaksOf: Readonly<Record<Capability, RegExp>> = {
+  tools: /\btools?\b|tool_|\bfunctions?\b|--jinja/,
+  vision: /\bimages?\b|image_url|vision|multi-?modal|mmproj/,
+  json: /response_format|\bjson|schema|grammar|guided|structured/,
+}
+const saysNo = /not support|unsupported|not available|requires? /
+
+/** What it does not do, of what it was asked for; llama-server says so with a 500. */
+function denied({ status, text }: Complaint, needs: readonly Capability[]): Capability | undefined {
+  if (status !== 400 && status !== 422 && !(status >= 500 && saysNo.test(text))) return undefined
+  return needs.find((need) => speaksOf[need].test(text))
+}
+
+/**
+ * What an answer with another status than 200 means for whoever asked. `needs`: what was asked for that
+ * not every model does.
+ */
+export function complained(complaint: Complaint, needs: readonly Capability[] = []): PeerError {
+  const { status, text, retryAfterMs = RETRY_MS_MIN } = complaint
+  const need = speaksOfLength.test(text) ? undefined : denied(complaint, needs)
+  if (need !== undefined) return unable(need)
   switch (status) {
     case 400:
     case 413:

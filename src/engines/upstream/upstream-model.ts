@@ -2,12 +2,14 @@ import { createHmac } from 'node:crypto'
 import type { Clock } from '../../base/clock.ts'
 import { PeerError } from '../../base/errors.ts'
 import type { Counter } from '../../base/metrics.ts'
+import { lacking, needsOf } from '../../wire/capability.ts'
 import type { Chunk, Generate } from '../../wire/chunk.ts'
 import type { Job } from '../../wire/job.ts'
 import { declaredModelId } from '../../wire/model-id.ts'
 import type { ModelState, ModelStatus } from '../engine.ts'
 import { cancelledDone } from '../lanes.ts'
 import { type Scheduled, scheduled } from '../scheduler.ts'
+import { unable } from '../unable.ts'
 import { embed } from './embedding-run.ts'
 import type { LanePatience } from './lane-run.ts'
 import type { FoundModel } from './probe.ts'
@@ -36,6 +38,8 @@ export interface UpstreamModelParts {
   onLoad(status: ModelStatus): void
 }
 
+type Found = FoundModel & { server: ServerKind }
+
 /** One model of a server that somebody else runs, with a queue before it. */
 export class UpstreamModel {
   readonly name: string
@@ -44,7 +48,7 @@ export class UpstreamModel {
   readonly #scheduled: Scheduled
   readonly #created: number
   #state: ModelState = 'loading'
-  #found: (FoundModel & { server: ServerKind }) | undefined
+  #found: Found | undefined
   #failure: PeerError | undefined
   #tokensPerSecond: number | undefined
 
@@ -88,7 +92,7 @@ export class UpstreamModel {
 
   status(): ModelStatus {
     const { slots, running, queued } = this.#scheduled.load()
-    const { facts, server } = this.#found ?? {}
+    const { facts } = this.#found ?? {}
     const tokensPerSecond = this.#tokensPerSecond
     const failure = this.#failure
     return {
@@ -100,7 +104,7 @@ export class UpstreamModel {
       running,
       queued,
       ...(facts && { facts, slots }),
-      ...(facts && server && { capabilities: capabilitiesOf(facts.kind, server) }),
+      ...(this.#found && { capabilities: capabilitiesOf(this.#found) }),
       ...(tokensPerSecond !== undefined && { tokensPerSecond }),
       ...(failure && { error: { code: failure.code, message: failure.message } }),
     }
@@ -145,6 +149,8 @@ export class UpstreamModel {
     if (this.#state === 'failed' || found === undefined) throw unreachable(this.#failure)
     // No token of it is known by its id: nobody can go on with it, or be compared with it.
     if (job.resume !== undefined || job.guesses === true) throw notGoingOn()
+    const missing = lacking(needsOf(work), found.capabilities)
+    if (missing !== undefined) throw unable(missing)
     const { http, clock, patience } = this.#parts
     const { contextLength } = found.facts
     if (work.kind === 'embedding') {
@@ -167,7 +173,8 @@ export class UpstreamModel {
   }
 }
 
-function capabilitiesOf(kind: 'chat' | 'embedding', server: ServerKind): readonly string[] {
-  if (kind === 'embedding') return ['embedding']
-  return ['chat', 'completion', ...(server.givesLogprobs ? ['logprobs'] : [])]
+function capabilitiesOf({ facts, server, capabilities }: Found): readonly string[] {
+  if (facts.kind === 'embedding') return ['embedding']
+  const scores = server.givesLogprobs ? ['logprobs'] : []
+  return ['chat', 'completion', ...scores, ...capabilities]
 }

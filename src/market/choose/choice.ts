@@ -1,6 +1,7 @@
 import { liesWithin } from '../../base/country.ts'
 import type { DirectoryEntry } from '../../network/discovery/directory.ts'
 import type { AdvertModel } from '../../wire/advert.ts'
+import { type Capability, lacking } from '../../wire/capability.ts'
 import type { Price, Wishes } from '../../wire/job.ts'
 import { isUsable, type Offer, offered } from '../model-list.ts'
 import { type Bounds, quote } from '../quote.ts'
@@ -18,6 +19,7 @@ export type Exclusion =
   | 'credits'
   | 'tried'
   | 'context_too_small'
+  | 'not_capable'
   | 'leaving'
   | 'not_ready'
   | 'no_room'
@@ -34,6 +36,8 @@ export interface ChoiceInput {
   tried: ReadonlySet<string>
   /** Contexts of this length and below were too small for its prompt. */
   contextTooSmall: number
+  /** What the model must be able to do, beside what all of its kind do. */
+  needs: readonly Capability[]
   /** Of one choice, as far as the caller says. */
   outputTokens: number
   /** What it can come to. */
@@ -98,11 +102,12 @@ export function unwanted(
 
 function exclusionOf(
   { peerId, advert, status }: DirectoryEntry,
-  { price, contextLength }: AdvertModel,
-  { wishes, tried, contextTooSmall, affords }: ChoiceInput,
+  { price, contextLength, capabilities }: AdvertModel,
+  { wishes, tried, contextTooSmall, needs, affords }: ChoiceInput,
 ): Exclusion | undefined {
   const reason = unwanted({ peerId, region: advert.region, price }, wishes)
   if (reason !== undefined) return reason
+  if (lacking(needs, capabilities) !== undefined) return 'not_capable'
   if (tried.has(peerId)) return 'tried'
   if (contextLength <= contextTooSmall) return 'context_too_small'
   if (status?.draining) return 'leaving'

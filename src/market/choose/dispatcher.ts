@@ -128,6 +128,7 @@ export class Dispatcher {
       selfExcluded: request.selfExcluded,
       tried: request.tried,
       contextTooSmall: request.contextTooSmall,
+      needs: request.needs,
       outputTokens: tokensAskedFor(request.job.work),
       bounds: request.bounds,
       familiar: this.#familiar.get(request.familiarity),

@@ -1,7 +1,16 @@
 import { PeerError } from '../../base/errors.ts'
 import { finishesOf } from '../../engines/lanes.ts'
-import type { Done, Finish, TokenLogprob, Tokens, Usage, Vectors } from '../../wire/chunk.ts'
+import type {
+  CallPlace,
+  Done,
+  Finish,
+  TokenLogprob,
+  Tokens,
+  Usage,
+  Vectors,
+} from '../../wire/chunk.ts'
 import { addsUp } from '../../wire/drafting.ts'
+import { functionLimits } from '../../wire/functions.ts'
 import type { FromProvider, Resume } from '../../wire/generate.ts'
 import type { Work } from '../../wire/job.ts'
 import { inputTokensMax, outputTokensMax } from '../../wire/token-bounds.ts'
@@ -31,6 +40,7 @@ class Text {
   tokens = 0
   text = 0
   isOver = false
+  calls: CallPlace[] = []
 
   get textMax(): number {
     return this.tokens * TEXT_PER_TOKEN_MAX + (this.from > 0 ? HELD_TEXT_MAX : 0)
@@ -52,6 +62,8 @@ export class AnswerCheck {
   readonly #inputTokensMax: number
   readonly #outputTokensMax: number
   readonly #vectorLength: number
+  readonly #callable: ReadonlySet<string>
+  readonly #callsMax: number
   readonly #texts: Text[]
   readonly #vectors: boolean[]
   #inputTokens = 0
@@ -65,6 +77,8 @@ export class AnswerCheck {
       const known = this.#texts[choice]
       if (known !== undefined) known.from = ids.length
     }
+    this.#callable = callable(work)
+    this.#callsMax = work.kind === 'chat' && work.oneCall ? 1 : functionLimits.callsMax
     const embeds = work.kind === 'embedding'
     this.#vectorLength = embeds ? (work.dimensions ?? embeddingLength) : 0
     this.#vectors = embeds ? work.inputs.map(() => false) : []
@@ -112,10 +126,11 @@ export class AnswerCheck {
     if (cachedTokens > inputTokens) throw misbehaved('more tokens cached than read')
   }
 
-  tokens({ choice, first, ids, text, logprobs, channel }: FrameOf<'tokens'>): Tokens {
+  tokens(frame: FrameOf<'tokens'>): Tokens {
+    const { choice, first, ids, text, logprobs, channel, tool } = frame
     const known = this.#texts[choice]
     if (known === undefined) throw misbehaved('there is no such choice')
-    if (channel !== 'content') throw misbehaved('nobody asked for such a channel')
+    if (channel === 'reasoning') throw misbehaved('nobody asked for such a channel')
     if (first !== known.from + known.tokens || known.isOver) {
       throw misbehaved('tokens are missing, or came twice')
     }
@@ -128,8 +143,26 @@ export class AnswerCheck {
     if (known.text > known.textMax) throw misbehaved('more text than tokens hold')
     const wanted = this.#work.kind === 'embedding' ? undefined : this.#work.sampling.logprobs
     checkLogprobs(logprobs, wanted === undefined ? 0 : ids.length, wanted ?? 0)
-    const chunk: Tokens = { type: 'tokens', choice, index: first, ids, text }
+    const call = channel === 'tool' ? this.#called(known, tool) : undefined
+    const chunk: Tokens = { type: 'tokens', choice, index: first, ids, text, ...(call && { call }) }
     return wanted === undefined ? chunk : { ...chunk, logprobs }
+  }
+
+  /** The call that a piece is of: the one before, or the next one. */
+  #called({ calls }: Text, { index, name, callId }: FrameOf<'tokens'>['tool']): CallPlace {
+    const last = calls.at(-1)
+    if (last !== undefined && index === last.index) {
+      const isSame = (name === '' || name === last.name) && (callId === '' || callId === last.id)
+      if (!isSame) throw misbehaved('a call that turned into another')
+      return last
+    }
+    if (index !== calls.length || index >= this.#callsMax) throw misbehaved('a call out of turn')
+    if (!this.#callable.has(name)) throw misbehaved('a call of what nobody offered')
+    if (callId === '' || calls.some(({ id }) => id === callId))
+      throw misbehaved('a call without an id')
+    const call = { index, id: callId, name }
+    calls.push(call)
+    return call
   }
 
   vectors({ first, length, values }: FrameOf<'vectors'>): Vectors {
@@ -149,7 +182,9 @@ export class AnswerCheck {
 
   done({ finish, usage, drafting }: FrameOf<'done'>): Done {
     if (finish.length !== this.#texts.length) throw misbehaved('not one end for each choice')
-    if (!finish.every(isFinish)) throw misbehaved('an end that nobody asked for')
+    if (!finish.every((each, at) => isFinish(each, this.#texts[at]?.calls.length ?? 0))) {
+      throw misbehaved('an end that nobody asked for')
+    }
     if (this.#vectors.includes(false)) throw misbehaved('vectors are missing')
     this.prompt(usage)
     if (this.#inputTokens === 0) throw misbehaved('it did not count the prompt')
@@ -162,8 +197,16 @@ export class AnswerCheck {
   }
 }
 
-function isFinish(finish: string): finish is Finish {
-  return finish === 'stop' || finish === 'length'
+/** Who asked for calls ends with them, or where there is no room for more. */
+function isFinish(finish: string, calls: number): finish is Finish {
+  return finish === 'length' || finish === (calls > 0 ? 'tool_calls' : 'stop')
+}
+
+/** Functions that may be called. */
+function callable(work: Work): ReadonlySet<string> {
+  if (work.kind !== 'chat' || work.calling?.mode === 'none') return new Set()
+  const { functions = [], calling } = work
+  return new Set(calling?.name === undefined ? functions.map(({ name }) => name) : [calling.name])
 }
 
 function checkLogprobs(logprobs: readonly TokenLogprob[], count: number, topMax: number): void {

@@ -57,6 +57,7 @@ const unwillingCodes: ReadonlySet<string> = new Set([
   'publishes_none',
   'unsupported',
   'unsupported_kind',
+  'unsupported_parameter',
   'unsupported_value',
   'unsupported_field',
   'invalid_resume',

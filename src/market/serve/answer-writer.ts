@@ -28,7 +28,7 @@ const GHOST_CHARS_MAX = 8 * 1024
 export interface AnswerRecord {
   open(inputTokens: number): OpenReceipt
   counted(inputTokens: number): void
-  tokens(tokens: Pick<Tokens, 'choice' | 'index' | 'ids' | 'text'>): Segment | undefined
+  tokens(tokens: Tokens): Segment | undefined
   vectors(vectors: Vectors): void
 }
 
@@ -194,7 +194,8 @@ export class AnswerWriter {
     this.#send({ type: 'progress', queued, prefilled, total, inputTokens: this.#inputTokens })
   }
 
-  #sendTokens({ choice, index, ids, text, logprobs = [] }: Tokens): void {
+  #sendTokens(tokens: Tokens): void {
+    const { choice, index, ids, text, logprobs = [], call } = tokens
     this.#sent[choice] = index + ids.length - (this.#resumedAt[choice] ?? 0)
     this.#send({
       type: 'tokens',
@@ -203,10 +204,10 @@ export class AnswerWriter {
       ids,
       text,
       logprobs: logprobs.map((each) => ({ ...finite(each), top: each.top.map(finite) })),
-      channel: 'content',
-      tool: { index: 0, name: '', callId: '' },
+      channel: call === undefined ? 'content' : 'tool',
+      tool: { index: call?.index ?? 0, name: call?.name ?? '', callId: call?.id ?? '' },
     })
-    const segment = this.#record?.tokens({ choice, index, ids, text })
+    const segment = this.#record?.tokens(tokens)
     if (segment !== undefined) this.#send({ type: 'segment', ...segment })
   }
 

@@ -41,6 +41,8 @@ export class Coalescer {
 
   add(tokens: Tokens, now: number): void {
     const choice = this.#choice(tokens.choice)
+    // A frame is of what is said, or of one call.
+    if (choice.held?.call?.index !== tokens.call?.index) this.#release(choice, now)
     for (const piece of piecesOf(tokens)) {
       const bytes = bytesOf(piece)
       const ids = (choice.held?.ids.length ?? 0) + piece.ids.length
@@ -119,6 +121,7 @@ function piecesOf(tokens: Tokens): Tokens[] {
       // The text of a token must not come before the token.
       text: texts[at - (count - texts.length)] ?? '',
       ...(tokens.logprobs && { logprobs }),
+      ...(tokens.call && { call: tokens.call }),
     }
     index += ids.length
     return piece

@@ -4,7 +4,7 @@ import { answerEvents } from '../client/events.ts'
 import type { CallOptions, Operation } from '../client/operation.ts'
 import type { Transport } from '../client/transport.ts'
 import type { GhostView } from '../ghost.ts'
-import type { Completion, CompletionRequest } from '../types/chat.ts'
+import type { Completion, CompletionRequest } from '../types/completions.ts'
 import { type Streamed, views, type Watched, type Whole } from './chat.ts'
 
 /** Texts that a model goes on with. */

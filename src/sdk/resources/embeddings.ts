@@ -3,7 +3,7 @@ import { type Call, callOf } from '../client/call.ts'
 import type { CallOptions } from '../client/operation.ts'
 import { PinaivuError } from '../client/pinaivu-error.ts'
 import type { Transport } from '../client/transport.ts'
-import type { Embeddings as Embedded, EmbeddingRequest } from '../types/chat.ts'
+import type { Embeddings as Embedded, EmbeddingRequest } from '../types/completions.ts'
 
 type WithVectors<V> = Omit<Embedded, 'data'> & {
   data: { object: 'embedding'; index: number; embedding: V }[]

@@ -41,8 +41,26 @@ export interface ChatCompletionRequest {
   logprobs?: boolean | null | undefined
   /** Only together with logprobs. */
   top_logprobs?: number | null | undefined
-  /** Without tools of no effect. */
+  /** Functions that the model may ask for. Only of models that have `tools` among their capabilities. */
+  tools?: readonly ChatTool[] | null | undefined
+  /** Only together with tools. Absent: auto. */
+  tool_choice?:
+    | 'none'
+    | 'auto'
+    | 'required'
+    | {
+        type: 'function'
+        function: {
+          /** Letters, digits, underscores and dashes. */
+          name: string
+        }
+      }
+    | null
+    | undefined
+  /** false: one call at a time. Without tools of no effect. */
   parallel_tool_calls?: boolean | null | undefined
+  /** JSON is for models that have `json` among their capabilities. Absent: plain text. */
+  response_format?: ResponseFormat | null | undefined
   user?: string | null | undefined
   metadata?: Record<string, string> | null | undefined
   store?: boolean | null | undefined
@@ -79,17 +97,45 @@ export interface ChatCompletionRequest {
 
 /** In what `POST /v1/chat/completions` takes. */
 export interface ChatMessage {
-  /** A developer message is a system message. */
-  role: 'system' | 'developer' | 'user' | 'assistant'
-  content:
+  /** A developer message is a system message; a tool message says what came of a call. */
+  role: 'system' | 'developer' | 'user' | 'assistant' | 'tool'
+  /** Only a message with tool calls may lack it. */
+  content?:
     | string
     | readonly {
-        type: 'text'
-        text: string
+        type: 'text' | 'image_url'
+        /** Of a text. */
+        text?: string | null | undefined
+        /** Of an image, in a user message. Only of models that have `vision` among their capabilities. */
+        image_url?:
+          | {
+              /** data:image/…;base64,… or an https URL, which this peer fetches: a PNG, JPEG, WebP or GIF. */
+              url: string
+              detail?: 'auto' | 'low' | 'high' | null | undefined
+            }
+          | null
+          | undefined
         prompt_cache_breakpoint?: unknown | undefined
       }[]
+    | null
+    | undefined
   /** Informs; models do not see it. */
   name?: string | null | undefined
+  /** Tool calls in an earlier answer. */
+  tool_calls?:
+    | readonly {
+        id: string
+        type: 'function'
+        function: {
+          /** Letters, digits, underscores and dashes. */
+          name: string
+          arguments: string
+        }
+      }[]
+    | null
+    | undefined
+  /** Which call a tool message answers. */
+  tool_call_id?: string | null | undefined
 }
 
 /** What `POST /v1/chat/completions` answers. */
@@ -108,8 +154,9 @@ export interface ChatCompletion {
     index: number
     message: {
       role: 'assistant'
-      content: string
+      content: string | null
       refusal: null
+      tool_calls?: ChatToolCall[]
     }
     logprobs: {
       content: {
@@ -124,7 +171,7 @@ export interface ChatCompletion {
       }[]
       refusal: null
     } | null
-    finish_reason: 'stop' | 'length' | null
+    finish_reason: 'stop' | 'length' | 'tool_calls' | null
   }[]
   usage: TokenUsage
 }
@@ -145,8 +192,17 @@ export interface ChatCompletionChunk {
     index: number
     delta: {
       role?: 'assistant'
-      content?: string
+      content?: string | null
       refusal?: null
+      tool_calls?: {
+        index: number
+        id?: string
+        type?: 'function'
+        function: {
+          name?: string
+          arguments: string
+        }
+      }[]
     }
     logprobs: {
       content: {
@@ -161,157 +217,48 @@ export interface ChatCompletionChunk {
       }[]
       refusal: null
     } | null
-    finish_reason: 'stop' | 'length' | null
+    finish_reason: 'stop' | 'length' | 'tool_calls' | null
   }[]
   usage?: TokenUsage | null
   obfuscation?: string
 }
 
-/** What `POST /v1/completions` takes. */
-export interface CompletionRequest {
-  /** A name from GET /v1/models. */
-  model: string
-  /** Text to go on from, or cl100k token ids; one or several. */
-  prompt: string | readonly string[] | readonly number[] | readonly (readonly number[])[]
-  stream?: boolean | null | undefined
-  /**
-   * Only together with stream. v8: events that show drafts of tokens too, and what becomes of them.
-   * For one answer of plain text.
-   */
-  stream_mode?: 'v8' | null | undefined
-  /** Only together with stream. */
-  stream_options?:
+/** In what `POST /v1/chat/completions` takes. */
+export interface ChatTool {
+  type: 'function'
+  function: {
+    /** Letters, digits, underscores and dashes. */
+    name: string
+    description?: string | null | undefined
+    parameters?: Record<string, unknown> | null | undefined
+    strict?: boolean | null | undefined
+  }
+}
+
+/** In what `POST /v1/chat/completions` answers. */
+export interface ChatToolCall {
+  id: string
+  type: 'function'
+  function: {
+    name: string
+    arguments: string
+  }
+}
+
+/** In what `POST /v1/chat/completions` takes. */
+export interface ResponseFormat {
+  type: 'text' | 'json_object' | 'json_schema'
+  /** Only together with the type of this name. */
+  json_schema?:
     | {
-        /** A last chunk without choices carries the usage. */
-        include_usage?: boolean | null | undefined
-        /** Pad the chunks, so that their length does not tell the text. */
-        include_obfuscation?: boolean | null | undefined
+        /** Letters, digits, underscores and dashes. */
+        name: string
+        description?: string | null | undefined
+        schema?: Record<string, unknown> | null | undefined
+        strict?: boolean | null | undefined
       }
     | null
     | undefined
-  temperature?: number | null | undefined
-  top_p?: number | null | undefined
-  /** The same seed and request give the same answer. Absent: drawn at random. */
-  seed?: number | null | undefined
-  n?: number | null | undefined
-  /** The answer ends before the first of these. */
-  stop?: string | readonly string[] | null | undefined
-  /** Lowers tokens that occurred. */
-  presence_penalty?: number | null | undefined
-  /** Lowers tokens by how often they occurred. */
-  frequency_penalty?: number | null | undefined
-  /** Ids of the model's own vocabulary; -100 bans a token, 100 forces it. */
-  logit_bias?: Record<string, number> | null | undefined
-  max_tokens?: number | null | undefined
-  logprobs?: number | null | undefined
-  /** Begin with the prompt. */
-  echo?: boolean | null | undefined
-  /** Not in this version: only the same as n. */
-  best_of?: number | null | undefined
-  user?: string | null | undefined
-  metadata?: Record<string, string> | null | undefined
-  store?: boolean | null | undefined
-  service_tier?: string | null | undefined
-  safety_identifier?: string | null | undefined
-  prompt_cache_key?: string | null | undefined
-  prompt_cache_retention?: string | null | undefined
-  /**
-   * ISO 3166 alpha-2, or EU for any of its members: only peers that say they are there see the
-   * request. Where they are is declared by them, not verified. Default: that of the key.
-   */
-  jurisdiction?: string | null | undefined
-  /**
-   * Micro-credits per 1,000 tokens, for both kinds or for each: peers that ask for more are not
-   * used.
-   */
-  max_price?: number | MaxPrice | null | undefined
-  /** Peer ids to use or to avoid. */
-  node?: NodeChoice | null | undefined
-  /**
-   * salted: the answer is hashed behind `receipt.prompt_nonce`, which the caller alone is told, so
-   * that nobody can try texts out against its receipt.
-   */
-  receipt_privacy?: 'plain' | 'salted' | null | undefined
-  /**
-   * Peer ids, the best first: who may see the request too, to draft for whoever answers, besides
-   * those that the owner of this peer allows. It changes neither the answer nor its price.
-   */
-  drafters?: readonly string[] | null | undefined
-}
-
-/** What `POST /v1/completions` answers. */
-export interface Completion {
-  id: string
-  object: 'text_completion'
-  created: number
-  model: string
-  system_fingerprint?: string
-  service_tier?: string
-  request_id: string
-  headers?: Record<string, string>
-  node?: AnswerNode
-  receipt?: AnswerReceipt
-  choices: {
-    text: string
-    /** Prompt times n plus number of the answer. */
-    index: number
-    logprobs: {
-      tokens: string[]
-      token_logprobs: number[]
-      top_logprobs: Record<string, number>[]
-      /** In characters. */
-      text_offset: number[]
-    } | null
-    finish_reason: 'stop' | 'length' | null
-  }[]
-  usage?: TokenUsage | null
-}
-
-/** What `POST /v1/embeddings` takes. */
-export interface EmbeddingRequest {
-  /** A name from GET /v1/models. */
-  model: string
-  /** Text, or cl100k token ids; one or several. */
-  input: string | readonly string[] | readonly number[] | readonly (readonly number[])[]
-  /** base64: little-endian 32-bit floats. */
-  encoding_format?: 'float' | 'base64' | null | undefined
-  dimensions?: number | null | undefined
-  user?: string | null | undefined
-  /**
-   * ISO 3166 alpha-2, or EU for any of its members: only peers that say they are there see the
-   * request. Where they are is declared by them, not verified. Default: that of the key.
-   */
-  jurisdiction?: string | null | undefined
-  /**
-   * Micro-credits per 1,000 tokens, for both kinds or for each: peers that ask for more are not
-   * used.
-   */
-  max_price?: number | MaxPrice | null | undefined
-  /** Peer ids to use or to avoid. */
-  node?: NodeChoice | null | undefined
-  /**
-   * salted: the answer is hashed behind `receipt.prompt_nonce`, which the caller alone is told, so
-   * that nobody can try texts out against its receipt.
-   */
-  receipt_privacy?: 'plain' | 'salted' | null | undefined
-}
-
-/** What `POST /v1/embeddings` answers. */
-export interface Embeddings {
-  object: 'list'
-  data: {
-    object: 'embedding'
-    index: number
-    embedding: number[] | string
-  }[]
-  model: string
-  usage: {
-    prompt_tokens: number
-    total_tokens: number
-  }
-  request_id: string
-  headers?: Record<string, string>
-  receipt?: AnswerReceipt
 }
 
 /** In what `POST /v1/chat/completions` answers. */

@@ -12,7 +12,7 @@ export interface ChatTurnRequest {
   /** What the model is told before the conversation; kept with the session. */
   instructions?: string | null | undefined
   client_request_id?: string | null | undefined
-  /** Files of the account. No served model sees pictures yet. */
+  /** Files of the account; a turn takes none yet. With `messages`, images are shown. */
   attachments?:
     | readonly {
         file_id: string

@@ -20,6 +20,11 @@ export interface Model {
   kind?: 'chat' | 'embedding'
   context_length?: number
   embedding_length?: number
+  /**
+   * What it does, as far as that is known: `chat`, `completion`, `logprobs`, `tools`, `json`,
+   * `vision`, `embedding`.
+   */
+  capabilities?: string[]
   price?: {
     /** Micro-credits per 1,000 tokens, the lowest. */
     input: number

@@ -4,7 +4,11 @@ import type { ServerResponse } from 'node:http'
 import { type Asked, done, event, FakeServer, json, stream } from './fake-server.ts'
 
 /** `says`: the words of each chat's answer; without any, no prompt fits. */
-export function fakeLlamaServer({ embeds = false, says = [] as string[] } = {}): FakeServer {
+export function fakeLlamaServer({
+  embeds = false,
+  sees = false,
+  says = [] as string[],
+} = {}): FakeServer {
   return new FakeServer(({ path, body }, response) => {
     switch (path) {
       case '/v1/models': {
@@ -20,7 +24,12 @@ export function fakeLlamaServer({ embeds = false, says = [] as string[] } = {}):
         return
       }
       case '/props':
-        json(response, { default_generation_settings: { n_ctx: 2048 }, total_slots: 3 })
+        json(response, {
+          default_generation_settings: { n_ctx: 2048 },
+          total_slots: 3,
+          modalities: { vision: sees, audio: false },
+          chat_template_caps: { supports_tools: false, supports_tool_calls: false },
+        })
         return
       case '/v1/embeddings': {
         const message = 'This server does not support embeddings. Start it with `--embeddings`'

@@ -7,6 +7,7 @@ const models = [
     ...{ id: 'qwen3-4b', object: 'model', type: 'llm', publisher: 'qwen', arch: 'qwen3' },
     ...{ compatibility_type: 'gguf', quantization: '4bit', state: 'loaded' },
     ...{ max_context_length: 32768, loaded_context_length: 6144 },
+    capabilities: ['tool_use'],
   },
   {
     ...{ id: 'text-embedding-nomic-embed-text-v1.5', object: 'model', type: 'embeddings' },

@@ -1,7 +1,7 @@
 // Written from Ollama's published source (MIT) and API documentation: `ListCompletion`, `ChatCompletionChunk`,
 // `CompletionRequest` and `EmbeddingList` of openai/openai.go, `/api/version`, `/api/show` and `/api/ps` of
 // docs/api.md. Its chunks repeat the role; the usage comes in a chunk of its own at the end. It knows neither
-// logit_bias nor n, and takes one prompt, no list.
+// logit_bias nor n nor tool_choice, and takes one prompt, no list.
 import { done, event, FakeServer, json, stream } from './fake-server.ts'
 
 export const OLLAMA_WORDS = ['Peers', ' answer', '.']
@@ -63,8 +63,16 @@ export function fakeOllama(): FakeServer {
             },
           ],
         })
-        for (const word of OLLAMA_WORDS) event(response, chunk(word, null))
-        event(response, chunk('', 'stop'))
+        const tools = isChat && Array.isArray(body.tools) ? body.tools : []
+        if (tools.length > 0) {
+          // It reads a call once that is whole.
+          const call = { name: 'look_up', arguments: '{"of":"peers"}' }
+          const calls = [{ id: 'call_x1', index: 0, type: 'function', function: call }]
+          const delta = { role: 'assistant', content: '', tool_calls: calls }
+          event(response, { id: 'chatcmpl-1', choices: [{ index: 0, delta, finish_reason: null }] })
+        }
+        for (const word of tools.length > 0 ? [] : OLLAMA_WORDS) event(response, chunk(word, null))
+        event(response, chunk('', tools.length > 0 ? 'tool_calls' : 'stop'))
         event(response, { id: 'chatcmpl-1', choices: [], usage })
         done(response)
         return

@@ -5,7 +5,11 @@ import { done, event, FakeServer, json, stream } from './fake-server.ts'
 
 export const SGLANG_WORDS = ['One', ' two', ' three']
 
-export function fakeSglang({ isGeneration = true, breaks = false } = {}): FakeServer {
+export function fakeSglang({
+  isGeneration = true,
+  breaks = false,
+  parser = null as string | null,
+} = {}): FakeServer {
   return new FakeServer(({ path, body }, response) => {
     switch (path) {
       case '/v1/models': {
@@ -14,7 +18,14 @@ export function fakeSglang({ isGeneration = true, breaks = false } = {}): FakeSe
         return
       }
       case '/model_info':
-        json(response, { model_path: 'qwen', is_generation: isGeneration })
+        json(response, {
+          model_path: 'qwen',
+          is_generation: isGeneration,
+          has_image_understanding: false,
+        })
+        return
+      case '/server_info':
+        json(response, { tool_call_parser: parser, grammar_backend: 'xgrammar' })
         return
       case '/v1/embeddings': {
         const inputs = body.input as string[]

@@ -1,6 +1,7 @@
 // Written from vLLM's published source (Apache-2.0): `ModelCard`, `ErrorResponse`, `StreamOptions` and
 // `UsageInfo` of vllm/entrypoints/openai/engine/protocol.py, the stream generators of
 // vllm/entrypoints/openai/chat_completion/serving.py and completion/serving.py, `/version` of api_server.py.
+// Calls: docs/features/tool_calling.md, `DeltaToolCall` and `make_tool_call_id`; without a parser `auto` is refused.
 // With `continuous_usage_stats` each chunk has what was counted until then; the first has the role alone.
 import type { ServerResponse } from 'node:http'
 import { type Asked, done, event, FakeServer, json, stream } from './fake-server.ts'
@@ -14,6 +15,12 @@ export interface FakeVllmOptions {
   /** Words in one chunk: it sends what a step has decoded, speculation included. */
   perChunk?: number
   key?: string
+  /** Started with --enable-auto-tool-choice and a --tool-call-parser. */
+  parses?: boolean
+  /** Its model takes images. */
+  sees?: boolean
+  /** What the model calls where it is offered anything: a name, and the pieces of the arguments. */
+  calls?: readonly (readonly [name: string, ...pieces: string[]])[]
   /** Waited for before each chunk, with its number. */
   pace?: (chunk: number, asked: Asked) => Promise<void> | void
 }
@@ -33,6 +40,29 @@ export function fakeVllm(options: FakeVllmOptions = {}): FakeServer {
         return
       case '/v1/chat/completions':
       case '/v1/completions':
+        if (asked.body.tools !== undefined && isAuto(asked) && options.parses !== true) {
+          const message =
+            '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
+          json(
+            response,
+            { error: { message, type: 'BadRequestError', param: null, code: 400 } },
+            400,
+          )
+          return
+        }
+        if (options.sees !== true && JSON.stringify(asked.body).includes('"image_url"')) {
+          const message = `${VLLM_MODEL} is not a multimodal model`
+          json(
+            response,
+            { error: { message, type: 'BadRequestError', param: null, code: 400 } },
+            400,
+          )
+          return
+        }
+        if (asked.body.stream !== true) {
+          json(response, { object: 'chat.completion', choices: [], usage: { prompt_tokens: 1 } })
+          return
+        }
         await answer(asked, response, options)
         return
       default:
@@ -40,6 +70,9 @@ export function fakeVllm(options: FakeVllmOptions = {}): FakeServer {
     }
   })
 }
+
+const isAuto = ({ body }: Asked): boolean =>
+  body.tool_choice === undefined || body.tool_choice === 'auto'
 
 let asked = 0
 
@@ -91,6 +124,23 @@ async function answer(asked: Asked, response: ServerResponse, options: FakeVllmO
   if (isChat) {
     const role = { index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }
     event(response, chunk([role], isContinuous ? 0 : undefined))
+  }
+  const isCalling = Array.isArray(body.tools) && body.tool_choice !== 'none'
+  if (isCalling && options.calls !== undefined) {
+    let counted = 0
+    const called = (tool: object) => {
+      const delta = { index: 0, delta: { tool_calls: [tool] }, finish_reason: null }
+      event(response, chunk([delta], isContinuous ? ++counted : undefined))
+    }
+    for (const [index, [name, ...pieces]] of options.calls.entries()) {
+      await pace?.(index, asked)
+      called({ index, id: `chatcmpl-tool-${index}`, type: 'function', function: { name } })
+      for (const piece of pieces) called({ index, function: { arguments: piece } })
+    }
+    event(response, chunk([{ index: 0, delta: {}, finish_reason: 'tool_calls' }], counted + 1))
+    event(response, chunk([], counted + 1))
+    done(response)
+    return
   }
   for (let at = 0; at < limit; at += perChunk) {
     await pace?.(at / perChunk, asked)

@@ -10,7 +10,7 @@ import {
 } from '../../../bench/llama-server.ts'
 import { packageRoot } from '../../../src/base/package-root.ts'
 import type { UpstreamEngine } from '../../../src/engines/upstream/upstream-engine.ts'
-import type { Work } from '../../../src/wire/job.ts'
+import type { ChatWork, Work } from '../../../src/wire/job.ts'
 import { rounds } from '../../campaign.ts'
 import { halfShape, writeHalf } from '../../gguf/llama-model.ts'
 import { answer, chat, fault, jobOf, readyEngine, sampling } from './stage.ts'
@@ -54,6 +54,21 @@ describe.skipIf(!isThere)(isThere ? title : `${title}: not built on this machine
     expect(done.usage.outputTokens).toBe(tokens.reduce((sum, { ids }) => sum + ids.length, 0))
     // The same prompt is counted the same, from its cache or not.
     expect((await answer(engine, { ...job, id: 'job_again' })).accepted).toBe(accepted)
+
+    // Its grammar keeps even the smallest model to a schema; a template without tools has none.
+    expect(engine.status()[0]?.capabilities).toEqual(['chat', 'completion', 'logprobs', 'json'])
+    const schema = JSON.stringify({
+      type: 'object',
+      properties: { b: { enum: ['peer', 'node'] }, a: { type: 'boolean' } },
+      required: ['b', 'a'],
+      additionalProperties: false,
+    })
+    const asked = chat({ temperature: 0, maxTokens: 60 }) as ChatWork
+    const format = { type: 'schema', name: 'n', schema } as const
+    const written = JSON.parse((await answer(engine, jobOf({ ...asked, format }))).text)
+    expect(Object.keys(written)).toEqual(['b', 'a'])
+    const calling = { ...asked, functions: [{ name: 'f' }] }
+    expect(await fault(engine, jobOf(calling))).toMatchObject({ param: 'tools' })
 
     const short = await answer(engine, jobOf(completion('One two', { maxTokens: 7 })))
     expect(short.done).toMatchObject({ finish: ['length'], usage: { outputTokens: 7 } })

@@ -41,7 +41,7 @@ describe('vLLM', () => {
         id: `declared:up@${PEER_ID}`,
         state: 'ready',
         slots: 64,
-        capabilities: ['chat', 'completion', 'logprobs'],
+        capabilities: ['chat', 'completion', 'logprobs', 'json'],
         facts: { kind: 'chat', contextLength: 4096 },
       },
     ])
@@ -177,7 +177,7 @@ describe('vLLM', () => {
     const { engine, server } = await open()
     const { done } = await answer(engine, jobOf(), AbortSignal.abort())
     expect(done.finish).toEqual(['cancelled'])
-    expect(server.asked.some(({ path }) => path === '/v1/chat/completions')).toBe(false)
+    expect(server.asked.some(({ body }) => body.stream === true)).toBe(false)
   })
 
   it('goes on with nobody else’s answer, and guesses for nobody', async () => {
@@ -298,7 +298,7 @@ describe('LM Studio', () => {
     expect(engine.status()).toMatchObject([
       {
         name: 'up/qwen3-4b',
-        capabilities: ['chat', 'completion'],
+        capabilities: ['chat', 'completion', 'tools', 'json'],
         facts: { architecture: 'qwen3', quant: '4bit', contextLength: 6144 },
       },
       {

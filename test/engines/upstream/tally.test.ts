@@ -10,8 +10,7 @@ function run(pieces: readonly Piece[], tokensMax: number, total?: number, isScor
   const tally = new Tally({ choice: 0, tokensMax, isScored })
   const chunks: Tokens[] = []
   for (const piece of pieces) {
-    const tokens = tally.add(piece)
-    if (tokens !== undefined) chunks.push(tokens)
+    chunks.push(...tally.add(piece))
     if (tally.isOver) break
   }
   const { isOver } = tally
@@ -92,10 +91,10 @@ describe('tokens without ids', () => {
 
   it('come at once, but for the last that was asked for', () => {
     const tally = new Tally({ choice: 3, tokensMax: 3, isScored: false })
-    expect(tally.add({ text: 'a' })).toMatchObject({ choice: 3, index: 0, ids: [0], text: 'a' })
-    expect(tally.add({ text: 'b' })).toMatchObject({ index: 1, ids: [0], text: 'b' })
-    expect(tally.add({ text: 'c' })).toBeUndefined()
-    expect(tally.add({ text: 'd' })).toBeUndefined()
+    expect(tally.add({ text: 'a' })[0]).toMatchObject({ choice: 3, index: 0, ids: [0], text: 'a' })
+    expect(tally.add({ text: 'b' })[0]).toMatchObject({ index: 1, ids: [0], text: 'b' })
+    expect(tally.add({ text: 'c' })).toEqual([])
+    expect(tally.add({ text: 'd' })).toEqual([])
     expect(tally.end(3)).toMatchObject([{ index: 2, ids: [0], text: 'cd' }])
   })
 

@@ -3,6 +3,7 @@ import { promptRoot } from '../../../src/wire/job-body.ts'
 import { cidModelId } from '../../../src/wire/model-id.ts'
 import { advertBad, advertGood } from './advert.ts'
 import { bodyBad, bodyGood } from './body.ts'
+import { callsBad, callsGood } from './calls.ts'
 import { alice, type Bad, bob, type Good, network } from './cases.ts'
 import { framesBad, framesGood } from './frames.ts'
 import { generateGood } from './generate.ts'
@@ -82,8 +83,8 @@ export function vectorFiles(): [path: string, text: string][] {
     ...file('status', statusGood, statusBad),
     ...file(
       'generate',
-      [...generateGood, ...bodyGood, ...framesGood],
-      [...generateBad, ...bodyBad, ...framesBad],
+      [...generateGood, ...bodyGood, ...framesGood, ...callsGood],
+      [...generateBad, ...bodyBad, ...framesBad, ...callsBad],
     ),
     ['protocols/receipt/vectors/good.json', print(receiptGood, headOf('receipt'))],
     ['protocols/receipt/vectors/bad.json', print(receiptBad, headOf('receipt'))],

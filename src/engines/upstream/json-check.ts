@@ -1,0 +1,25 @@
+import { garbled, noJson } from './upstream-errors.ts'
+
+/** In UTF-16 units: more than a context has room for. */
+const TEXT_MAX = 4 * 1024 * 1024
+
+/** Of an answer that is to be JSON: some servers take no notice of that, and say so nowhere. */
+export class JsonCheck {
+  #parts: string[] = []
+  #units = 0
+
+  add(text: string): void {
+    this.#units += text.length
+    if (this.#units > TEXT_MAX) throw garbled('JSON without an end')
+    this.#parts.push(text)
+  }
+
+  /** Throws where a whole answer is none. */
+  end(): void {
+    try {
+      JSON.parse(this.#parts.join(''))
+    } catch {
+      throw noJson()
+    }
+  }
+}
