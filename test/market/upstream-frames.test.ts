@@ -6,6 +6,7 @@ import { Coalescer } from '../../src/market/serve/coalescer.ts'
 import type { Tokens } from '../../src/wire/chunk.ts'
 import { decodeFromProvider, encodeFromProvider } from '../../src/wire/generate-codec.ts'
 import { FRAME_BYTES_MAX } from '../../src/wire/protocols.ts'
+import { rounds } from '../campaign.ts'
 import { chat } from './coordinator-stage.ts'
 
 /** What a server sends in one event: up to 256 KB, in characters of one to four bytes. */
@@ -68,8 +69,14 @@ describe('what an upstream server sends, over the network', () => {
           else expect(text === sent).toBe(true)
         },
       ),
-      { numRuns: 60 },
+      { numRuns: rounds(150, 6_000) },
     )
+  })
+
+  it('comes no sooner than the tokens that hold it', () => {
+    const events = [{ unit: 'a', bytes: 10_562, logprobs: 0 }]
+    const { text, tokens } = received(events, { maxTokens: 13, isScored: false })
+    expect([text.length, tokens]).toEqual([10_562, 12])
   })
 
   it('is whole where there is room for it: 200 KB in one event', () => {
