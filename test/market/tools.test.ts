@@ -171,6 +171,16 @@ describe('who is asked for calls', () => {
     })
   })
 
+  it('is nobody for what is longer than a job may be', async () => {
+    const { provider, collect } = await stage()
+    const { lines } = await provider({ model: { capabilities: capable } })
+    const parameters = JSON.stringify({ description: '"'.repeat(6 * 1024 * 1024) })
+    await expect(
+      collect({ work: asking({ functions: [{ name: 'f', parameters }] }) }),
+    ).rejects.toMatchObject({ code: 'request_too_large', param: 'messages' })
+    expect(lines).toHaveLength(0)
+  })
+
   it('is another, where one can’t after all', async () => {
     const { provider, collect } = await stage()
     const lying: Script = async (line) => {

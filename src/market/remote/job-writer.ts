@@ -1,10 +1,11 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
+import { PeerError } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
 import type { Identity } from '../../identity/identity.ts'
 import { DRAFTERS_MAX } from '../../wire/drafting.ts'
 import type { Signed, WireJob } from '../../wire/generate.ts'
 import { signJob } from '../../wire/generate-codec.ts'
-import { TIME_MS_MAX } from '../../wire/generate-shape.ts'
+import { BODY_BYTES_MAX, TIME_MS_MAX } from '../../wire/generate-shape.ts'
 import type { Job, Price } from '../../wire/job.ts'
 import { packBody, packResumes } from '../../wire/job-body.ts'
 
@@ -60,6 +61,8 @@ export class JobWriter {
 
   write(job: Job): WrittenJob {
     const written = packBody(job.work, this.#components.random.bytes(32))
+    // A client’s request is no longer than that, but for images that were fetched, and schemas as text.
+    if (written.bytes.length > BODY_BYTES_MAX) throw tooLarge()
     return this.#write(job, written, attemptId)
   }
 
@@ -119,5 +122,12 @@ export const draftId: typeof attemptId = ({ id }, attempt) => {
   const [, job = id, of = attempt] = /^(.+)\.(\d+)$/.exec(id) ?? []
   return `${job}.d${of}`
 }
+
+const tooLarge = (): PeerError =>
+  new PeerError(
+    'request_too_large',
+    `This request, its images and schemas included, has more than ${BODY_BYTES_MAX} bytes. Shorten it.`,
+    { param: 'messages' },
+  )
 
 const inRange = (ms: number): number => Math.min(TIME_MS_MAX, Math.max(1, Math.round(ms)))
