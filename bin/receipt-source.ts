@@ -1,4 +1,4 @@
-import { readFile, stat } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
 import { messageOf, PeerError } from '../src/index.ts'
 import { type ReceiptReport, type VerifyOptions, verifyReceipt } from '../src/sdk/index.ts'
 import type { Input } from './command.ts'
@@ -69,9 +69,11 @@ const FILE_BYTES_MAX = 16 * 1024 * 1024
 
 export async function readText(file: string): Promise<string> {
   try {
-    const { size } = await stat(file)
-    if (size > FILE_BYTES_MAX) throw new Error('it is too large')
-    return utf8.decode(await readFile(file))
+    // Of what says no size, such as a pipe or a device, that much is looked at and no more.
+    const pieces: Buffer[] = await createReadStream(file, { end: FILE_BYTES_MAX }).toArray()
+    const bytes = Buffer.concat(pieces)
+    if (bytes.length > FILE_BYTES_MAX) throw new Error('it is too large')
+    return utf8.decode(bytes)
   } catch (cause) {
     throw new CommandError(`Cannot read ${file}: ${messageOf(cause)}.`, { cause })
   }

@@ -1,8 +1,11 @@
 import { jsonValue, textKey } from '../../storage/codec.ts'
 import type { TableCodec } from '../../storage/table.ts'
 
-/** Names of models here, and what their server calls those models; what was named last stands last. */
-export type NamedIds = readonly (readonly [name: string, id: string])[]
+/**
+ * Names of models here, what their server calls those models, and whether it had them when it was last asked.
+ * What was named last stands last.
+ */
+export type NamedIds = readonly (readonly [name: string, id: string, isThere: boolean])[]
 
 /** Where they outlive the process, under the name of each server. */
 export interface GivenNamesStore {
@@ -14,13 +17,16 @@ export interface GivenNamesStore {
 export const givenNamesRows: TableCodec<string, NamedIds> = {
   key: textKey,
   value: jsonValue((value) => {
-    if (Array.isArray(value) && value.every(isPair)) return value
+    if (Array.isArray(value) && value.every(isNamed)) return value
     throw new TypeError('no names of models')
   }),
 }
 
-const isPair = (row: unknown): boolean =>
-  Array.isArray(row) && row.length === 2 && row.every((text) => typeof text === 'string')
+function isNamed(row: unknown): boolean {
+  if (!Array.isArray(row)) return false
+  const [name, id, isThere] = row as unknown[]
+  return typeof name === 'string' && typeof id === 'string' && typeof isThere === 'boolean'
+}
 
 /** Some times as many as are served: those that come and go keep theirs. */
 const NAMES_MAX = 256
@@ -33,15 +39,22 @@ const NAME_CHARS_MAX = 128
  */
 export class GivenNames {
   readonly #upstream: string
-  #ids: Map<string, string>
+  readonly #ids: Map<string, string>
+  #there: Set<string>
 
   constructor(upstream: string, known: NamedIds = []) {
     this.#upstream = upstream
-    this.#ids = new Map(known)
+    this.#ids = new Map(known.map(([name, id]) => [name, id]))
+    this.#there = new Set(known.flatMap(([name, _, isThere]) => (isThere ? [name] : [])))
   }
 
   get all(): NamedIds {
-    return [...this.#ids]
+    return [...this.#ids].map(([name, id]) => [name, id, this.#there.has(name)])
+  }
+
+  /** Names of those that the server had when it was last asked. */
+  get there(): ReadonlySet<string> {
+    return this.#there
   }
 
   has(id: string): boolean {
@@ -65,7 +78,8 @@ export class GivenNames {
       this.#ids.delete(name)
       this.#ids.set(name, id)
     }
-    this.#forget(taken)
+    this.#there = taken
+    this.#forget()
     return given
   }
 
@@ -75,10 +89,10 @@ export class GivenNames {
   }
 
   /** The oldest of those that are not there now. */
-  #forget(taken: ReadonlySet<string>): void {
+  #forget(): void {
     for (const name of this.#ids.keys()) {
       if (this.#ids.size <= NAMES_MAX) return
-      if (!taken.has(name) && name !== this.#upstream) this.#ids.delete(name)
+      if (!this.#there.has(name) && name !== this.#upstream) this.#ids.delete(name)
     }
   }
 }

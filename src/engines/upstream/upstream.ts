@@ -154,7 +154,9 @@ export class Upstream {
       if (model.found(found, server)) news.push(model)
     }
     // The name of the server itself stood for models that nobody knew yet.
-    const gone = [...this.#models.values()].filter(({ name, isKnown }) => isKnown && !now.has(name))
+    const gone = [...this.#models.values()].filter(
+      ({ name, isKnown }) => (isKnown || name !== this.name) && !now.has(name),
+    )
     this.#models = now
     this.#byId = byId
     for (const model of gone) {
@@ -182,9 +184,18 @@ export class Upstream {
     return given
   }
 
+  /** Models that the process before this one had: who asks for one waits until it is there. */
   async #recall(): Promise<void> {
+    if (this.#spec.model !== undefined) return
     const known = await this.#orNothing(this.#parts.names.get(this.name))
     this.#names = new GivenNames(this.name, known)
+    if (this.#names.there.size === 0) return
+    const before = this.#models
+    const names = [...this.#names.there]
+    this.#models = new Map(names.map((name) => [name, before.get(name) ?? this.#make(name)]))
+    for (const [name, model] of this.#models) {
+      if (!before.has(name)) this.#parts.onChange(model.status())
+    }
   }
 
   async #orNothing<T>(asked: Promise<T>): Promise<T | undefined> {

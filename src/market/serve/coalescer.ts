@@ -153,16 +153,17 @@ function groupsOf({ ids, logprobs = [] }: Tokens, idsMax: number): Group[] {
   return groups
 }
 
-/** Cut between characters: half of one is none in UTF-8. */
+/**
+ * Of one length, so that none of them comes before the tokens that hold it. Cut between characters: half of one is
+ * none in UTF-8.
+ */
 function partsOf(text: string): string[] {
-  const parts: string[] = []
-  for (let from = 0; from < text.length; ) {
-    let to = Math.min(from + CHARS_MAX, text.length)
-    if (to < text.length && isHighSurrogate(text.charCodeAt(to - 1))) to--
-    parts.push(text.slice(from, to))
-    from = to
-  }
-  return parts
+  const count = Math.ceil(text.length / CHARS_MAX)
+  const cuts = Array.from({ length: count + 1 }, (_, at) => {
+    const cut = Math.floor((text.length * at) / count)
+    return at < count && isHighSurrogate(text.charCodeAt(cut - 1)) ? cut - 1 : cut
+  })
+  return cuts.slice(1).map((to, at) => text.slice(cuts[at], to))
 }
 
 function isHighSurrogate(unit: number): boolean {

@@ -1,4 +1,14 @@
-import { mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { getLlama, type Llama } from 'node-llama-cpp'
@@ -150,6 +160,17 @@ describe('a file that is no model', () => {
     const path = headOf('sparse', 0n, 1n, 0n, 9, 0, 2n ** 39n)
     truncateSync(path, 2 ** 40)
     await expect(readHead(path)).rejects.toThrow(/or than any model/)
+    // Two of them: neither is too large alone. Behind the first, all is zeros but the second.
+    const many = 3_000_000
+    const two = headOf('two', 0n, 2n, 0n, 9, 0, BigInt(many))
+    truncateSync(two, 8_000_000)
+    const second = Buffer.alloc(24)
+    second.writeUInt32LE(9, 8)
+    second.writeBigUInt64LE(BigInt(many), 16)
+    const file = openSync(two, 'r+')
+    writeSync(file, second, 0, second.length, 24 + 24 + many)
+    closeSync(file)
+    await expect(readHead(two)).rejects.toThrow(/or than any model/)
   })
 
   it('may be so in any of its files', async () => {
@@ -157,6 +178,9 @@ describe('a file that is no model', () => {
     writeTiny(path)
     renameSync(headOf('second', 2n ** 40n), join(folder, 'split-00002-of-00002.gguf'))
     await expect(readHead(path)).rejects.toThrow(/split-00002-of-00002.gguf .* names more/)
+    rmSync(join(folder, 'split-00002-of-00002.gguf'))
+    execFileSync('mkfifo', [join(folder, 'split-00002-of-00002.gguf')])
+    await expect(readHead(path)).rejects.toThrow(/It is not a file/)
   })
 
   describe('is found out before llama.cpp sees it', () => {

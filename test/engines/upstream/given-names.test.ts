@@ -48,7 +48,8 @@ describe('the names of the models of a server', () => {
     const names = new GivenNames('up')
     for (let at = 0; at < 1_000; at++) names.give(['a', `m${at}`, `n${at}`].slice(0, at + 1))
     expect(names.all).toHaveLength(256)
-    expect(names.all[0]).toEqual(['up', 'a'])
+    expect(names.all[0]).toEqual(['up', 'a', true])
+    expect(names.there).toEqual(new Set(['up', 'up/m999', 'up/n999']))
     expect(names.has('n999')).toBe(true)
   })
 })
@@ -98,10 +99,29 @@ describe('a server whose list changes', () => {
     await engine.stop()
 
     const next = await engineOver(server.http, soon)
-    await until(next, (all) => all.length === 3)
-    expect(await says(next, 'up')).toBe('a')
+    const waits = until(next, (all) => all.some(({ name }) => name === 'up/c'))
+    expect((await waits).map(({ name, state }) => `${name} ${state}`)).toEqual([
+      'up loading',
+      'up/b loading',
+      'up/c loading',
+    ])
+    expect([await says(next, 'up/b'), await says(next, 'up')]).toEqual(['b', 'a'])
     // By what it is called there, and by the long name of the one that has the short one.
     for (const name of ['a', 'up/a']) expect(next.resolve(name)?.name).toBe('up')
     expect([await says(next, 'up/b'), await says(next, 'b')]).toEqual(['b', 'b'])
+    await next.stop()
+
+    // What went meanwhile is said to have gone; while the server is away, all are told of.
+    server.ids = ['a', 'b']
+    const last = await engineOver(server.http, soon)
+    const states: string[] = []
+    last.onChange(({ name, state }) => states.push(`${name} ${state}`))
+    await until(last, (all) => all.length === 2 && all.every(({ state }) => state === 'ready'))
+    expect(states).toContain('up/c failed')
+    await last.stop()
+    await server.http.stop()
+    const alone = await engineOver(server.http, soon)
+    const failed = await until(alone, (all) => all.every(({ state }) => state === 'failed'))
+    expect(failed.map(({ name }) => name)).toEqual(['up', 'up/b'])
   })
 })

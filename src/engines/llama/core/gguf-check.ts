@@ -47,21 +47,26 @@ export async function readHead(path: string): Promise<FileHead> {
 /** Of each of its files, as the library reads the heads of all of them. */
 async function checkHeads(path: string): Promise<void> {
   for (const shard of modelShards(path)) {
-    // One that is missing is told of by the library, as is what has another beginning.
-    const file = await open(shard).catch(() => undefined)
-    if (file === undefined) continue
-    try {
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(8), 0, 8, 0)
-      if (bytesRead < 8 || buffer.toString('latin1', 0, 4) !== 'GGUF') continue
-      const version = buffer.readUInt32LE(4)
-      const name = basename(shard)
-      if (!readableVersions.includes(version)) throw oldVersion(name, version)
-      const fault = await headFault(file, (await file.stat()).size)
-      if (fault !== undefined) throw invalid(name, fault)
-    } finally {
-      await file.close()
-    }
+    const found = await stat(shard).catch(() => undefined)
+    // One that is missing is told of by the library.
+    if (found === undefined) continue
+    // Whoever opens a pipe waits for its writer.
+    if (!found.isFile()) throw invalid(basename(shard), 'It is not a file.')
+    await checkClaims(shard, found.size)
   }
+}
+
+async function checkClaims(path: string, sizeBytes: number): Promise<void> {
+  await using file = await open(path)
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(8), 0, 8, 0)
+  // What has another beginning is refused by the library at once.
+  if (bytesRead < 8 || buffer.toString('latin1', 0, 4) !== 'GGUF') return
+  const version = buffer.readUInt32LE(4)
+  if (!readableVersions.includes(version)) {
+    throw invalid(basename(path), `It has version ${version} of the format.`)
+  }
+  const fault = await headFault(file, sizeBytes)
+  if (fault !== undefined) throw invalid(basename(path), fault)
 }
 
 /**
@@ -142,9 +147,6 @@ function valueAt(value: unknown, path: readonly string[]): unknown {
   }
   return at
 }
-
-const oldVersion = (name: string, version: number): PeerError =>
-  invalid(name, `It has version ${version} of the format.`)
 
 function invalid(name: string, why: string): PeerError {
   return new PeerError(

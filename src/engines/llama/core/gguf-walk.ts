@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises'
 
 /** Some hundred are usual. */
 const VALUES_MAX = 65_536
-/** Vocabularies have half a million pieces and merges. */
+/** Of all arrays: vocabularies have half a million pieces and merges, and up to three facts of each. */
 const ELEMENTS_MAX = 2 ** 22
 const TENSORS_MAX = 2 ** 20
 /** As llama.cpp has them. */
@@ -49,7 +49,7 @@ export async function headFault(file: FileHandle, sizeBytes: number): Promise<st
 async function skipValue(head: Head, type: number): Promise<void> {
   if (type !== ARRAY) return await skipElements(head, type, 1)
   const element = await head.u32()
-  await skipElements(head, element, await head.count(ELEMENTS_MAX))
+  await skipElements(head, element, await head.elements())
 }
 
 async function skipElements(head: Head, type: number, count: number): Promise<void> {
@@ -70,6 +70,7 @@ class Head {
   #from = 0
   #to = 0
   #at = 0
+  #elementsLeft = ELEMENTS_MAX
 
   constructor(file: FileHandle, end: number) {
     this.#file = file
@@ -92,6 +93,12 @@ class Head {
     this.#at += 8
     const count = Number(this.#window.readBigUInt64LE(this.#at - 8 - this.#from))
     if (count > max) throw this.#beyond()
+    return count
+  }
+
+  async elements(): Promise<number> {
+    const count = await this.count(this.#elementsLeft)
+    this.#elementsLeft -= count
     return count
   }
 
