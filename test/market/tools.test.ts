@@ -178,6 +178,15 @@ describe('who is asked for calls', () => {
     await expect(
       collect({ work: asking({ functions: [{ name: 'f', parameters }] }) }),
     ).rejects.toMatchObject({ code: 'request_too_large', param: 'messages' })
+    const calls = Array.from({ length: 128 }, (_, at) => {
+      return { id: `call_${at}`, name: 'f', arguments: '{}' }
+    })
+    const messages = Array.from({ length: 80 }, () => {
+      return { role: 'assistant' as const, content: '', calls }
+    })
+    await expect(collect({ work: asking({ messages }) })).rejects.toMatchObject({
+      code: 'request_too_large',
+    })
     expect(lines).toHaveLength(0)
   })
 

@@ -2,12 +2,13 @@ import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
 import { PeerError } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
 import type { Identity } from '../../identity/identity.ts'
+import { needsOf } from '../../wire/capability.ts'
 import { DRAFTERS_MAX } from '../../wire/drafting.ts'
 import type { Signed, WireJob } from '../../wire/generate.ts'
 import { signJob } from '../../wire/generate-codec.ts'
-import { BODY_BYTES_MAX, TIME_MS_MAX } from '../../wire/generate-shape.ts'
+import { TIME_MS_MAX } from '../../wire/generate-shape.ts'
 import type { Job, Price } from '../../wire/job.ts'
-import { packBody, packResumes } from '../../wire/job-body.ts'
+import { isWithinBounds, packBody, packResumes } from '../../wire/job-body.ts'
 
 export interface JobWriterComponents {
   identity: Pick<Identity, 'peerId' | 'sign'>
@@ -61,8 +62,8 @@ export class JobWriter {
 
   write(job: Job): WrittenJob {
     const written = packBody(job.work, this.#components.random.bytes(32))
-    // A client’s request is no longer than that, but for images that were fetched, and schemas as text.
-    if (written.bytes.length > BODY_BYTES_MAX) throw tooLarge()
+    // A client’s request is, but for images that were fetched, schemas as text and calls without number.
+    if (needsOf(job.work).length > 0 && !isWithinBounds(written.bytes)) throw tooLarge()
     return this.#write(job, written, attemptId)
   }
 
@@ -126,7 +127,7 @@ export const draftId: typeof attemptId = ({ id }, attempt) => {
 const tooLarge = (): PeerError =>
   new PeerError(
     'request_too_large',
-    `This request, its images and schemas included, has more than ${BODY_BYTES_MAX} bytes. Shorten it.`,
+    'With its images, tools and calls, this request is more than a peer takes. Shorten it.',
     { param: 'messages' },
   )
 

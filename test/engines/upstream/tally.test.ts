@@ -81,6 +81,15 @@ describe('tokens without ids', () => {
     )
   })
 
+  it('begin a call that has said nothing yet, whatever waits before it', () => {
+    const call = { index: 0, id: 'c', name: 'f' }
+    const { chunks, isCut } = run([{ text: 'a' }, { text: '', call }], 2)
+    expect(chunks).toMatchObject([{ text: 'a' }, { text: '', ids: [0], call }])
+    expect(isCut).toBe(false)
+    const tight = run([{ text: 'a' }, { text: '', call }], 1)
+    expect([tight.chunks.length, tight.isCut]).toEqual([1, true])
+  })
+
   it('keep a character that was cut in two, and half of one goes to nobody', () => {
     const cuts = [...'h\u{1f600}i\u{1f601}'].flatMap((each) => each.split(''))
     const cut = run(
