@@ -8,7 +8,8 @@ import {
   namePattern,
   type OfferedFunction,
 } from './functions.ts'
-import { type ContentPart, type Image, imageLimits, imageTypes } from './images.ts'
+import { imageTypeOf } from './image-type.ts'
+import { type ContentPart, type Image, type ImageType, imageLimits, imageTypes } from './images.ts'
 import { type ChatWork, limits, type Message, type Role } from './job.ts'
 import { checkKeys, isObject, readArray, readObject, readString } from './json-reader.ts'
 import { malformed, unsupported } from './malformed.ts'
@@ -233,14 +234,15 @@ function checkImages(messages: readonly ReadMessage[]): void {
   if (images.length > imageLimits.imagesMax) {
     throw malformed('messages', `do not go with more than ${imageLimits.imagesMax} images`)
   }
-  if (!images.every(({ data }) => isBase64(data))) {
-    throw malformed('messages', 'do not go with images that are no base64')
+  for (const { type, data } of images) {
+    const file = Buffer.from(data, 'base64')
+    const isBase64 = data !== '' && file.toString('base64') === data
+    const isKnown = imageTypes.includes(type as ImageType)
+    if (!isBase64 || (isKnown && imageTypeOf(file) !== type)) {
+      throw malformed('messages', 'do not go with an image that is none of its type')
+    }
   }
 }
-
-/** Whether a text is the one base64 text of some bytes. */
-const isBase64 = (text: string): boolean =>
-  text !== '' && Buffer.from(text, 'base64').toString('base64') === text
 
 function checkCalling({ mode, name }: Read<Calling, 'mode'>, names: ReadonlySet<string>): void {
   if (names.size === 0) throw malformed('calling', 'goes with functions alone')

@@ -1,13 +1,14 @@
-import { canonicalJson } from './canonical-json.ts'
+import { canonicalJson, scanJson } from './canonical-json.ts'
 import type { AnswerFormat } from './functions.ts'
 import type { JobKind, Resume, WireJob } from './generate.ts'
 import { decodeResumes, encodeResumes } from './generate-codec.ts'
+import { BODY_BYTES_MAX } from './generate-shape.ts'
 import { hmacSha256 } from './hmac.ts'
 import type { ContentPart } from './images.ts'
 import type { ChatWork, Sampling, Work } from './job.ts'
 import { malformed } from './malformed.ts'
 import { sha256 } from './sha256.ts'
-import { decodeWork } from './work-json.ts'
+import { bodyBounds, decodeWork } from './work-json.ts'
 
 export { decodeWork } from './work-json.ts'
 
@@ -18,6 +19,17 @@ const utf8 = new TextEncoder()
 /** The body of a job: canonical JSON, so that its hash means its content. */
 export function encodeWork(work: Work): Uint8Array {
   return utf8.encode(canonicalJson(toBody(work)))
+}
+
+/** Whether others read it at all, whatever is in it. */
+export function isWithinBounds(body: Uint8Array): boolean {
+  if (body.length > BODY_BYTES_MAX) return false
+  try {
+    scanJson(new TextDecoder().decode(body), 'body', bodyBounds)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** HMAC-SHA256 of the body. Who does not have the nonce can't try out prompts against it. */

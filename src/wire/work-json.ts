@@ -15,7 +15,7 @@ import {
 import { malformed, unsupported } from './malformed.ts'
 
 /** A conversation of 4,096 messages has 12,300 values, the largest bias 3,100. */
-const bounds = { depthMax: 16, valuesMax: 32_768 }
+export const bodyBounds = { depthMax: 16, valuesMax: 32_768 }
 
 const COUNT_MAX = 2 ** 32 - 1
 /** As in a request to the HTTP endpoint. */
@@ -29,7 +29,7 @@ export function decodeWork(kind: JobKind, body: Uint8Array): Work {
   if (read === undefined) {
     throw unsupported('unsupported_kind', 'Job.kind', 'is a kind of work that is not done here')
   }
-  const value = parseCanonicalJson(body, 'body', bounds)
+  const value = parseCanonicalJson(body, 'body', bodyBounds)
   checkAllKeys(value, bodyKeys[kind] ?? [])
   return read(value)
 }

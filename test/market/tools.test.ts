@@ -171,6 +171,25 @@ describe('who is asked for calls', () => {
     })
   })
 
+  it('is nobody for what is longer than a job may be', async () => {
+    const { provider, collect } = await stage()
+    const { lines } = await provider({ model: { capabilities: capable } })
+    const parameters = JSON.stringify({ description: '"'.repeat(6 * 1024 * 1024) })
+    await expect(
+      collect({ work: asking({ functions: [{ name: 'f', parameters }] }) }),
+    ).rejects.toMatchObject({ code: 'request_too_large', param: 'messages' })
+    const calls = Array.from({ length: 128 }, (_, at) => {
+      return { id: `call_${at}`, name: 'f', arguments: '{}' }
+    })
+    const messages = Array.from({ length: 80 }, () => {
+      return { role: 'assistant' as const, content: '', calls }
+    })
+    await expect(collect({ work: asking({ messages }) })).rejects.toMatchObject({
+      code: 'request_too_large',
+    })
+    expect(lines).toHaveLength(0)
+  })
+
   it('is another, where one can’t after all', async () => {
     const { provider, collect } = await stage()
     const lying: Script = async (line) => {

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import type { AnswerFormat, OfferedFunction } from '../../src/wire/functions.ts'
-import { type ContentPart, type Image, imageTypes } from '../../src/wire/images.ts'
+import { type ContentPart, type Image, type ImageType, imageTypes } from '../../src/wire/images.ts'
 import type { ChatWork, Message } from '../../src/wire/job.ts'
 import { sampling } from './arbitraries.ts'
 
@@ -27,15 +27,23 @@ const offeredFunction = fc
 
 const call = fc.record({ id: callId, name, arguments: anyString })
 
+const heads: Readonly<Record<ImageType, string>> = {
+  'image/png': '89504e470d0a1a0a',
+  'image/jpeg': 'ffd8ff',
+  'image/webp': '524946460000000057454250',
+  'image/gif': '474946383961',
+}
+
 const image = fc
   .record({
     type: fc.constantFrom(...imageTypes),
-    data: fc
-      .uint8Array({ minLength: 1, maxLength: 20 })
-      .map((bytes) => Buffer.from(bytes).toString('base64')),
+    rest: fc.uint8Array({ maxLength: 20 }),
     detail: maybe(fc.constantFrom('low', 'high')),
   })
-  .map(withoutUndefined<Image>)
+  .map(({ type, rest, detail }): Image => {
+    const data = Buffer.concat([Buffer.from(heads[type], 'hex'), rest]).toString('base64')
+    return { type, data, ...(detail && { detail }) }
+  })
 
 const part: fc.Arbitrary<ContentPart> = fc.oneof(
   fc.record({ text: anyString }),

@@ -22,7 +22,7 @@ import { refusalOf } from './hostile.ts'
 
 /** No schema can say this. */
 const isBeyond = ({ message, param = '' }: PeerError): boolean =>
-  /times prompts|\bgo(es)? (with|together)|not either\b/.test(message) ||
+  /times prompts|\bgo(es)? (with|together)\b/.test(message) ||
   (/\.(parameters|schema)$/.test(param) && !message.includes('is not a string'))
 
 const work: fc.Arbitrary<Work> = fc.oneof(chatWork, completionWork, embeddingWork)

@@ -1,7 +1,7 @@
 import { InvalidError } from '../../base/errors.ts'
+import { imageTypeOf } from '../../wire/image-type.ts'
 import { type Image, imageLimits } from '../../wire/images.ts'
 import { type ImageFetcher, ImageUrlError } from './image-fetcher.ts'
-import { imageType } from './image-type.ts'
 
 /** Of one request, as files: more does not fit into a job's body together with what is said. */
 export const IMAGES_BYTES_MAX = 14 * 1024 * 1024
@@ -46,7 +46,7 @@ export async function toImages(
 }
 
 function toImage(file: Buffer, asked: AskedImage): Image {
-  const type = imageType(file)
+  const type = imageTypeOf(file)
   if (type === undefined) throw invalid(asked, 'the file is no PNG, JPEG, WebP or GIF')
   const { detail } = asked
   const isSaid = detail === 'low' || detail === 'high'

@@ -87,14 +87,16 @@ export class CallReader {
     return this.#ended()
   }
 
-  #isNext({ index, id, name }: CallDelta): boolean {
+  #isNext({ index, id, name, arguments: text }: CallDelta): boolean {
     const current = this.#call?.index ?? -1
     // Whoever does not number its calls names each of them once.
     if (index === undefined && (name || current >= 0)) return Boolean(name)
     if (index === current + 1) return true
     if (index !== current) throw garbled('a call out of turn')
-    // Older Ollama gives all calls of an answer the same number.
-    return Boolean(name && id && id !== this.#saidId && this.#arguments !== '')
+    // Older Ollama gives all calls of an answer the same number, each of them whole; older vLLM gives each
+    // piece of a call a name and an id of its own.
+    const isOther = Boolean(name && id && id !== this.#saidId)
+    return isOther && isJson(text) && isJson(this.#arguments)
   }
 
   #begin({ id, name }: CallDelta): void {
@@ -120,11 +122,16 @@ export class CallReader {
     if (this.#call === undefined) return []
     // Of a function without parameters, some say nothing.
     if (this.#arguments.trim() === '') return [{ call: this.#call, text: '{}' }]
-    try {
-      JSON.parse(this.#arguments)
-      return []
-    } catch {
-      throw wrongCall('arguments that are no JSON')
-    }
+    if (isJson(this.#arguments)) return []
+    throw wrongCall('arguments that are no JSON')
+  }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
   }
 }

@@ -154,16 +154,17 @@ export class LaneRun {
     }
     const { kind, tally, isScored, patience, clock } = this.#parts
     const answered = readAnswerEvent(data, kind)
-    const { text, isReasoning, calls, logprobs, finish, counted } = answered
+    const { text, isReasoning, logprobs, finish, counted } = answered
+    const pieces = this.#piecesOf(answered)
     Object.assign(this.#counted, counted)
     // llama-server tells its role first, and counts with the first token.
-    const brings = text !== '' || isReasoning || calls.length > 0
+    const brings = text !== '' || isReasoning || pieces.length > 1
     const says = brings || finish !== undefined
     if (says || counted.inputTokens !== undefined) this.#begin()
     if (text !== '' && isScored && logprobs === undefined && tally.sent === 0) {
       throw unsupported('logprobs')
     }
-    this.#take(this.#piecesOf(answered), counted.outputTokens)
+    this.#take(pieces, counted.outputTokens)
     if (finish !== undefined) {
       this.#finish = finish
       this.#wait(patience.trailingMs)
@@ -179,6 +180,7 @@ export class LaneRun {
     }
   }
 
+  /** What is said, though it be nothing, and behind it what is called. */
   #piecesOf({ text, isReasoning, calls, logprobs }: AnswerEvent): Piece[] {
     const said = { text, isSilent: isReasoning, logprobs }
     this.#parts.json?.add(text)

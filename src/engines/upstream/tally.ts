@@ -119,7 +119,8 @@ export class Tally {
   #hold(text: string, call: CallPlace | undefined): void {
     const last = this.#held.at(-1)
     // A token without a text belongs to whatever was written.
-    if (last !== undefined && (text === '' || last.call?.index === call?.index)) last.text += text
+    const isSilent = text === '' && call === undefined
+    if (last !== undefined && (isSilent || last.call?.index === call?.index)) last.text += text
     else this.#held.push({ text, call })
     this.#heldUnits += text.length
     this.#heldPieces++

@@ -144,7 +144,8 @@ export class AnswerCheck {
     const wanted = this.#work.kind === 'embedding' ? undefined : this.#work.sampling.logprobs
     checkLogprobs(logprobs, wanted === undefined ? 0 : ids.length, wanted ?? 0)
     const call = channel === 'tool' ? this.#called(known, tool) : undefined
-    const chunk: Tokens = { type: 'tokens', choice, index: first, ids, text, ...(call && { call }) }
+    const said: Tokens = { type: 'tokens', choice, index: first, ids, text }
+    const chunk = call === undefined ? said : { ...said, call }
     return wanted === undefined ? chunk : { ...chunk, logprobs }
   }
 

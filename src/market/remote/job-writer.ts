@@ -1,12 +1,14 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
+import { PeerError } from '../../base/errors.ts'
 import type { Random } from '../../base/random.ts'
 import type { Identity } from '../../identity/identity.ts'
+import { needsOf } from '../../wire/capability.ts'
 import { DRAFTERS_MAX } from '../../wire/drafting.ts'
 import type { Signed, WireJob } from '../../wire/generate.ts'
 import { signJob } from '../../wire/generate-codec.ts'
 import { TIME_MS_MAX } from '../../wire/generate-shape.ts'
 import type { Job, Price } from '../../wire/job.ts'
-import { packBody, packResumes } from '../../wire/job-body.ts'
+import { isWithinBounds, packBody, packResumes } from '../../wire/job-body.ts'
 
 export interface JobWriterComponents {
   identity: Pick<Identity, 'peerId' | 'sign'>
@@ -60,6 +62,8 @@ export class JobWriter {
 
   write(job: Job): WrittenJob {
     const written = packBody(job.work, this.#components.random.bytes(32))
+    // A client’s request is, but for images that were fetched, schemas as text and calls without number.
+    if (needsOf(job.work).length > 0 && !isWithinBounds(written.bytes)) throw tooLarge()
     return this.#write(job, written, attemptId)
   }
 
@@ -119,5 +123,12 @@ export const draftId: typeof attemptId = ({ id }, attempt) => {
   const [, job = id, of = attempt] = /^(.+)\.(\d+)$/.exec(id) ?? []
   return `${job}.d${of}`
 }
+
+const tooLarge = (): PeerError =>
+  new PeerError(
+    'request_too_large',
+    'With its images, tools and calls, this request is more than a peer takes. Shorten it.',
+    { param: 'messages' },
+  )
 
 const inRange = (ms: number): number => Math.min(TIME_MS_MAX, Math.max(1, Math.round(ms)))

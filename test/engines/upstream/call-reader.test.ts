@@ -95,6 +95,16 @@ describe('the calls of a server', () => {
     ).toEqual(expected)
   })
 
+  it('are one where each piece has a name and an id of its own', () => {
+    // As older vLLM sends a call that was asked for by its name.
+    const pieces = ['', '{"a"', ': 1', '}', '']
+    const all = pieces.map((said, at) => ({
+      ...{ index: 0, id: `call_${at}`, name: 'look_up' },
+      arguments: said,
+    }))
+    expect(read(all)).toEqual([{ id: 'call_0', name: 'look_up', arguments: '{"a": 1}' }])
+  })
+
   it('have the id that they began with, or a sound one', () => {
     const changed = read([begin, { index: 0, id: 'call_b', arguments: '{}' }])
     expect(changed).toEqual([{ id: 'call_a', name: 'look_up', arguments: '{}' }])

@@ -16,20 +16,42 @@ function run(pieces: readonly Piece[], tokensMax: number, total?: number, isScor
   const { isOver } = tally
   chunks.push(...tally.end(total))
   const count = chunks.reduce((sum, { ids }) => sum + ids.length, 0)
-  return { chunks, count, text: chunks.map(({ text }) => text).join(''), isOver }
+  const { isCut } = tally
+  return { chunks, count, text: chunks.map(({ text }) => text).join(''), isOver, isCut }
 }
 
 const words = (count: number, text = ' word'): Piece[] =>
   Array.from({ length: count }, () => ({ text }))
 
-const pieces = fc.array(
-  fc.record({
-    text: fc.string({ maxLength: 600 }),
-    isSilent: fc.boolean(),
-    total: fc.option(fc.nat(200), { nil: undefined }),
-  }),
-  { maxLength: 60 },
-)
+const pieces = fc
+  .array(
+    fc.record({
+      text: fc.string({ unit: 'binary', maxLength: 600 }),
+      isSilent: fc.boolean(),
+      total: fc.option(fc.nat(200), { nil: undefined }),
+      // What is said, a part of the call before, or the first of another.
+      kind: fc.constantFrom('text', 'text', 'text', 'call', 'next'),
+    }),
+    { maxLength: 60 },
+  )
+  .map((all) => {
+    let index = -1
+    return all.map(({ kind, ...piece }): Piece => {
+      if (kind === 'next' || (kind === 'call' && index < 0)) index++
+      if (kind === 'text') return piece
+      return { ...piece, isSilent: false, call: { index, id: `c${index}`, name: 'f' } }
+    })
+  })
+
+/** Of what is said, and of each call. */
+function textsOf(all: readonly Piece[]): string[] {
+  const texts: string[] = []
+  for (const { text, call } of all) {
+    const at = call === undefined ? 0 : call.index + 1
+    texts[at] = (texts[at] ?? '') + text
+  }
+  return Array.from(texts, (text) => text ?? '')
+}
 
 describe('tokens without ids', () => {
   it('are never more than were asked for, and all text comes with a token', () => {
@@ -39,7 +61,7 @@ describe('tokens without ids', () => {
         fc.integer({ min: 1, max: 50 }),
         fc.option(fc.nat(500)),
         (all, max, total) => {
-          const { chunks, count, text, isOver } = run(all, max, total ?? undefined)
+          const { chunks, count, isOver, isCut } = run(all, max, total ?? undefined)
           expect(count).toBeLessThanOrEqual(max)
           for (const { ids } of chunks) expect(ids.length).toBeGreaterThan(0)
           expect(chunks.map(({ index }) => index)).toEqual(
@@ -47,13 +69,25 @@ describe('tokens without ids', () => {
               chunks.slice(0, at).reduce((sum, { ids }) => sum + ids.length, 0),
             ),
           )
-          const whole = all.map((piece) => piece.text).join('')
-          if (!isOver) expect(text).toBe(whole)
-          else expect(whole.startsWith(text)).toBe(true)
-          if (max > 40) expect(text.length).toBeLessThanOrEqual(count * TEXT_PER_TOKEN_MAX)
+          const [whole, came] = [textsOf(all), textsOf(chunks)]
+          if (!isOver && !isCut) expect(came.join('|')).toEqual(whole.join('|'))
+          else
+            for (const [at, part] of came.entries()) expect(whole[at]?.startsWith(part)).toBe(true)
+          for (const { text, ids } of chunks) {
+            expect(text.length).toBeLessThanOrEqual(ids.length * TEXT_PER_TOKEN_MAX)
+          }
         },
       ),
     )
+  })
+
+  it('begin a call that has said nothing yet, whatever waits before it', () => {
+    const call = { index: 0, id: 'c', name: 'f' }
+    const { chunks, isCut } = run([{ text: 'a' }, { text: '', call }], 2)
+    expect(chunks).toMatchObject([{ text: 'a' }, { text: '', ids: [0], call }])
+    expect(isCut).toBe(false)
+    const tight = run([{ text: 'a' }, { text: '', call }], 1)
+    expect([tight.chunks.length, tight.isCut]).toEqual([1, true])
   })
 
   it('keep a character that was cut in two, and half of one goes to nobody', () => {

@@ -211,6 +211,12 @@ describe('what a server answers', () => {
     expect(await fault(await saying(events), jobOf(work))).toMatchObject(failed)
   })
 
+  it('is given up where it has nothing in it, without an end', async () => {
+    const nothing = calling({ index: 0, function: { arguments: '' } })
+    const engine = await saying([calling(look('')), ...Array(11_000).fill(nothing), ends])
+    expect(await fault(engine, jobOf(asking()))).toMatchObject(failed)
+  })
+
   it('may be half of what it was to be where it was cut', async () => {
     const engine = await saying([choice({ content: '{"a":' }, 'length')])
     expect((await answer(engine, jobOf(asJson()))).done.finish).toEqual(['length'])

@@ -82,10 +82,10 @@ const works: [name: string, work: ChatWork][] = [
             { image: { type: 'image/png', data: 'iVBORw0KGgo=' } },
             { text: '' },
             { image: { type: 'image/jpeg', data: '/9j/', detail: 'low' } },
-            { image: { type: 'image/webp', data: 'UklGRg==', detail: 'high' } },
+            { image: { type: 'image/webp', data: 'UklGRgAAAABXRUJQ', detail: 'high' } },
           ],
         },
-        { role: 'user', content: '', parts: [{ image: { type: 'image/gif', data: 'R0lG' } }] },
+        { role: 'user', content: '', parts: [{ image: { type: 'image/gif', data: 'R0lGODlh' } }] },
         { role: 'user', content: '', parts: [{ text: 'No image.' }] },
       ],
     }),
@@ -119,7 +119,7 @@ const many = (count: number, text: (at: number) => string) =>
 const schema = (text: string) => offer(`"name":"f","parameters":${JSON.stringify(text)}`)
 const parts = (all: string) => message(`"content":"","parts":${all},"role":"user"`)
 const image = (fields: string) => parts(`[{"image":{${fields}}}]`)
-const png = '"data":"AAAA","type":"image/png"'
+const png = '"data":"iVBORw0KGgo=","type":"image/png"'
 const unknown = 'unsupported_field'
 const newer = 'unsupported_value'
 
@@ -190,12 +190,15 @@ const cases: [name: string, body: string, error?: string][] = [
   ['an image without data', image('"type":"image/png"')],
   ['an image of no bytes', image('"data":"","type":"image/png"')],
   ['an image of a newer type', image('"data":"AAAA","type":"image/avif"'), newer],
-  ['a newer detail', image(`"data":"AAAA","detail":"auto","type":"image/png"`), newer],
+  ['a newer detail', image(png.replace(',', ',"detail":"auto",')), newer],
   ['a newer field of an image', image(`${png},"url":""`), unknown],
-  ['no base64', image('"data":"AA-_","type":"image/png"')],
-  ['base64 without its padding', image('"data":"AAA","type":"image/png"')],
-  ['base64 with bits too many', image('"data":"AB==","type":"image/png"')],
-  ['base64 with a line break', image('"data":"AAAA\\nAAAA","type":"image/png"')],
+  ['a JPEG that is a PNG', image(png.replace('png', 'jpeg'))],
+  ['a GIF that is none', image('"data":"R0lGODhh","type":"image/gif"')],
+  ['a WebP that is sound', image('"data":"UklGRgAAAABXQVZF","type":"image/webp"')],
+  ['no base64', image('"data":"iVBORw0KGg-_","type":"image/png"')],
+  ['base64 without its padding', image('"data":"iVBORw0KGgo","type":"image/png"')],
+  ['base64 with bits too many', image('"data":"iVBORw0KGgp=","type":"image/png"')],
+  ['base64 with a line break', image('"data":"iVBORw0KGgo=\\n","type":"image/png"')],
   ['33 images', parts(`[${many(33, () => `{"image":{${png}}}`)}]`)],
   ['a format without a type', body(said, '"format":{}')],
   ['a format of a newer version', body(said, '"format":{"type":"grammar"}'), newer],
