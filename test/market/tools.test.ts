@@ -153,6 +153,29 @@ describe('who is asked for calls', () => {
     expect([unable.lines.length, able.lines.length]).toEqual([0, 4])
   })
 
+  it('is this machine, where its model can', async () => {
+    const { collect, engine, proof, provider } = await stage()
+    const { lines } = await provider({ model: { name: 'test-chat', capabilities: capable } })
+    const [own] = engine.status()
+    if (own !== undefined) own.capabilities = capable
+    engine.script = async function* (): AsyncGenerator<Chunk> {
+      yield { type: 'accepted', inputTokens: 5 }
+      yield { type: 'tokens', choice: 0, index: 0, ids: [0, 0], text: '{}', call: place(0) }
+      const usage = { inputTokens: 5, cachedTokens: 0, outputTokens: 2 }
+      yield { type: 'done', finish: ['tool_calls'], usage }
+    }
+    const { done, chunks } = await collect({ model: 'test-chat', work })
+    expect(chunks.filter(({ type }) => type === 'tokens')).toMatchObject([{ call: place(0) }])
+    const calls = [{ name: 'look_up', arguments: '{}' }]
+    const whole = [{ content: '', reasoning_content: '', tool_calls: calls }]
+    const found = await proof.receipts.find(done.receipt?.cid ?? '')
+    expect(found?.receipt).toMatchObject({
+      resultHash: hashOf(canonicalJson(whole)),
+      meteringUnits: 7,
+    })
+    expect(lines).toHaveLength(0)
+  })
+
   it('is nobody where nobody can, and the client hears which models can', async () => {
     const { provider, collect, coordinator } = await stage()
     const { lines } = await provider({ model: { capabilities: ['chat'] } })

@@ -28,7 +28,7 @@ export const defaultImageFetcher = {
   ports: [443, 8443] as readonly number[],
   /** From the first question to the name server to the last byte, every redirect included. */
   timeoutMs: 10_000,
-  /** The most that is sent of one by data, too, fits into a request. */
+  /** A photograph of a good camera, as most are sent. */
   bytesMax: 8 * 1024 * 1024,
   headBytesMax: 16 * 1024,
   /** One to the place where the file really is, one more for a name that changed. */

@@ -21,11 +21,11 @@ const SQUARE =
  */
 export async function askedCapabilities(parts: ProbeParts, model: string): Promise<Can> {
   const image = { type: 'image_url', image_url: { url: `data:image/png;base64,${SQUARE}` } }
-  return {
-    json: true,
-    tools: await takes(parts, { ...tools, ...questionOf(model, 'Hi') }),
-    vision: await takes(parts, questionOf(model, [image])),
-  }
+  const [callsTools, sees] = await Promise.all([
+    takes(parts, { ...tools, ...questionOf(model, 'Hi') }),
+    takes(parts, questionOf(model, [image])),
+  ])
+  return { json: true, tools: callsTools, vision: sees }
 }
 
 const questionOf = (model: string, content: unknown) => ({

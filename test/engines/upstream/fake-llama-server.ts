@@ -1,3 +1,4 @@
+// `modalities` and `chat_template_caps` of `/props` are as the built server says them.
 // Written from tools/server/README.md and server-task.cpp of llama.cpp (MIT), as shipped with node-llama-cpp: `/props`,
 // `meta` of `/v1/models`, `timings_per_token`, `exceed_context_size_error`, 501 for embeddings without the option.
 import type { ServerResponse } from 'node:http'

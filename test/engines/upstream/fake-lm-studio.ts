@@ -1,5 +1,6 @@
 // Written from LM Studio's documentation of its REST API v0 and of its OpenAI compatibility. What it does not know
-// it answers with 200 and an error. A thinking model sends `reasoning_content`. No log-probabilities.
+// it answers with 200 and an error. `capabilities`: its API changelog, 0.3.16; `tool_choice`: 0.3.15, words
+// alone. A thinking model sends `reasoning_content`. No log-probabilities.
 import { done, event, FakeServer, json, stream } from './fake-server.ts'
 
 const models = [

@@ -1,5 +1,6 @@
 // Written from Ollama's published source (MIT) and API documentation: `ListCompletion`, `ChatCompletionChunk`,
-// `CompletionRequest` and `EmbeddingList` of openai/openai.go, `/api/version`, `/api/show` and `/api/ps` of
+// `CompletionRequest` and `EmbeddingList` of openai/openai.go, `ToolCall` (whole, in one delta), `/api/version`,
+// `/api/show` and `/api/ps` of
 // docs/api.md. Its chunks repeat the role; the usage comes in a chunk of its own at the end. It knows neither
 // logit_bias nor n nor tool_choice, and takes one prompt, no list.
 import { done, event, FakeServer, json, stream } from './fake-server.ts'

@@ -1,5 +1,6 @@
 // Written from SGLang's published source (Apache-2.0) and documentation: `ModelCard` of
-// python/sglang/srt/entrypoints/openai/protocol.py, usage_processor.py, `/model_info` of the native APIs. With
+// python/sglang/srt/entrypoints/openai/protocol.py, usage_processor.py, `/model_info` and `/server_info` of the
+// native APIs (`tool_call_parser` is an option of its start). With
 // `continuous_usage_stats` each chunk has what was counted until then; an error behind the first chunk is an event.
 import { done, event, FakeServer, json, stream } from './fake-server.ts'
 
