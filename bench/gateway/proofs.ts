@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ClassicLevel } from 'classic-level'
+import { encodeEntries } from './entries.ts'
 
 /** What an answer of an account puts into a peer's database: as many rows, and as many bytes. */
 const ROWS = 10
@@ -19,8 +20,8 @@ const value = randomBytes(ROW_BYTES)
 const hashed = randomBytes(HASHED_BYTES)
 
 /**
- * What proof of an answer cannot do without: its hashes and signatures, and its rows on the disk, of
- * all that came meanwhile at once, under one signature more. It encodes and reckons nothing.
+ * What proof of an answer cannot do without: its entries in their bytes, hashes and signatures, and its
+ * rows on the disk, of all that came meanwhile at once, under one signature more. It reckons nothing.
  */
 export class Proofs {
   readonly #db: ClassicLevel<Buffer, Buffer>
@@ -29,6 +30,7 @@ export class Proofs {
   readonly #atSigner: (() => void)[][] = []
   #waiting: (() => void)[] = []
   #isWriting = false
+  #count = 0
 
   private constructor(db: ClassicLevel<Buffer, Buffer>) {
     this.#db = db
@@ -50,6 +52,7 @@ export class Proofs {
 
   /** Resolves once it is on the disk. */
   async prove(): Promise<void> {
+    encodeEntries(`job_${++this.#count}`)
     for (let count = 0; count < HASHES; count++) hash('sha256', hashed, 'buffer')
     await this.#signed()
     await new Promise<void>((resolve, reject) => {
