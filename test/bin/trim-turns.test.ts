@@ -34,11 +34,11 @@ describe('what a model is given of a long conversation', () => {
           some.reduce((sum, { question, answer }) => sum + (question.length + answer.length) / 2, 2)
         const forAnswer = Math.min(maxTokens ?? contextLength / 4, contextLength / 2)
         if (kept.length > 0) expect(tokens(kept) + forAnswer).toBeLessThanOrEqual(contextLength)
-        // Nothing is left out for which there was plenty of room.
+        // Nothing is left out for which there was plenty of room: a token more, as sums of fractions are rounded.
         const oneMore = turns.slice(-kept.length - 1)
         if (oneMore.length > kept.length) {
           const frames = 16 * (oneMore.length + 1)
-          expect(1.1 * tokens(oneMore) + frames + forAnswer).toBeGreaterThan(contextLength)
+          expect(1.1 * tokens(oneMore) + frames + forAnswer).toBeGreaterThan(contextLength - 1)
         }
       }),
     )
