@@ -50,7 +50,7 @@ async function* chunksOf(pieces: Part, from: number, clock: FakeClock): AsyncGen
   yield { type: 'accepted', inputTokens: 5 }
   let index = from
   for (const { ids, text, ms } of pieces) {
-    clock.advance(ms)
+    await clock.advance(ms)
     yield { type: 'tokens', choice: 0, index, ids, text }
     index += ids.length
   }
