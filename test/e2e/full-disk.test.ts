@@ -33,7 +33,8 @@ async function disk(files: number) {
   return { path, prefix, sh, fill, free }
 }
 
-describe.skipIf(!canMount)('a disk that is full', () => {
+const title = 'a disk that is full'
+describe.skipIf(!canMount)(canMount ? title : `${title}: nothing can be mounted here`, () => {
   it('has no half of a config.toml, and says what to do', { timeout: 30_000 }, async () => {
     const { path, prefix, sh, fill, free } = await disk(40)
     const set = (price: string) =>

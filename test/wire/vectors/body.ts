@@ -3,7 +3,7 @@ import { encodeWork } from '../../../src/wire/job-body.ts'
 import { type Bad, bad, type Good, good } from './cases.ts'
 import { join } from './raw.ts'
 
-const sampling: Sampling = {
+export const sampling: Sampling = {
   temperature: 0,
   topP: 1,
   seed: 0,

@@ -1,19 +1,9 @@
-import type { ChatWork, Sampling } from '../../../src/wire/job.ts'
+import type { ChatWork } from '../../../src/wire/job.ts'
 import { encodeWork } from '../../../src/wire/job-body.ts'
+import { sampling } from './body.ts'
 import { type Bad, bad, type Good, good } from './cases.ts'
 
 // Bodies of chats with functions, calls, formats and images.
-
-const sampling: Sampling = {
-  temperature: 0,
-  topP: 1,
-  seed: 0,
-  choices: 1,
-  stop: [],
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: [],
-}
 
 const hi: ChatWork['messages'] = [{ role: 'user', content: 'Hi' }]
 const parameters = '{"type":"object","properties":{"b":{"type":"string"},"a":{"const":"é😀"}}}'
