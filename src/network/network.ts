@@ -160,6 +160,8 @@ export interface HandlerLimits {
   streamsMax: number
   /** Streams a second that one peer may open, after a burst of as many. */
   opensPerSecond: number
+  /** Who opens only such streams makes no use of its connection: it may be ended to have room. */
+  isIdle?: boolean
 }
 
 /**

@@ -2,12 +2,17 @@ import type { Connection } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import { afterEach, expect, test, vi } from 'vitest'
 import { silentLogger } from '../../src/base/logger.ts'
+import { idleMsWith } from '../../src/network/crowding.ts'
 import { connectionLimits, placeLimits as limits } from '../../src/network/host/limits.ts'
 import { Places } from '../../src/network/host/places.ts'
 import { FakeClock } from '../base/fake-clock.ts'
 import { eventually, newHost, startHost, stopHosts } from './hosts.ts'
 
 afterEach(stopHosts)
+
+const { connectionsMax } = connectionLimits
+/** Of those that stand idle in a house that is nearly full. */
+const idleMs = idleMsWith(limits.takenMax, connectionsMax)
 
 const wait = () => ({ signal: AbortSignal.timeout(8_000) })
 
@@ -35,17 +40,27 @@ function house(count: number, kept = new Set<string>()) {
 }
 
 test('when few places are left, the silent leave until there is room', async () => {
-  const { clock, guests } = house(connectionLimits.connectionsMax)
-  await clock.advance(limits.idleMs - 1)
-  expect(guests.size).toBe(connectionLimits.connectionsMax)
-  await clock.advance(limits.lookEveryMs)
+  const { clock, guests } = house(limits.takenMax + 1)
+  await clock.advance(idleMs - limits.lookEveryMs)
+  expect(guests.size).toBe(limits.takenMax + 1)
+  await clock.advance(2 * limits.lookEveryMs)
   expect(guests.size).toBe(limits.takenMax)
-  expect(guests.size).toBeLessThan(connectionLimits.connectionsMax)
+  expect(guests.size).toBeLessThan(connectionsMax)
+})
+
+test('the fewer places are left, the sooner they leave', async () => {
+  const { clock, guests } = house(connectionsMax)
+  await clock.advance(5_000)
+  expect(guests.size).toBe(connectionsMax)
+  await clock.advance(5_000)
+  expect(guests.size).toBe(limits.takenMax)
+  const waits = [limits.takenMax, limits.takenMax + 30, connectionsMax]
+  expect(waits.map((taken) => idleMsWith(taken, connectionsMax))).toEqual([60_000, 30_000, 10_000])
 })
 
 test('while there is room, nobody has to leave', async () => {
   const { clock, guests } = house(limits.takenMax)
-  await clock.advance(10 * limits.idleMs)
+  await clock.advance(10 * idleMs)
   expect(guests.size).toBe(limits.takenMax)
 })
 
@@ -56,7 +71,7 @@ test('those leave first who were idle for longest; who is kept or at work stays'
   const over = new AbortController()
   places.used('silent 1', work.signal)
   places.used('silent 2', over.signal)
-  await clock.advance(limits.idleMs)
+  await clock.advance(idleMs)
   over.abort()
   enter('newcomer')
   enter('other')
@@ -68,10 +83,10 @@ test('those leave first who were idle for longest; who is kept or at work stays'
 })
 
 test('after a stop, nobody is looked at any more', async () => {
-  const { clock, guests, places } = house(connectionLimits.connectionsMax)
+  const { clock, guests, places } = house(connectionsMax)
   places.stop()
-  await clock.advance(2 * limits.idleMs)
-  expect(guests.size).toBe(connectionLimits.connectionsMax)
+  await clock.advance(2 * idleMs)
+  expect(guests.size).toBe(connectionsMax)
   expect(clock.pending).toBe(0)
 })
 
@@ -94,7 +109,7 @@ test('a host that is nearly full lets go who only sits there', async () => {
   const stream = await busy.open(peerId, 'echo/1', wait())
   stream.write(Uint8Array.of(1))
   await stream.read(wait())
-  await clock.advance(limits.idleMs + limits.lookEveryMs)
+  await clock.advance(idleMs + limits.lookEveryMs)
   await eventually(() => full.status().connections === 1)
   expect(full.isConnected(busy.status().peerId)).toBe(true)
 })

@@ -106,9 +106,32 @@ test('a full peer lets somebody in when one of its connections is idle', async (
   const { addrs } = full.status()
   await a.connect('full', addrs, wait())
   await expect(b.connect('full', addrs, wait())).rejects.toMatchObject({ code: 'peer_unreachable' })
-  await clock.advance(60_000)
+  await clock.advance(10_000)
   await b.connect('full', addrs, wait())
   expect(full.connected()).toEqual(['b'])
+})
+
+test('whoever is only asked who it is makes no use of a connection of the other, which may end it', async () => {
+  const clock = new FakeClock()
+  const hub = memoryHub({ clock })
+  const limits = { streamsMax: 4, opensPerSecond: 100 }
+  for (const isIdle of [true, false]) {
+    const full = hub.network(`full ${isIdle}`, { connectionsMax: 1 })
+    full.handle('who/1', async (stream) => void (await stream.close()), { ...limits, isIdle })
+    const [a, b] = [hub.network(`a ${isIdle}`), hub.network(`b ${isIdle}`)]
+    await Promise.all([full, a, b].map((network) => network.start(wait())))
+    const { peerId, addrs } = full.status()
+    await a.connect(peerId, addrs, wait())
+    await clock.advance(9_000)
+    const stream = await a.open(peerId, 'who/1', wait())
+    await stream.close()
+    await clock.advance(1_000)
+    const comes = b.connect(peerId, addrs, wait()).then(
+      () => true,
+      () => false,
+    )
+    expect(await comes).toBe(isIdle)
+  }
 })
 
 test('a message reaches each of a crowd once, over few of its connections', async () => {

@@ -32,7 +32,7 @@ const DEPARTURE_MS = 300
 const FORWARDS_MAX = 16
 const FORWARD_MS = 1_000
 /** An answer is at most 8 KiB, signed already; peers that leave together are many at a time. */
-const LIMITS: HandlerLimits = { streamsMax: 16, opensPerSecond: 32 }
+const LIMITS: HandlerLimits = { streamsMax: 16, opensPerSecond: 32, isIdle: true }
 
 export interface AdvertExchangeComponents {
   network: Network

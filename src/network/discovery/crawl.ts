@@ -8,6 +8,7 @@ import type { Network, PeerHint } from '../network.ts'
 import type { AdvertExchange } from './advert-exchange.ts'
 import type { Directory } from './directory.ts'
 import { draw } from './draw.ts'
+import type { Roster } from './roster.ts'
 import { Rounds } from './rounds.ts'
 
 /** Who comes and goes all the time does not make this peer search all the time. */
@@ -38,6 +39,7 @@ export interface CrawlComponents {
   self: string
   directory: Directory
   exchange: Pick<AdvertExchange, 'ask'>
+  roster: Pick<Roster, 'isFull'>
   clock: Clock
   random: Random
 }
@@ -83,13 +85,14 @@ export class Crawl {
   }
 
   async #round(signal: AbortSignal): Promise<number> {
-    const { network, random } = this.#components
+    const { network, random, roster } = this.#components
     if (network.connected().length === 0) return ROUND_MS_MAX
     const strangers = await this.#strangers(signal)
     const met = await Promise.all(
       draw(strangers, MEET_MAX, random).map((hint) => this.#meet(hint, signal)),
     )
-    const more = strangers.length > MEET_MAX || met.includes(true)
+    // With a full directory, few of all the strangers that there are come into it.
+    const more = (strangers.length > MEET_MAX && !roster.isFull) || met.includes(true)
     this.#barren = more ? 0 : this.#barren + 1
     // So that peers that started together do not ask together for ever.
     return backoffMs(this.#barren, ROUND_MS_MIN, ROUND_MS_MAX) * (0.8 + random.below(400) / 1000)

@@ -63,6 +63,7 @@ export class Discovery implements Service {
   readonly #background: Background
   readonly #own: OwnAdvert
   readonly #exchange: AdvertExchange
+  readonly #roster: Roster
   readonly #prober: Prober
   readonly #vigil: Vigil
   readonly #publisher: StatusPublisher
@@ -91,12 +92,13 @@ export class Discovery implements Service {
     this.#background = background
     this.#own = own
     this.#exchange = exchange
+    this.#roster = roster
     this.#prober = prober
     this.#vigil = new Vigil({ ...base, roster, prober })
     this.#publisher = new StatusPublisher(base)
     this.#watcher = new StatusWatcher({ ...base, exchange })
     this.#announcer = new Announcer(base)
-    this.#crawl = new Crawl({ ...base, exchange })
+    this.#crawl = new Crawl({ ...base, exchange, roster })
     this.#lookUp = new LookUp({ ...base, exchange })
     this.#cache = new PeerCache({ ...base, exchange, store: components.known })
     own.onSigned(() => {
@@ -173,7 +175,7 @@ export class Discovery implements Service {
   #onConnection({ peerId, connected }: ConnectionEvent): void {
     this.#directory.update(peerId, { connected })
     if (!connected) {
-      if (this.#directory.get(peerId) !== undefined) this.#prober.probe(peerId, 'connection lost')
+      this.#lost(peerId)
       return
     }
     this.#crawl.came(peerId)
@@ -181,6 +183,13 @@ export class Discovery implements Service {
     if (this.#components.network.connected().length > YOUNG_CONNECTIONS) return
     this.#announcer.soon()
     this.#crawl.soon()
+  }
+
+  #lost(peerId: string): void {
+    const entry = this.#directory.get(peerId)
+    if (entry === undefined) return
+    if (this.#roster.canSpare(entry)) this.#roster.lose(peerId, 'let go')
+    else this.#prober.probe(peerId, 'connection lost')
   }
 
   /** Asks a new connection who it is, and once more when it was not ready to say. */

@@ -5,18 +5,23 @@ import type { Metrics } from '../../base/metrics.ts'
 import type { Advert } from '../../wire/advert.ts'
 import type { Network } from '../network.ts'
 import type { DirectoryEntry } from './directory.ts'
-import { whoMakesRoom } from './make-room.ts'
+import { isSpare, whoMakesRoom } from './make-room.ts'
 import type { MemoryDirectory } from './memory-directory.ts'
 import { Sequences } from './sequences.ts'
 
-/** A few hundred providers are choice enough; the figures of each are a few kilobytes. */
-const ENTRIES_MAX = 256
+/**
+ * Choice enough, and the figures of each are a few kilobytes. Nearly each takes a connection, of which a
+ * peer has 300: the rest is for those who come, whom this peer does not list.
+ */
+export const ENTRIES_MAX = 192
+/** With so many others nobody is missed who has ended its connection. */
+const PLENTY = 128
 /** Who does not look after its advert for so long is taken for gone, whatever ttl it wishes for. */
 const EVIDENCE_MS_MAX = 27_000
 /** Enough to ask it twice before. */
 const EVIDENCE_MS_MIN = 20_000
 
-export type LossReason = 'connection lost' | 'silent' | 'suspected' | 'crowded out'
+export type LossReason = 'connection lost' | 'silent' | 'suspected' | 'crowded out' | 'let go'
 
 export interface RosterComponents {
   directory: MemoryDirectory
@@ -104,6 +109,20 @@ export class Roster {
     if (reason !== 'crowded out') network.disconnect(peerId).catch(() => {})
   }
 
+  /** Only a newcomer that is rare is still listed. */
+  get isFull(): boolean {
+    return this.#components.directory.size >= ENTRIES_MAX
+  }
+
+  /**
+   * Whether a peer that has ended its connection may just as well be forgotten. Whoever is full lets go
+   * of those it can spare: if each of them came back at once, its door would be shut to everybody else.
+   */
+  canSpare(entry: DirectoryEntry): boolean {
+    const { directory, stays } = this.#components
+    return directory.size > PLENTY && isSpare(entry, { directory, stays })
+  }
+
   /** How long the newest evidence of a peer counts, in milliseconds. */
   evidenceMs({ advert }: DirectoryEntry): number {
     return Math.min(EVIDENCE_MS_MAX, Math.max(EVIDENCE_MS_MIN, advert.ttlS * 1000))
@@ -111,7 +130,7 @@ export class Roster {
 
   #makeRoom(advert: Advert, net: string): void {
     const { directory, stays } = this.#components
-    if (directory.size < ENTRIES_MAX) return
+    if (!this.isFull) return
     const room = { directory, guests: this.#guests, stays }
     const made = whoMakesRoom(room, { advert, net })
     if (made === undefined) {

@@ -13,6 +13,8 @@ const HEARTBEAT_MS = 5_000
 const PUSH_EVERY_MS = 50
 /** As many as a reader takes. */
 const MODELS_MAX = 64
+/** Each keeps a connection, of which a peer has 300: there is room for others. */
+export const WATCHERS_MAX = 128
 /** One, and another while the first is found dead; a reader may change its mind now and then. */
 const LIMITS: HandlerLimits = { streamsMax: 4, opensPerSecond: 8 }
 
@@ -70,6 +72,9 @@ export class StatusPublisher {
 
   /** A slow reader holds up nobody: it is told the newest when it has read the one before. */
   async #serve(stream: FrameStream): Promise<void> {
+    if (this.#streams.size >= WATCHERS_MAX) {
+      throw new PeerError('too_many_watchers', 'This peer is watched by as many as it can be.')
+    }
     const signal = stream.ended
     await unlessAborted(this.#components.own.opened, signal)
     this.#streams.add(stream)

@@ -1,3 +1,5 @@
+import { uncrowded } from '../crowding.ts'
+
 /** Connections. A stranger pays for each of these with nothing but a socket. */
 export const connectionLimits = {
   /** About 0.3 MB each with its streams; a peer needs tens, an archive or relay a few hundred. */
@@ -40,10 +42,8 @@ export const connectionLimits = {
 
 /** Connections that nobody uses, when there are many. */
 export const placeLimits = {
-  /** The rest is room for those who come: whoever finds the door shut goes away for good. */
-  takenMax: 0.8 * connectionLimits.connectionsMax,
-  /** Without a stream other than libp2p's own. A peer that is of use is asked something oftener. */
-  idleMs: 60_000,
+  /** The rest is room for those who come. */
+  takenMax: uncrowded(connectionLimits.connectionsMax),
   lookEveryMs: 5_000,
 } as const
 

@@ -1,8 +1,9 @@
 import type { Clock } from '../../base/clock.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
+import { idleMsWith } from '../crowding.ts'
 import type { ConnectionEvent } from '../network.ts'
-import { placeLimits as limits } from './limits.ts'
+import { connectionLimits, placeLimits as limits } from './limits.ts'
 
 export interface PlacesComponents {
   clock: Clock
@@ -22,7 +23,8 @@ interface Guest {
 
 /**
  * Sees that there is always room for a newcomer: when few places are left, those leave that make no
- * use of theirs. A listed peer is asked for its advert again and again, so it never stands idle.
+ * use of theirs. A listed peer is asked for its advert again and again, so it never stands idle; whom
+ * this peer does not list may.
  */
 export class Places {
   readonly #components: PlacesComponents
@@ -74,8 +76,8 @@ export class Places {
   }
 
   #look(): void {
-    const { clock, isKept, letGo, logger } = this.#components
-    const since = clock.elapsed() - limits.idleMs
+    const { clock, isKept, letGo, logger, taken } = this.#components
+    const since = clock.elapsed() - idleMsWith(taken(), connectionLimits.connectionsMax)
     const idle = [...this.#guests]
       .filter(([id, guest]) => !isKept(id) && guest.streams === 0 && guest.idleSince <= since)
       .sort(([, a], [, b]) => a.idleSince - b.idleSince)

@@ -124,18 +124,22 @@ export class Streams {
       return
     }
     this.#served.set(name, served + 1)
-    void this.#serve(frames, connection, handling.handler).finally(() => {
+    void this.#serve(frames, connection, handling).finally(() => {
       const left = (this.#served.get(name) ?? 1) - 1
       if (left === 0) this.#served.delete(name)
       else this.#served.set(name, left)
     })
   }
 
-  async #serve(frames: Libp2pFrameStream, connection: Connection, handler: StreamHandler) {
+  async #serve(
+    frames: Libp2pFrameStream,
+    connection: Connection,
+    { handler, limits }: Handling,
+  ): Promise<void> {
     const { connections, conduct, places, logger } = this.#components
     try {
       await connections.welcomed(connection)
-      places.used(frames.peerId, frames.ended)
+      if (!limits.isIdle) places.used(frames.peerId, frames.ended)
       frames.expectFirstFrame()
       await handler(frames)
       await frames.close()

@@ -23,6 +23,11 @@ export class MemoryHandling {
     this.#counts = new StreamCounts(components.clock)
   }
 
+  /** Its streams make no use of a connection. */
+  get isIdle(): boolean {
+    return this.#limits.isIdle === true
+  }
+
   /** A stream that another peer has opened. */
   begin(stream: MemoryStream): void {
     const { peerId, protocol } = stream

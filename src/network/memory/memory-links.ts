@@ -4,9 +4,6 @@ import type { ConnectionEvent } from '../network.ts'
 import type { MemoryNetwork } from './memory-network.ts'
 import type { MemoryStream } from './memory-stream.ts'
 
-/** Connections that nobody used for so long make room for others. */
-const IDLE_MS = 60_000
-
 /** One side of a connection. */
 export interface Side {
   /** Both sides have the same. */
@@ -94,12 +91,16 @@ export class MemoryLinks {
     this.#sides.clear()
   }
 
+  used(side: Side): void {
+    side.usedAt = this.#components.clock.elapsed()
+  }
+
   /** The one that was not used for longest goes, if nobody needs it. */
-  makeRoom(kept: ReadonlySet<string>): void {
+  makeRoom(kept: ReadonlySet<string>, idleMs: number): void {
     const now = this.#components.clock.elapsed()
     let idlest: [peerId: string, usedAt: number] | undefined
     for (const [peerId, { streams, usedAt }] of this.#sides) {
-      if (streams.size > 0 || kept.has(peerId) || now - usedAt < IDLE_MS) continue
+      if (streams.size > 0 || kept.has(peerId) || now - usedAt < idleMs) continue
       if (idlest === undefined || usedAt < idlest[1]) idlest = [peerId, usedAt]
     }
     if (idlest !== undefined) this.giveUp(idlest[0])

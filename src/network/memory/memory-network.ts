@@ -2,6 +2,7 @@ import type { Clock } from '../../base/clock.ts'
 import { type PeerAction, PeerError } from '../../base/errors.ts'
 import { silentLogger } from '../../base/logger.ts'
 import { noMetrics } from '../../base/metrics.ts'
+import { idleMsWith, uncrowded } from '../crowding.ts'
 import { checkBootstrap, type Door } from '../host/addresses.ts'
 import { keepJoined } from '../host/joiner.ts'
 import { netOf } from '../net-of.ts'
@@ -307,7 +308,9 @@ export class MemoryNetwork implements Network {
 
   get #isFull(): boolean {
     const { connectionsMax = Number.POSITIVE_INFINITY } = this.#options
-    if (this.#links.size >= connectionsMax) this.#links.makeRoom(this.kept)
+    if (this.#links.size >= uncrowded(connectionsMax)) {
+      this.#links.makeRoom(this.kept, idleMsWith(this.#links.size, connectionsMax))
+    }
     return this.#links.size >= connectionsMax
   }
 
@@ -341,13 +344,10 @@ export class MemoryNetwork implements Network {
       onEnd: (stream: MemoryStream) => void streams.delete(stream),
     })
     const [near, far] = MemoryStream.pair(end(this, from, here), end(from, this, there))
-    for (const [side, stream] of [
-      [here, near],
-      [there, far],
-    ] as const) {
-      side.streams.add(stream)
-      side.usedAt = this.#clock.elapsed()
-    }
+    here.streams.add(near)
+    there.streams.add(far)
+    from.#links.used(there)
+    if (!handling.isIdle) this.#links.used(here)
     handling.begin(near)
     return far
   }

@@ -30,6 +30,8 @@ const LOOK_MS = 30_000
 /** A network may have none at all: new heads do not hurry who has looked in vain. */
 const RETRY_FIRST_MS = 15_000
 const RETRY_MAX_MS = 120_000
+/** One that is there and has no place now may have one soon. */
+const FULL_MS_MAX = 30_000
 
 export interface ArchiveSeekerComponents {
   network: Pick<Network, 'connect' | 'connected' | 'findProviders'>
@@ -77,14 +79,21 @@ export class ArchiveSeeker {
 
   async #round(signal: AbortSignal): Promise<number> {
     const { clock, logger } = this.#components
+    let areThere = false
     if (!this.#hasEnough) {
       const limit = { ms: SEEK_MS, what: 'Looking for an archive', signal }
-      await within(clock, limit, (ending) => this.#seek(ending)).catch((error: unknown) => {
-        signal.throwIfAborted()
-        logger.debug('no archive found', { error: messageOf(error) })
-      })
+      areThere = await within(clock, limit, (ending) => this.#seek(ending)).catch(
+        (error: unknown) => {
+          signal.throwIfAborted()
+          logger.debug('no archive found', { error: messageOf(error) })
+          return false
+        },
+      )
     }
-    if (!this.#hasEnough) return backoffMs(this.#failures++, RETRY_FIRST_MS, RETRY_MAX_MS)
+    if (!this.#hasEnough) {
+      const isFull = areThere && !this.#isArchive
+      return backoffMs(this.#failures++, RETRY_FIRST_MS, isFull ? FULL_MS_MAX : RETRY_MAX_MS)
+    }
     this.#failures = 0
     if (this.#isArchive) return LOOK_MS
     // It asks for all that there is as soon as it is met.
@@ -92,7 +101,8 @@ export class ArchiveSeeker {
     return isHeard ? Number.POSITIVE_INFINITY : HEARD_MS
   }
 
-  async #seek(signal: AbortSignal): Promise<void> {
+  /** Resolves to whether the DHT names any. */
+  async #seek(signal: AbortSignal): Promise<boolean> {
     const { network, clock } = this.#components
     let tried = 0
     for await (const hint of network.findProviders(lookupKey('role', 'archive'), { signal })) {
@@ -104,7 +114,8 @@ export class ArchiveSeeker {
         () => false,
       )
       if (isThere) await clock.sleep(SETTLE_MS, signal)
-      if (this.#hasEnough || ++tried >= TRIED_MAX) return
+      if (this.#hasEnough || ++tried >= TRIED_MAX) break
     }
+    return tried > 0
   }
 }

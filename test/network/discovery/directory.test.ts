@@ -14,12 +14,12 @@ import { facts, model } from './stage.ts'
 function entry(
   peerId: string,
   models: readonly string[],
-  { sequence = 1, net = 'here' } = {},
+  { sequence = 1, net = 'here', roles = facts(models).roles } = {},
 ): DirectoryEntry {
   return {
     net,
     peerId,
-    advert: { ...facts(models), peerId, sequence, ttlS: 60, addresses: [] },
+    advert: { ...facts(models, { roles }), peerId, sequence, ttlS: 60, addresses: [] },
     status: undefined,
     heardAt: 0,
     connected: true,
@@ -186,7 +186,7 @@ describe('a full directory', () => {
   })
 
   test('gives only so many places to models that nobody else has, and those in turn', () => {
-    const many = Array.from({ length: 64 }, (_, n) => `guest ${n}`)
+    const many = Array.from({ length: 48 }, (_, n) => `guest ${n}`)
     const directory = directoryOf(
       ...['a', 'b', 'c'].map((peerId) => entry(peerId, ['m'])),
       ...many.map((peerId) => entry(peerId, [peerId])),
@@ -208,6 +208,26 @@ describe('a full directory', () => {
     expect(leaves('3x', (peerId) => peerId === '1c')).toBe('1b')
     expect(leaves('2x')).toBeUndefined()
     expect(leaves('1x')).toBeUndefined()
+  })
+})
+
+describe('archives in a full directory', () => {
+  const archive = (peerId: string, net = '1') => entry(peerId, ['m'], { net, roles: ['archive'] })
+  const others = ['a', 'b', 'c'].map((peerId) => entry(peerId, ['m'], { net: '1' }))
+  const room = (listed: DirectoryEntry[], newcomer: DirectoryEntry) =>
+    whoMakesRoom(
+      { directory: directoryOf(...listed), guests: new Set(), stays: () => false },
+      { advert: newcomer.advert, net: newcomer.net ?? '' },
+    )?.leaves
+  const some = (count: number) => Array.from({ length: count }, (_, n) => archive(`archive ${n}`))
+
+  test('have a place while there are few, and keep it', () => {
+    expect(room(others, archive('x'))).toBe('a')
+    expect(room([...some(3), ...others], archive('x'))).toBe('a')
+    expect(room([...some(4), ...others], archive('x'))).toBeUndefined()
+    expect(room([...others, ...some(4)], archive('x', '2'))).toBe('c')
+    expect(room(some(4), archive('x', '2'))).toBeUndefined()
+    expect(room(some(5), archive('x', '2'))).toBe('archive 4')
   })
 })
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { ENTRIES_MAX } from '../../../src/network/discovery/roster.ts'
 import type { PeerHint } from '../../../src/network/network.ts'
 import { lookupKey } from '../../../src/wire/model-id.ts'
 import { model, Stage, type StagePeer } from './stage.ts'
@@ -336,10 +337,10 @@ test('a full directory is not pushed over by fresh ids', async () => {
     void a.network.connect(peerId, addrs, { signal: AbortSignal.timeout(5_000) })
   }
   await stage.clock.advance(2_000)
-  expect(a.listed()).toHaveLength(256)
+  expect(a.listed()).toHaveLength(ENTRIES_MAX)
   expect(a.lists(honest)).toBe(true)
   const rare = await stage.peer({ models: ['rare'] })
   await stage.connect(a, rare)
   expect(a.lists(rare) && a.lists(honest)).toBe(true)
-  expect(a.listed()).toHaveLength(256)
+  expect(a.listed()).toHaveLength(ENTRIES_MAX)
 })

@@ -56,11 +56,11 @@ describe('gone within 30 s is', () => {
     expect(await untilGone(stage, a, b)).toBeLessThan(30_000)
   })
 
-  test('each of two hundred that freeze at once', async () => {
+  test('each of a hundred and fifty that freeze at once', async () => {
     const stage = new Stage()
     const a = await stage.peer()
     const puppets: Puppet[] = []
-    for (let n = 0; n < 200; n++) {
+    for (let n = 0; n < 150; n++) {
       const puppet = await stage.puppet()
       puppet.answer = puppet.signed({ models: [] })
       puppets.push(puppet)
@@ -68,7 +68,7 @@ describe('gone within 30 s is', () => {
       void a.network.connect(peerId, addrs, { signal: AbortSignal.timeout(5_000) })
     }
     await stage.clock.advance(2_000)
-    expect(a.listed()).toHaveLength(200)
+    expect(a.listed()).toHaveLength(150)
     for (const puppet of puppets) stage.hub.freeze(puppet.peerId)
     const frozenAt = stage.clock.elapsed()
     while (a.listed().length > 0) await stage.clock.advance(1_000)
@@ -83,6 +83,45 @@ describe('gone within 30 s is', () => {
     await stage.connect(a, puppet)
     stage.hub.freeze(puppet.peerId)
     expect(await untilGone(stage, a, puppet)).toBeLessThan(30_000)
+  })
+})
+
+describe('where there are plenty of others,', () => {
+  /** A peer that knows so many. */
+  async function crowded(count: number) {
+    const stage = new Stage()
+    const a = await stage.peer()
+    const puppets: Puppet[] = []
+    for (let n = 0; n < count; n++) {
+      const puppet = await stage.puppet()
+      puppet.answer = puppet.signed({ models: [] })
+      puppets.push(puppet)
+      const { peerId, addrs } = puppet.network.status()
+      void a.network.connect(peerId, addrs, { signal: AbortSignal.timeout(5_000) })
+    }
+    await stage.clock.advance(2_000)
+    expect(a.listed()).toHaveLength(count)
+    return { stage, a, puppets }
+  }
+
+  test('one that ends its connection is forgotten, and not sought again', async () => {
+    const { stage, a, puppets } = await crowded(150)
+    const full = puppets.at(-1) as Puppet
+    full.network.giveUp(a.peerId)
+    await stage.clock.advance(100)
+    expect(a.lists(full)).toBe(false)
+    const lost = a.lines.find(({ message }) => message === 'peer lost')
+    expect(lost?.data).toMatchObject({ peerId: full.peerId, reason: 'let go' })
+    await stage.clock.advance(30_000)
+    expect(a.network.isConnected(full.peerId)).toBe(false)
+  })
+
+  test('who has lost most of them holds on to the rest', async () => {
+    const { stage, a, puppets } = await crowded(150)
+    for (const { network } of puppets) network.giveUp(a.peerId)
+    await stage.clock.advance(10_000)
+    expect(a.listed()).toHaveLength(128)
+    expect(a.network.connected()).toHaveLength(128)
   })
 })
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { WATCHERS_MAX } from '../../../src/network/discovery/status-publisher.ts'
 import type { FrameStream } from '../../../src/network/network.ts'
 import type { Status } from '../../../src/wire/status.ts'
 import { decodeStatus, encodeStatus } from '../../../src/wire/status-codec.ts'
@@ -54,6 +55,25 @@ describe('a provider', () => {
     await stage.clock.advance(50)
     expect(heard.length).toBeLessThanOrEqual(4)
     expect(heard.at(-1)?.status.models[0]?.running).toBe(100)
+  })
+
+  test('tells only so many at once: they keep connections, which are for others too', async () => {
+    const stage = new Stage()
+    const provider = await stage.peer({ models: ['m'] })
+    const signal = AbortSignal.timeout(10_000)
+    const streams: FrameStream[] = []
+    const watch = async () => {
+      const puppet = await stage.puppet()
+      await stage.connect(puppet, provider)
+      const stream = await puppet.network.open(provider.peerId, 'status/1', { signal })
+      streams.push(stream)
+      return stream.read({ signal })
+    }
+    for (let n = 0; n < WATCHERS_MAX; n++) expect(await watch()).toBeDefined()
+    await expect(watch()).rejects.toMatchObject({ code: 'stream_reset' })
+    for (const stream of streams) stream.reset(new Error('enough'))
+    await stage.clock.advance(0)
+    expect(await watch()).toBeDefined()
   })
 
   test('keeps no queue for a reader that is slow: it gets the newest', async () => {

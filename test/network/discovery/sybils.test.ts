@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { ENTRIES_MAX } from '../../../src/network/discovery/roster.ts'
 import { rounds } from '../../campaign.ts'
 import { model, operatorOn, Stage, type StagePeer } from './stage.ts'
 
@@ -18,7 +19,7 @@ describe('a thousand fresh ids of one operator', () => {
     const a = await stage.peer()
     const crowd = crowds(stage, a)
     await crowd(fresh, () => 'm')
-    expect(a.listed()).toHaveLength(256)
+    expect(a.listed()).toHaveLength(ENTRIES_MAX)
     const late: StagePeer[] = []
     for (let n = 0; n < 10; n++) {
       const honest = await stage.peer({ models: ['m'], ip4: honestIp(n) })
@@ -27,7 +28,7 @@ describe('a thousand fresh ids of one operator', () => {
     }
     await crowd(50, () => 'm')
     expect(late.filter((honest) => !a.lists(honest))).toEqual([])
-    expect(a.listed()).toHaveLength(256)
+    expect(a.listed()).toHaveLength(ENTRIES_MAX)
   })
 
   test('push nobody out, with the models of others or with ever new ones', async () => {
@@ -48,10 +49,10 @@ describe('a thousand fresh ids of one operator', () => {
     const stage = new Stage()
     const a = await stage.peer()
     const crowd = crowds(stage, a)
-    await crowd(256, () => 'm', 1)
+    await crowd(ENTRIES_MAX, () => 'm', 1)
     await crowd(fresh, (n) => `made-up-${n}`, 1)
     const { directory } = a.discovery
-    expect(directory.byModelName('m').length).toBeGreaterThanOrEqual(256 - 64)
-    expect(directory.modelNames().size).toBeLessThanOrEqual(1 + 64)
+    expect(directory.byModelName('m').length).toBeGreaterThanOrEqual(ENTRIES_MAX - 48)
+    expect(directory.modelNames().size).toBeLessThanOrEqual(1 + 48)
   })
 })

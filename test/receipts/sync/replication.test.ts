@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { SealedEntry } from '../../../src/wire/entry.ts'
 import { lookupKey } from '../../../src/wire/model-id.ts'
 import { topics } from '../../../src/wire/protocols.ts'
@@ -81,6 +81,25 @@ describe('an archive', () => {
     await first.network.disconnect(second.peerId)
     await peers.clock.advance(180_000)
     expect(first.network.isConnected(second.peerId)).toBe(true)
+  })
+
+  it('is sought again soon while it has no place for the author', async () => {
+    const peers = new LogPeers()
+    const archive = await peers.peer(alice, { archive: true })
+    const author = await peers.peer(bob)
+    await peers.connect(author, await peers.peer(carol))
+    const door = vi.spyOn(author.network, 'connect').mockRejectedValue(new Error('no place'))
+    const key = Buffer.from(lookupKey('role', 'archive')).toString('hex')
+    const [address = ''] = archive.network.status().addrs
+    const said = new Map([[archive.peerId, [address.replace(/\/p2p.*/, '')]]])
+    peers.hub.dht.providers.set(key, said)
+    await author.write(3)
+    await peers.clock.advance(300_000)
+    // Where none is named, it is 120 s from one time to the next by then.
+    expect(door.mock.calls.length).toBeGreaterThanOrEqual(9)
+    door.mockRestore()
+    await peers.clock.advance(31_000)
+    expect(await archive.shows(bob)).toEqual([3])
   })
 
   it('asks the author for what lies between', async () => {

@@ -9,8 +9,8 @@ export const syncStreams: HandlerLimits = { streamsMax: 8, opensPerSecond: 32 }
 export const defaultServe = {
   /** Of all peers: each may hold back 256 KiB that its reader does not take. */
   streamsMax: 256,
-  /** Of those that follow, which does not end: there is room for questions. */
-  followersMax: 192,
+  /** Of those that follow, which does not end, and keeps a connection: there is room for others. */
+  followersMax: 96,
   /** Of peers in one net, as `netOf` says it: it may be one operator's. */
   netStreamsMax: 128,
   /** Logs that are followed, by all streams; some 1 KB each. */
