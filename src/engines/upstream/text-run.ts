@@ -91,8 +91,6 @@ export class TextRun {
     const isScored = sampling.logprobs !== undefined
     const needs = needsOf(this.#work)
     const tokensMax = outputTokensMax(this.#work, contextLength)
-    // What is signed of that is signed while the server works.
-    if (!asked.server.countsEarly) this.#begun({})
     const path = kind === 'chat' ? '/v1/chat/completions' : '/v1/completions'
     for (const [at, lane] of lanes.entries()) {
       const tally = new Tally({ choice: lane.choice, tokensMax, isScored })
@@ -114,6 +112,8 @@ export class TextRun {
       )
       this.#lanes.push(run)
     }
+    // What is signed of that is signed while the server works: when the requests are on their way.
+    if (!asked.server.countsEarly) process.nextTick(() => this.#begun({}))
   }
 
   #checksOf(choice: number): Pick<LaneParts, 'calls' | 'json'> {
