@@ -59,6 +59,8 @@ export class UpstreamHttp {
   readonly #where: { host: string; port: string }
   /** Of every path. */
   readonly #prefix: string
+  /** Of every request: names and values in turn, which Node takes as they are. */
+  readonly #headers: readonly string[]
 
   constructor(clock: Clock, place: Place, options: Partial<UpstreamHttpOptions> = {}) {
     this.#clock = clock
@@ -72,6 +74,11 @@ export class UpstreamHttp {
     // Taken apart once: a URL for each request costs more than the rest of making one.
     this.#where = { host: hostname.replace(/^\[|\]$/g, ''), port }
     this.#prefix = pathname.replace(/\/+$/, '')
+    this.#headers = [
+      ...['host', place.base.host, 'connection', 'keep-alive'],
+      ...['accept', 'text/event-stream, application/json'],
+      ...(place.key === undefined ? [] : ['authorization', `Bearer ${place.key}`]),
+    ]
     const isSecure = place.base.protocol === 'https:'
     this.#agent = isSecure ? new https.Agent(pool) : new http.Agent(pool)
     this.#request = isSecure ? https.request : http.request
@@ -170,7 +177,6 @@ export class UpstreamHttp {
   }
 
   #send({ method = 'POST', path, body }: Ask): ClientRequest {
-    const { key } = this.#place
     const request = this.#request({
       ...this.#where,
       path: `${this.#prefix}${path}`,
@@ -178,14 +184,10 @@ export class UpstreamHttp {
       agent: this.#agent,
       // Its head is an inference server's own, and short.
       maxHeaderSize: 16 * 1024,
-      headers: {
-        accept: 'text/event-stream, application/json',
-        ...(key !== undefined && { authorization: `Bearer ${key}` }),
-        ...(body !== undefined && {
-          'content-type': 'application/json',
-          'content-length': Buffer.byteLength(body),
-        }),
-      },
+      headers:
+        body === undefined
+          ? this.#headers
+          : [...this.#headers, ...JSON_BODY, 'content-length', `${Buffer.byteLength(body)}`],
     })
     request.end(body)
     return request
@@ -202,6 +204,8 @@ export class UpstreamHttp {
     })
   }
 }
+
+const JSON_BODY = ['content-type', 'application/json'] as const
 
 const isDropped = (error: Error): boolean =>
   'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE')
