@@ -242,7 +242,9 @@ export function isUsable({ status }: DirectoryEntry, id: string): boolean {
   return !status.draining && status.models.find((each) => each.id === id)?.ready !== false
 }
 
-const union = (lists: readonly (readonly string[])[]): string[] => [...new Set(lists.flat())]
+/** Most models of this machine are nobody else's, and each request looks for its own. */
+const union = (lists: readonly (readonly string[])[]): readonly string[] =>
+  lists.length === 1 && lists[0] !== undefined ? lists[0] : [...new Set(lists.flat())]
 
 function cheapest(prices: readonly Price[]): Price | undefined {
   const sum = ({ input, output }: Price) => input + output
