@@ -32,7 +32,9 @@ export async function toImages(
   let bytes = 0
   for (let at = 0; at < asked.length; at += AT_ONCE) {
     const some = asked.slice(at, at + AT_ONCE)
-    const files = await Promise.all(some.map((each) => fileOf(each, fetcher, signal)))
+    const files = await together(signal, (ending) =>
+      some.map((each) => fileOf(each, fetcher, ending)),
+    )
     for (const [index, file] of files.entries()) {
       const each = some[index] as AskedImage
       bytes += file.length
@@ -43,6 +45,20 @@ export async function toImages(
     }
   }
   return images
+}
+
+/** All of them, or the error of the first that fails: nobody waits for the others then. */
+async function together<T>(
+  signal: AbortSignal,
+  start: (ending: AbortSignal) => Promise<T>[],
+): Promise<T[]> {
+  const failed = new AbortController()
+  try {
+    return await Promise.all(start(AbortSignal.any([signal, failed.signal])))
+  } catch (error) {
+    failed.abort()
+    throw error
+  }
 }
 
 function toImage(file: Buffer, asked: AskedImage): Image {

@@ -90,6 +90,8 @@ describe('images of a request', () => {
     const at = 'messages[0].content[0].image_url'
     expect(await refusal([png], { role: 'system' })).toEqual([400, 'invalid_value', at])
     expect(await refusal([{ ...png, type: 'text', text: 'a' }])).toEqual([400, 'invalid_value', at])
+    const both = [400, 'invalid_value', 'messages[0].content[0].text']
+    expect(await refusal([{ ...png, text: 'Look' }])).toEqual(both)
     expect(await refusal([{ type: 'image_url' }])).toEqual([400, 'missing_required_parameter', at])
     const { imagesMax } = imageLimits
     const many = Array.from({ length: imagesMax + 1 }, () => shown('https://a.example/x'))
@@ -98,6 +100,28 @@ describe('images of a request', () => {
     expect(fetched).toEqual([])
     const large = shown(dataUrl(Buffer.concat([files['image/png'], Buffer.alloc(7.4e6)])))
     expect((await refusal([large, large])).slice(0, 2)).toEqual([400, 'invalid_value'])
+  })
+
+  it('are not waited for once one of them is refused', async () => {
+    const given: AbortSignal[] = []
+    const images = {
+      fetch: async (url: string, signal: AbortSignal) => {
+        if (url.endsWith('gone')) throw new ImageUrlError('is answered with status 404')
+        given.push(signal)
+        return await new Promise<Buffer>((_, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason))
+        })
+      },
+    }
+    const api = await startTestApi({ images })
+    onTestFinished(() => api.stop())
+    const content = ['slow', 'gone', 'slow'].map((name) => shown(`https://a.example/${name}`))
+    const messages = [{ role: 'user', content }]
+    const response = await api.post(path, { model: 'test-chat', messages })
+    expect(await response.json()).toMatchObject({
+      error: { param: 'messages[0].content[1].image_url.url' },
+    })
+    expect(given.map(({ aborted }) => aborted)).toEqual([true, true])
   })
 
   it('are not fetched for a model that does not see', async () => {

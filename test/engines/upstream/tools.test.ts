@@ -176,6 +176,16 @@ describe('what a server answers', () => {
     expect(tokens.reduce((sum, { ids }) => sum + ids.length, 0)).toBe(12)
   })
 
+  it('has whole characters in its arguments, where its server cuts them', async () => {
+    const engine = await saying([
+      calling(look('{"a":"\ud83d')),
+      calling({ index: 0, function: { arguments: '\ude00"}' } }),
+      ends,
+    ])
+    const { tokens } = await answer(engine, jobOf(asking()))
+    expect(tokens.map(({ text }) => text).join('')).toBe('{"a":"😀"}')
+  })
+
   it('is cut off where it does not stop', async () => {
     const rest = Array.from({ length: 4_000 }, () =>
       calling({ index: 0, function: { arguments: 'x'.repeat(200) } }),
