@@ -66,7 +66,8 @@ export function chatHandler(components: GenerationComponents, options: Generatio
   const shown = async (body: ChatRequest, signal: AbortSignal): Promise<Image[]> => {
     const asked = askedImages(body)
     if (asked.some(isElsewhere)) {
-      // Nobody is asked for what no model would see.
+      // Nobody is asked for what no model would see, nor for a request that is refused anyway.
+      toChatWork(body, random)
       const { capabilities } = await chooseModel(market, body.model, 'chat', signal)
       if (capabilities?.includes('vision') === false) throw unable('vision')
     }

@@ -102,6 +102,15 @@ describe('images of a request', () => {
     expect((await refusal([large, large])).slice(0, 2)).toEqual([400, 'invalid_value'])
   })
 
+  it('are not fetched for a request that is refused for something else', async () => {
+    const { api, fetched } = await start({ 'https://a.example/x': files['image/png'] })
+    const messages = [{ role: 'user', content: [shown('https://a.example/x')] }]
+    const tools = [{ type: 'function', function: { name: 'a b' } }]
+    const response = await api.post(path, { model: 'test-chat', messages, tools })
+    expect(await response.json()).toMatchObject({ error: { param: 'tools[0].function.name' } })
+    expect(fetched).toEqual([])
+  })
+
   it('are not waited for once one of them is refused', async () => {
     const given: AbortSignal[] = []
     const images = {
