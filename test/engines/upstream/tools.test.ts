@@ -186,6 +186,12 @@ describe('what a server answers', () => {
     expect(tokens.map(({ text }) => text).join('')).toBe('{"a":"😀"}')
   })
 
+  it('is whatever its schema lets it be', async () => {
+    const engine = await saying([choice({ content: '[{}]' }, 'stop')])
+    const format = { type: 'schema', name: 'n', schema: '{"type":"array"}' } as const
+    expect((await answer(engine, jobOf(asJson(format)))).text).toBe('[{}]')
+  })
+
   it('is cut off where it does not stop', async () => {
     const rest = Array.from({ length: 4_000 }, () =>
       calling({ index: 0, function: { arguments: 'x'.repeat(200) } }),
@@ -211,6 +217,7 @@ describe('what a server answers', () => {
     ['an older call', [choice({ function_call: { name: 'look_up' } }), ends]],
     ['text where JSON was to be', [choice({ content: 'Sure: {}' }, 'stop')], asJson()],
     ['half JSON where all was to be', [choice({ content: '{"a":' }, 'stop')], asJson()],
+    ['a list where an object was to be', [choice({ content: '[{}]' }, 'stop')], asJson()],
     ['nothing where JSON was to be', [choice({}, 'stop')], asJson()],
     [
       'text where a call was to be',
