@@ -11,6 +11,10 @@ const shown = (url: unknown, more: object = {}) => ({
   image_url: { url, ...more },
 })
 
+const huge = Buffer.from(files['image/png'])
+huge.writeUInt32BE(60_000, 16)
+huge.writeUInt32BE(60_000, 20)
+
 async function start(remote: Readonly<Record<string, Buffer | Error>> = {}) {
   const fetched: string[] = []
   const images = {
@@ -72,6 +76,8 @@ describe('images of a request', () => {
     ['no base64', shown('data:image/png;base64,iVBORw0K*')],
     ['another encoding', shown('data:image/png,%89PNG')],
     ['no comma', shown(`data:image/png;base64${'x'.repeat(1_000)}`)],
+    ['an image of billions of pixels', shown(dataUrl(huge))],
+    ['an image that ends before its size', shown(dataUrl(files['image/png'].subarray(0, 20)))],
     ['what is not there', shown('https://a.example/gone')],
     ['what is no image there', shown('https://a.example/page')],
   ])('are refused: %s', async (_what, part) => {

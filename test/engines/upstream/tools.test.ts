@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import type { ChatWork } from '../../../src/wire/job.ts'
+import { files } from '../../api/images/files.ts'
 import { fakeLlamaServer } from './fake-llama-server.ts'
 import { fakeLmStudio } from './fake-lm-studio.ts'
 import { fakeOllama } from './fake-ollama.ts'
@@ -277,13 +278,14 @@ describe('what a server answers', () => {
 })
 
 describe('a model that sees', () => {
+  const gif = files['image/gif'].toString('base64')
   const showing = (more: object = {}): ChatWork => ({
     ...plain(),
     messages: [
       {
         role: 'user',
         content: '',
-        parts: [{ text: 'What?' }, { image: { type: 'image/gif', data: 'R0lG', ...more } }],
+        parts: [{ text: 'What?' }, { image: { type: 'image/gif', data: gif, ...more } }],
       },
     ],
   })
@@ -292,7 +294,7 @@ describe('a model that sees', () => {
     const server = await fakeVllm({ sees: true }).start()
     const engine = await readyEngine(server)
     await answer(engine, jobOf(showing({ detail: 'low' })))
-    const url = 'data:image/gif;base64,R0lG'
+    const url = `data:image/gif;base64,${gif}`
     expect(server.last('/v1/chat/completions').body.messages).toEqual([
       {
         role: 'user',
@@ -311,10 +313,24 @@ describe('a model that sees', () => {
     })
   })
 
+  it('is shown none that its server would need too much memory for', async () => {
+    const server = await fakeVllm({ sees: true }).start()
+    const engine = await readyEngine(server)
+    const huge = Buffer.from(files['image/gif'])
+    huge.fill(0xff, 6, 10)
+    for (const data of ['R0lGODlh', huge.toString('base64')]) {
+      expect(await fault(engine, jobOf(showing({ data })))).toMatchObject({
+        ...{ code: 'invalid_value', param: 'messages' },
+      })
+    }
+    expect(server.asked.some(({ body }) => body.stream === true)).toBe(false)
+  })
+
   it('is not asked for more at once than this peer has room for', async () => {
     const server = await fakeVllm({ sees: true }).start()
     const engine = await readyEngine(server)
-    const data = Buffer.alloc(9 * 1024 * 1024).toString('base64')
+    const large = Buffer.concat([files['image/gif'], Buffer.alloc(9 * 1024 * 1024)])
+    const data = large.toString('base64')
     const work = { ...showing({ data }), sampling: { ...sampling, choices: 8 } }
     expect(await fault(engine, jobOf(work))).toMatchObject({ code: 'invalid_value', param: 'n' })
     expect(server.asked.some(({ body }) => body.stream === true)).toBe(false)
