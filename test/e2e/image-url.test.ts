@@ -44,13 +44,15 @@ afterAll(async () => {
   folder.remove()
 })
 
+function askOf(path: string, urls: readonly string[], signal?: AbortSignal) {
+  const content = urls.map((url) => ({ type: 'image_url', image_url: { url } }))
+  const body = { model: 'big', messages: [{ role: 'user', content }] }
+  return ask(peer.ready, path, body, signal === undefined ? {} : { signal })
+}
+
 function shown(...urls: string[]) {
   asked.length = 0
-  const content = urls.map((url) => ({ type: 'image_url', image_url: { url } }))
-  return ask(peer.ready, '/v1/chat/completions', {
-    model: 'big',
-    messages: [{ role: 'user', content }],
-  })
+  return askOf('/v1/chat/completions', urls)
 }
 
 const AT = 'https://images.example:8443'
@@ -107,4 +109,20 @@ it('an image that its site breaks off, or that is none, is refused by its place'
     expect([answer.status, error.param]).toEqual([400, 'messages[0].content[1].image_url.url'])
   }
   expect((await shown(`${AT}/whole`)).status).toBe(200)
+})
+
+it('of those that are fetched at once there are 16, on both surfaces together, for as long as a client waits', async () => {
+  serve = () => {}
+  asked.length = 0
+  const leaving = new AbortController()
+  const four = Array.from({ length: 4 }, () => `${AT}/slow`)
+  const waits = four.map(() => askOf('/v1/chat/completions', four, leaving.signal))
+  await expect.poll(() => asked.length).toBe(16)
+  const more = () => askOf('/api/v1/chat/completions', [`${AT}/more`])
+  const refused = await more()
+  expect([refused.status, (await refused.json()).error.code]).toEqual([503, 'overloaded'])
+  leaving.abort()
+  await Promise.allSettled(waits)
+  serve = (_, response) => response.end(jpeg)
+  await expect.poll(async () => (await more()).status).toBe(200)
 })
