@@ -6,6 +6,7 @@ import { RateLimiter } from './accounts/limits/rate-limiter.ts'
 import { SessionStore } from './accounts/sessions/session-store.ts'
 import { backupRoutes } from './api/backup.ts'
 import { healthRoutes } from './api/health.ts'
+import { ImageFetcher } from './api/images/image-fetcher.ts'
 import { keyRoutes } from './api/keys.ts'
 import type { PromMetrics } from './api/metrics.ts'
 import { networkRoutes } from './api/network.ts'
@@ -57,7 +58,9 @@ export async function buildHttp(
   const { publicKey } = ground.identity
   const log = new RoutedLog({ feeds, requests }, { author: publicKey })
   const shown = { describe, load, directory: discovery.directory }
-  const parts = { ...ground, ...shown, metrics, market, limiter, receipts }
+  // One for both surfaces: what it fetches at once is limited.
+  const images = new ImageFetcher(ground)
+  const parts = { ...ground, ...shown, metrics, market, limiter, receipts, images }
   const proving = {
     ...{ receipts, ofAccounts, clock: ground.clock },
     verifying: { network, verify },

@@ -1,6 +1,6 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import { BusyError } from '../base/errors.ts'
-import { carriedUntil } from './client-signal.ts'
+import { carriedUntil, clientGone } from './client-signal.ts'
 
 /** Nobody is kept out for so little: as many as there may be connections hold less than 800 MB. */
 const SMALL_BYTES = 64 * 1024
@@ -30,6 +30,16 @@ class BodyRoom {
   }
 }
 
+const takers = new WeakMap<FastifyReply, (bytes: number) => void>()
+
+/**
+ * For what is held for a request as if it had come in its body: files that it only names. Throws a
+ * BusyError where there is no room for them.
+ */
+export function takeRoom(reply: FastifyReply, bytes: number): void {
+  takers.get(reply)?.(bytes)
+}
+
 /**
  * Large bodies are refused where there is no more room for them: each is held in memory whole, and
  * what was read from it too, until its answer is out. Those that are not JSON are held by nobody.
@@ -43,26 +53,44 @@ export function limitBodies(app: FastifyInstance, bytesMax: number): void {
     const { account } = request.principal
     let bytes = 0
     let held = 0
+    /** Of the body. */
+    let counted = 0
+    let isFree = false
+    const take = (more: number) => {
+      if (isFree) return
+      if (!room.has(account, more)) {
+        throw new BusyError('Too many large bodies are being worked on.')
+      }
+      room.add(account, more)
+      held += more
+      if (held > more) return
+      // The work for an answer may go on although nobody waits for it.
+      if (clientGone(reply.raw)) leave()
+      else reply.raw.once('close', leave)
+    }
     const onData = (chunk: Buffer) => {
       bytes += chunk.length
       // What is refused already is only read away.
       if (bytes <= SMALL_BYTES || reply.sent) return
-      if (!room.has(account, bytes - held)) {
+      try {
+        take(bytes - counted)
+        counted = bytes
+      } catch (error) {
         payload.off('data', onData)
-        payload.emit('error', new BusyError('Too many large bodies are being worked on.'))
-        return
+        payload.emit('error', error)
       }
-      if (held === 0) reply.raw.once('close', leave)
-      room.add(account, bytes - held)
-      held = bytes
     }
     const leave = () => {
       payload.off('data', onData)
-      const free = () => room.add(account, -held)
+      const free = () => {
+        isFree = true
+        room.add(account, -held)
+      }
       const over = carriedUntil(reply)
       if (over === undefined) free()
       else over.then(free)
     }
+    takers.set(reply, take)
     payload.on('data', onData)
     done(null, payload)
   })

@@ -25,6 +25,22 @@ export function unable(lacking: Capability, others?: readonly string[]): PeerErr
   )
 }
 
+const likes: Readonly<Record<Capability, string>> = {
+  tools: 'It calls no functions, or none like these',
+  json: 'It keeps to no JSON, or to none like this',
+  vision: 'It sees no images, or none like these',
+}
+
+/** Its server refuses this work: the model can't, or what is asked is broken, or too much for it. */
+export function refusedFor(asked: Capability): PeerError {
+  const param = params[asked]
+  return new PeerError(
+    'unsupported_parameter',
+    `The server behind this model refuses '${param}'. ${likes[asked]}. Change that, or ask another model.`,
+    { param },
+  )
+}
+
 function adviceOf(others: readonly string[] | undefined): string {
   if (others === undefined) return 'GET /v1/models lists what each can do, under capabilities.'
   if (others.length === 0) return 'Nor does any other that is served now: leave it out.'

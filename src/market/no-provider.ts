@@ -69,7 +69,11 @@ export function cutShort({ loss }: ProviderError): PeerError {
   if (loss === 'late') {
     return new PeerError('deadline_exceeded', 'The answer took too long. Ask for fewer tokens.')
   }
-  const message = 'The peer that wrote this answer was lost before its end. Ask again.'
+  // It is still there, and says so itself: its model broke off, or did not keep to what was asked.
+  const message =
+    loss === 'failed'
+      ? 'The peer that wrote this answer failed before its end. Ask again, or ask another model.'
+      : 'The peer that wrote this answer was lost before its end. Ask again.'
   return new PeerError('provider_failed', message)
 }
 

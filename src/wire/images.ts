@@ -20,4 +20,6 @@ export const imageLimits = {
    * row of them may end in a token of its own.
    */
   tokensMax: 16_384 + 256,
+  /** Of all in one request, once they are decoded: 1 GiB of memory, or 32 screens of 4K. */
+  pixelsMax: 2 ** 28,
 } as const

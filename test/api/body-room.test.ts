@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { takeRoom } from '../../src/api/body-room.ts'
 import type { RouteModule } from '../../src/api/route.ts'
 import { array, closed, string } from '../../src/api/schema.ts'
 import { owner, rawSocket, readAll, startServer } from './harness.ts'
@@ -17,6 +18,13 @@ async function start() {
       await gate.promise
       return { ok: true }
     })
+    app.post('/named', { schema, config: { access: 'inference' } }, async (request, reply) => {
+      const { a } = request.body as { a: string[] }
+      for (const bytes of a) takeRoom(reply, Number(bytes))
+      waiting += 1
+      await gate.promise
+      return { ok: true }
+    })
     app.post('/others', { schema, config: { access: 'inference' } }, () => ({ ok: true }))
   }
   const keys = { verify: (account: string) => ({ ...owner, keyId: account, account }) }
@@ -28,7 +36,17 @@ async function start() {
       headers: { 'x-api-key': account, 'content-type': 'application/json' },
       body: bodyOf(bytes),
     })
-  return { port, send, gate, waiting: () => waiting }
+  const name = (account: string, ...bytes: number[]) => {
+    const leaving = new AbortController()
+    const answer = fetch(`${url}/named`, {
+      method: 'POST',
+      headers: { 'x-api-key': account, 'content-type': 'application/json' },
+      body: JSON.stringify({ a: bytes.map(String) }),
+      signal: leaving.signal,
+    })
+    return { answer, leave: () => leaving.abort() }
+  }
+  return { port, send, name, gate, waiting: () => waiting }
 }
 
 const bodyOf = (bytes: number) => JSON.stringify({ a: ['x'.repeat(bytes)] })
@@ -65,4 +83,25 @@ it('a body that goes on for ever, or whose sender leaves, holds no room', async 
   leaving.destroy()
   const status = async () => (await send('ann', 450 * KIB, '/others')).status
   await expect.poll(status, { timeout: 30_000 }).toBe(200)
+})
+
+it('what a body only names takes up room as what is in one does, until its answer is out', async () => {
+  const { send, name, gate, waiting } = await start()
+  const first = name('ann', 200 * KIB, 200 * KIB)
+  await expect.poll(waiting, { timeout: 30_000 }).toBe(1)
+  expect((await send('ann', 300 * KIB)).status).toBe(503)
+  const refused = await name('ann', 100 * KIB, 300 * KIB).answer
+  expect(await refused.json()).toMatchObject({ error: { code: 'overloaded' } })
+  // What the refused one had is free again.
+  const second = name('ann', 100 * KIB)
+  await expect.poll(waiting, { timeout: 30_000 }).toBe(2)
+  first.leave()
+  await expect(first.answer).rejects.toThrow()
+  const status = async () => (await send('ann', 350 * KIB, '/others')).status
+  await expect.poll(status, { timeout: 30_000 }).toBe(200)
+  gate.resolve()
+  expect((await second.answer).status).toBe(200)
+  await expect
+    .poll(async () => (await send('ann', 450 * KIB, '/others')).status, { timeout: 30_000 })
+    .toBe(200)
 })

@@ -147,4 +147,24 @@ describe('the models of the product surface', () => {
       ...{ category: 'embedding', chat_capabilities: null },
     })
   })
+
+  it('say which of them see images, in the words of /v1/models', async () => {
+    const server = await startProductServer()
+    const capabilities = ['chat', 'tools', 'vision']
+    const others = { kind: 'chat', created: 1, nodes: 1, local: undefined } as const
+    const unknown = { contextLength: undefined, embeddingLength: undefined, price: undefined }
+    const common = { ...others, ...unknown, id: undefined }
+    server.market.remote.push({ ...common, name: 'sees', capabilities })
+    server.market.remote.push({ ...common, name: 'reads', capabilities: ['chat'] })
+    const { data } = (await (await fetch(`${server.url}/models`)).json()) as { data: Json[] }
+    expect(data.find(({ id }) => id === 'sees')).toMatchObject({
+      ...{ capabilities, supported_api_inputs: ['text', 'image'] },
+      ...{ api_input_status: 'available_url_input', url_input_supported: true },
+    })
+    expect(data.find(({ id }) => id === 'reads')).toMatchObject({
+      ...{ capabilities: ['chat'], supported_api_inputs: ['text'] },
+      ...{ api_input_status: 'available_text', url_input_supported: false },
+    })
+    expect(data.find(({ id }) => id === 'test-chat')).not.toHaveProperty('capabilities')
+  })
 })

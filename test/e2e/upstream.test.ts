@@ -3,6 +3,7 @@ import OpenAI from 'openai'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { verifyReceipt } from '../../src/sdk/index.ts'
 import { dataUrl, files } from '../api/images/files.ts'
+import { event, stream } from '../engines/upstream/fake-server.ts'
 import { fakeVllm, VLLM_PROMPT_TOKENS, VLLM_WORDS } from '../engines/upstream/fake-vllm.ts'
 import { ask, type PeerProcess, type Ready, runProgram, startPeer } from './peer-process.ts'
 
@@ -250,6 +251,41 @@ describe('a peer with a server behind it', () => {
     expect(text).not.toContain('[DONE]')
     expect(text).not.toContain(`:${server.port}`)
   })
+
+  it.each(['its own client', 'another peer'])(
+    'says that a call of %s broke off, as a whole and streamed, where its server dies',
+    async (who) => {
+      const { ready } = who === 'another peer' ? gateway : provider
+      const code = who === 'another peer' ? 'no_nodes_available' : 'engine_failed'
+      const tools = calls.map(([name]) => ({ type: 'function', function: { name } }))
+      const { port, answer } = server
+      for (const isStreamed of [false, true]) {
+        const heard = Promise.withResolvers<void>()
+        server.answer = async (asked, response) => {
+          if (asked.path !== '/v1/chat/completions') return answer(asked, response)
+          stream(response)
+          const half = { name: 'get_weather', arguments: '{"ci' }
+          const delta = { tool_calls: [{ index: 0, id: 'a', type: 'function', function: half }] }
+          event(response, { choices: [{ index: 0, delta, finish_reason: null }] })
+          if (isStreamed) await heard.promise
+          response.write('\n', () => response.destroy())
+        }
+        const response = await chat(ready, { tools, stream: isStreamed })
+        let text = ''
+        for await (const part of response.body ?? []) {
+          text += Buffer.from(part).toString()
+          if (text.includes('{\\"ci')) heard.resolve()
+        }
+        server.answer = answer
+        expect(text).toMatch(new RegExp(`"error":\\{.*"code":"${code}"`))
+        expect(text).not.toMatch(/"finish_reason":"|\[DONE\]|"status":"final"/)
+        expect(text).not.toContain(`:${port}`)
+        expect(response.status).toBe(isStreamed ? 200 : code === 'engine_failed' ? 500 : 503)
+      }
+      const after = await (await chat(ready, { tools })).json()
+      expect(after.choices[0].finish_reason).toBe('tool_calls')
+    },
+  )
 
   it('is out while its server is, and back with it', async () => {
     const { port } = server

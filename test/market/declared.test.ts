@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { PeerError } from '../../src/base/errors.ts'
 import { identityFromSeed } from '../../src/identity/identity.ts'
+import { LONE_TOKEN_MS } from '../../src/market/remote/token-time.ts'
 import { declaredModelId } from '../../src/wire/model-id.ts'
 import { frames, honest, modelId, type Script, stage } from './coordinator-stage.ts'
 
@@ -42,6 +43,29 @@ describe('a model that is only declared', () => {
     const { collect, second } = await two(cut)
     await expect(collect({ model: 'big' })).rejects.toMatchObject({ code: 'provider_failed' })
     expect(second.lines).toHaveLength(0)
+  })
+
+  it('may keep to itself for a while what it writes, and not for ever', async () => {
+    const { provider, collect, clock } = await stage()
+    const quiet =
+      (ms: number): Script =>
+      async (line) => {
+        line.say(frames.accept(), frames.tokens(0, ['Hello']))
+        for (let at = 0; at < ms && !line.stream.ended.aborted; at += 1_000) {
+          line.say(frames.progress())
+          await clock.sleep(1_000, line.stream.ended).catch(() => {})
+        }
+        line.say(frames.tokens(1, [' world']), frames.done(2))
+        while ((await line.hear()) !== undefined);
+      }
+    const one = await provider({ script: quiet(LONE_TOKEN_MS - 5_000), model: named(1) })
+    const whole = collect({ model: 'big' })
+    await clock.advance(LONE_TOKEN_MS)
+    expect((await whole).text).toBe('Hello world')
+    one.script = quiet(LONE_TOKEN_MS + 5_000)
+    const cut = expect(collect({ model: 'big' })).rejects.toMatchObject({ code: 'provider_failed' })
+    await clock.advance(LONE_TOKEN_MS + 1_000)
+    await cut
   })
 
   it('is nobody else’s for who asks for one peer’s', async () => {

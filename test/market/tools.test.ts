@@ -234,7 +234,9 @@ describe('who is asked for calls', () => {
       line.say(frames.failed('engine_failed'))
     }
     const one = await provider({ model, script: broken })
-    await expect(collect({ work })).rejects.toMatchObject({ code: 'provider_failed' })
+    const told = collect({ work })
+    await expect(told).rejects.toMatchObject({ code: 'provider_failed' })
+    await expect(told).rejects.toThrow(/failed before its end/)
     const before = await provider({ model, script: honest })
     expect([one.lines.length, before.lines.length]).toEqual([1, 0])
   })

@@ -1,19 +1,19 @@
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
-import type { LookupFunction } from 'node:net'
 import type { Clock } from '../../base/clock.ts'
 import { unlessAborted, within } from '../../base/deadline.ts'
-import { DeadlineError } from '../../base/errors.ts'
-import { askServers, resolveAny } from './resolve.ts'
+import { DeadlineError, PeerError } from '../../base/errors.ts'
 import {
   type Address,
   addressesOf,
   checkUrl,
   hostOf,
+  pinned,
   type Resolve,
-  type TargetRules,
-  WebhookUrlError,
-} from './target.ts'
+  UnsafeUrlError,
+  type UrlRules,
+} from '../../base/public-url.ts'
+import { askServers, resolveAny } from '../../base/resolve.ts'
 
 export interface PosterComponents {
   clock: Clock
@@ -67,7 +67,7 @@ export type Post = (request: PostRequest, signal: AbortSignal) => Promise<Posted
 export class Poster {
   readonly #components: PosterComponents
   readonly #options: PosterOptions
-  readonly #rules: TargetRules & { resolve: Resolve }
+  readonly #rules: UrlRules & { resolve: Resolve }
 
   constructor(components: PosterComponents, options: Partial<PosterOptions> = {}) {
     this.#components = components
@@ -79,15 +79,15 @@ export class Poster {
 
   /** Throws `webhook_url_rejected`. A name that cannot be asked for now passes: it is asked each time. */
   async check(text: string, signal: AbortSignal): Promise<void> {
-    const url = checkUrl(text, this.#rules)
     const limit = { ms: this.#options.checkMs, what: 'The name look-up', signal }
     try {
+      const url = checkUrl(text, this.#rules)
       await within(this.#components.clock, limit, (inner) =>
         unlessAborted(addressesOf(url, this.#rules, inner), inner),
       )
     } catch (error) {
       signal.throwIfAborted()
-      if (error instanceof WebhookUrlError) throw error
+      if (error instanceof UnsafeUrlError) throw rejected(error)
     }
   }
 
@@ -114,13 +114,16 @@ export class Poster {
   }
 }
 
+const rejected = ({ message }: UnsafeUrlError): PeerError =>
+  new PeerError('webhook_url_rejected', `The webhook's URL ${message}.`, { param: 'url' })
+
 interface Step {
   /** What it is if it goes no further. */
   fault: PostFault
 }
 
 function faultOf(error: unknown, step: Step): PostFault {
-  if (error instanceof WebhookUrlError) return 'url_rejected'
+  if (error instanceof UnsafeUrlError) return 'url_rejected'
   return error instanceof DeadlineError ? 'timeout' : step.fault
 }
 
@@ -192,13 +195,3 @@ function ended(
     done()
   })
 }
-
-/** In place of asking for the name again. */
-export const pinned =
-  (addresses: readonly Address[]): LookupFunction =>
-  (_name, { all }, callback) => {
-    const [first] = addresses
-    if (first === undefined) callback(new Error('no address'), '', 0)
-    else if (all) callback(null, [...addresses])
-    else callback(null, first.address, first.family)
-  }

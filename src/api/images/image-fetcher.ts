@@ -1,18 +1,18 @@
 import type { IncomingMessage } from 'node:http'
 import https from 'node:https'
-import { pinned } from '../../accounts/webhooks/post.ts'
-import { askServers } from '../../accounts/webhooks/resolve.ts'
+import type { Clock } from '../../base/clock.ts'
+import { unlessAborted, within } from '../../base/deadline.ts'
+import { BusyError, DeadlineError } from '../../base/errors.ts'
 import {
   type Address,
   addressesOf,
   checkUrl,
   hostOf,
+  pinned,
   type Resolve,
-  WebhookUrlError,
-} from '../../accounts/webhooks/target.ts'
-import type { Clock } from '../../base/clock.ts'
-import { unlessAborted, within } from '../../base/deadline.ts'
-import { BusyError, DeadlineError } from '../../base/errors.ts'
+  UnsafeUrlError,
+} from '../../base/public-url.ts'
+import { askServers } from '../../base/resolve.ts'
 
 export interface ImageFetcherComponents {
   clock: Clock
@@ -155,7 +155,7 @@ export class ImageFetcher {
 /** Nothing of what is behind an address, which may be in a network of this peer's owner. */
 function told(error: unknown, timeoutMs: number): ImageUrlError {
   if (error instanceof ImageUrlError) return error
-  if (error instanceof WebhookUrlError) return new ImageUrlError(`has a URL that ${error.why}`)
+  if (error instanceof UnsafeUrlError) return new ImageUrlError(`has a URL that ${error.message}`)
   if (error instanceof DeadlineError) {
     return new ImageUrlError(`did not come within ${timeoutMs / 1000} s`)
   }

@@ -1,4 +1,5 @@
 import { InvalidError } from '../../base/errors.ts'
+import { pixelsOf } from '../../wire/image-size.ts'
 import { imageTypeOf } from '../../wire/image-type.ts'
 import { type Image, imageLimits } from '../../wire/images.ts'
 import { type ImageFetcher, ImageUrlError } from './image-fetcher.ts'
@@ -25,14 +26,17 @@ export async function toImages(
   fetcher: Pick<ImageFetcher, 'fetch'>,
   signal: AbortSignal,
 ): Promise<Image[]> {
-  const { imagesMax } = imageLimits
+  const { imagesMax, pixelsMax } = imageLimits
   const surplus = asked[imagesMax]
   if (surplus !== undefined) throw invalid(surplus, `there are at most ${imagesMax} images`)
   const images: Image[] = []
   let bytes = 0
+  let pixels = 0
   for (let at = 0; at < asked.length; at += AT_ONCE) {
     const some = asked.slice(at, at + AT_ONCE)
-    const files = await Promise.all(some.map((each) => fileOf(each, fetcher, signal)))
+    const files = await together(signal, (ending) =>
+      some.map((each) => fileOf(each, fetcher, ending)),
+    )
     for (const [index, file] of files.entries()) {
       const each = some[index] as AskedImage
       bytes += file.length
@@ -40,9 +44,27 @@ export async function toImages(
         throw invalid(each, `all images together have at most ${IMAGES_BYTES_MAX} bytes`)
       }
       images.push(toImage(file, each))
+      pixels += pixelsIn(file, each)
+      if (pixels > pixelsMax) {
+        throw invalid(each, `all images together have at most ${pixelsMax} pixels`)
+      }
     }
   }
   return images
+}
+
+/** All of them, or the error of the first that fails: nobody waits for the others then. */
+async function together<T>(
+  signal: AbortSignal,
+  start: (ending: AbortSignal) => Promise<T>[],
+): Promise<T[]> {
+  const failed = new AbortController()
+  try {
+    return await Promise.all(start(AbortSignal.any([signal, failed.signal])))
+  } catch (error) {
+    failed.abort()
+    throw error
+  }
 }
 
 function toImage(file: Buffer, asked: AskedImage): Image {
@@ -51,6 +73,12 @@ function toImage(file: Buffer, asked: AskedImage): Image {
   const { detail } = asked
   const isSaid = detail === 'low' || detail === 'high'
   return { type, data: file.toString('base64'), ...(isSaid && { detail }) }
+}
+
+function pixelsIn(file: Buffer, asked: AskedImage): number {
+  const pixels = pixelsOf(file)
+  if (pixels === undefined) throw invalid(asked, 'the file is broken: it does not say its size')
+  return pixels
 }
 
 async function fileOf(

@@ -4,6 +4,7 @@ import { unable } from '../../engines/unable.ts'
 import type { CallPlace } from '../../wire/chunk.ts'
 import type { FunctionCall } from '../../wire/functions.ts'
 import type { Image } from '../../wire/images.ts'
+import { takeRoom } from '../body-room.ts'
 import { clientSignal } from '../client-signal.ts'
 import { ImageFetcher } from '../images/image-fetcher.ts'
 import { isElsewhere, toImages } from '../images/shown-images.ts'
@@ -63,25 +64,39 @@ export function chatHandler(components: GenerationComponents, options: Generatio
   const { random, market, clock } = components
   const { images: fetcher = new ImageFetcher({ clock }) } = components
   const respond = responder(components, options)
-  const shown = async (body: ChatRequest, signal: AbortSignal): Promise<Image[]> => {
+  const shown = async (body: ChatRequest, reply: FastifyReply): Promise<Image[]> => {
     const asked = askedImages(body)
+    const signal = clientSignal(reply)
     if (asked.some(isElsewhere)) {
-      // Nobody is asked for what no model would see.
+      // Nobody is asked for what no model would see, nor for a request that is refused anyway.
+      toChatWork(body, random)
       const { capabilities } = await chooseModel(market, body.model, 'chat', signal)
       if (capabilities?.includes('vision') === false) throw unable('vision')
     }
-    return await toImages(asked, fetcher, signal)
+    return await toImages(asked, holding(fetcher, reply), signal)
   }
   return async (
     request: FastifyRequest<{ Body: ChatRequest }>,
     reply: FastifyReply,
   ): Promise<object> => {
     const { body } = request
-    const images = await shown(body, clientSignal(reply))
+    const images = await shown(body, reply)
     const work = toChatWork(body, random, images)
     return respond(request, reply, work, chatWording(body, random))
   }
 }
+
+/** What is fetched is held for as long as a body that had it in it would be, as base64. */
+const holding = (
+  fetcher: Pick<ImageFetcher, 'fetch'>,
+  reply: FastifyReply,
+): Pick<ImageFetcher, 'fetch'> => ({
+  fetch: async (url, signal) => {
+    const file = await fetcher.fetch(url, signal)
+    takeRoom(reply, Math.ceil((file.length * 4) / 3))
+    return file
+  },
+})
 
 function chatWording({ logprobs: scored }: ChatRequest, random: Random): Wording {
   return {

@@ -27,13 +27,17 @@ export function toChatWork(
 export function askedImages({ messages }: ChatRequest): AskedImage[] {
   return messages.flatMap(({ role, content }, at) => {
     if (typeof content === 'string' || content == null) return []
-    return content.flatMap(({ type, image_url: image }, of) => {
-      const param = `messages[${at}].content[${of}].image_url`
+    return content.flatMap(({ type, text, image_url: image }, of) => {
+      const where = `messages[${at}].content[${of}]`
+      const param = `${where}.image_url`
       if (type === 'text') {
         if (image == null) return []
         throw new InvalidError(param, `Invalid '${param}': a text has none.`)
       }
       if (image == null) throw missing(param)
+      if (text != null) {
+        throw new InvalidError(`${where}.text`, `Invalid '${where}.text': an image has none.`)
+      }
       if (role !== 'user') {
         throw new InvalidError(param, `Invalid '${param}': only messages of the user show images.`)
       }

@@ -14,6 +14,13 @@ import {
   string,
 } from '../schema.ts'
 
+export const capabilitiesField = optional(
+  array(string(), {
+    description:
+      'What it does, as far as that is known: `chat`, `completion`, `logprobs`, `tools`, `json`, `vision`, `embedding`.',
+  }),
+)
+
 const modelFields = {
   id: string(),
   object: literal('model'),
@@ -33,12 +40,7 @@ const modelFields = {
   kind: optional(oneOf(['chat', 'embedding'])),
   context_length: optional(integer()),
   embedding_length: optional(integer()),
-  capabilities: optional(
-    array(string(), {
-      description:
-        'What it does, as far as that is known: `chat`, `completion`, `logprobs`, `tools`, `json`, `vision`, `embedding`.',
-    }),
-  ),
+  capabilities: capabilitiesField,
   price: optional(
     object({
       input: integer({ description: 'Micro-credits per 1,000 tokens, the lowest.' }),

@@ -1,4 +1,5 @@
 import type { Market, MarketModel } from '../../market/market.ts'
+import { capabilitiesField } from '../openai/models.ts'
 import type { RouteModule } from '../route.ts'
 import {
   array,
@@ -46,6 +47,7 @@ const modelSchema = object({
   requires_upload_for_modes: array(string()),
   url_input_supported: boolean(),
   file_kinds: array(string()),
+  capabilities: capabilitiesField,
   chat_capabilities: nullable(
     object({
       streaming: boolean(),
@@ -78,8 +80,9 @@ export function productModelRoutes({ market }: { market: Pick<Market, 'models'> 
 }
 
 function modelJson(model: MarketModel): Infer<typeof modelSchema> {
-  const { name, kind, contextLength, price, nodes, local } = model
+  const { name, kind, contextLength, price, nodes, capabilities, local } = model
   const isEmbedding = kind === 'embedding'
+  const sees = capabilities?.includes('vision') === true
   const isServed = nodes > 0 && local?.state !== 'failed'
   return {
     id: name,
@@ -94,12 +97,13 @@ function modelJson(model: MarketModel): Infer<typeof modelSchema> {
     reference_media: null,
     params: [],
     api_status: isServed ? 'available' : 'coming_soon',
-    api_input_status: 'available_text',
-    supported_api_inputs: ['text'],
+    api_input_status: sees ? 'available_url_input' : 'available_text',
+    supported_api_inputs: sees ? ['text', 'image'] : ['text'],
     requires_files_api: false,
     requires_upload_for_modes: [],
-    url_input_supported: false,
+    url_input_supported: sees,
     file_kinds: [],
+    ...(capabilities === undefined ? {} : { capabilities: [...capabilities] }),
     chat_capabilities: isEmbedding
       ? null
       : {

@@ -1,3 +1,5 @@
+import type { AnswerFormat } from '../../wire/functions.ts'
+import { fieldsOf } from './json.ts'
 import { garbled, noJson } from './upstream-errors.ts'
 
 /** In UTF-16 units: more than a context has room for. */
@@ -5,8 +7,13 @@ const TEXT_MAX = 4 * 1024 * 1024
 
 /** Of an answer that is to be JSON: some servers take no notice of that, and say so nowhere. */
 export class JsonCheck {
+  readonly #type: AnswerFormat['type']
   #parts: string[] = []
   #units = 0
+
+  constructor(type: AnswerFormat['type']) {
+    this.#type = type
+  }
 
   add(text: string): void {
     this.#units += text.length
@@ -14,12 +21,14 @@ export class JsonCheck {
     this.#parts.push(text)
   }
 
-  /** Throws where a whole answer is none. */
+  /** Throws where a whole answer is none. What a schema says of it is between model and client. */
   end(): void {
+    let value: unknown
     try {
-      JSON.parse(this.#parts.join(''))
+      value = JSON.parse(this.#parts.join(''))
     } catch {
       throw noJson()
     }
+    if (this.#type === 'json' && fieldsOf(value) === undefined) throw noJson()
   }
 }

@@ -76,8 +76,10 @@ export class Tally {
 
   /** None where what came waits for more. */
   add({ text: cut, isSilent = false, total, logprobs = [], call }: Piece): Tokens[] {
-    if (this.#half.call?.index !== call?.index) this.#endHalf()
-    const text = this.#whole(cut, call)
+    // Each event says something beside what is called in it, though it be nothing.
+    const saysNothing = cut === '' && call === undefined
+    if (!saysNothing && this.#half.call?.index !== call?.index) this.#endHalf()
+    const text = saysNothing ? '' : this.#whole(cut, call)
     if (total !== undefined) this.#total = Math.max(this.#total, total)
     const isNothing = text === '' && !isSilent && logprobs.length === 0
     if (isNothing && (call === undefined || this.#half.text !== '')) return []

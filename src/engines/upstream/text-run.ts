@@ -121,7 +121,7 @@ export class TextRun {
     if (work.kind !== 'chat') return { calls: undefined, json: undefined }
     return {
       calls: new CallReader({ work, jobId: this.#job.id, choice }),
-      json: work.format && new JsonCheck(),
+      json: work.format && new JsonCheck(work.format.type),
     }
   }
 

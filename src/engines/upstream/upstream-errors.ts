@@ -1,6 +1,6 @@
 import { BusyError, InvalidError, PeerError } from '../../base/errors.ts'
 import type { Capability } from '../../wire/capability.ts'
-import { unable } from '../unable.ts'
+import { refusedFor } from '../unable.ts'
 
 // Whoever asks learns what to do, and nothing of the server behind the model: neither where it is, nor
 // what it is called, nor what it said. All of that may be somebody's inner network.
@@ -113,7 +113,7 @@ function denied({ status, text }: Complaint, needs: readonly Capability[]): Capa
 export function complained(complaint: Complaint, needs: readonly Capability[] = []): PeerError {
   const { status, text, retryAfterMs = RETRY_MS_MIN } = complaint
   const need = speaksOfLength.test(text) ? undefined : denied(complaint, needs)
-  if (need !== undefined) return unable(need)
+  if (need !== undefined) return refusedFor(need)
   switch (status) {
     case 400:
     case 413:

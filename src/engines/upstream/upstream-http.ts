@@ -102,7 +102,12 @@ export class UpstreamHttp {
     }
     const listen = () => {
       this.#limitConnect(request)
+      const sent = request
       request.on('error', broken)
+      // As where it goes over to another protocol, which nobody asked it for: no error is told then.
+      request.once('close', () => {
+        if (response === undefined && sent === request) broken(new Error('closed unanswered'))
+      })
       request.on('response', (head) => {
         if (isOver) return
         response = head

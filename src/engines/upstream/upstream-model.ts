@@ -11,6 +11,7 @@ import { cancelledDone } from '../lanes.ts'
 import { type Scheduled, scheduled } from '../scheduler.ts'
 import { unable } from '../unable.ts'
 import { embed } from './embedding-run.ts'
+import { checkImages } from './image-check.ts'
 import type { LanePatience } from './lane-run.ts'
 import type { FoundModel } from './probe.ts'
 import type { ServerKind } from './server-kind.ts'
@@ -151,6 +152,7 @@ export class UpstreamModel {
     if (job.resume !== undefined || job.guesses === true) throw notGoingOn()
     const missing = lacking(needsOf(work), found.capabilities)
     if (missing !== undefined) throw unable(missing)
+    checkImages(work)
     const { http, clock, patience } = this.#parts
     const { contextLength } = found.facts
     if (work.kind === 'embedding') {

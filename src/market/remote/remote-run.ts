@@ -12,6 +12,7 @@ import { AnswerProof, type Ended } from './answer-proof.ts'
 import type { Attempt, Booked, RemoteComponents } from './attempt.ts'
 import { GhostCheck } from './ghost-check.ts'
 import { faultError, lost, ProviderError } from './provider-error.ts'
+import { tokenMsOf } from './token-time.ts'
 
 /** A provider says at once whether it takes a job. */
 export const ACCEPT_MS = 2_000
@@ -19,11 +20,6 @@ export const ACCEPT_MS = 2_000
 const BODY_BYTES_PER_MS = 512
 /** Six times as long as a provider may be quiet. */
 export const SILENCE_MS = 3_000
-/**
- * Behind the first token, whatever else it says: the slowest machines take a second or two for one, and
- * a disk ten at most for what is written behind the last.
- */
-export const TOKEN_MS = 12_000
 /** A provider stops within 200 ms; the rest is the way. */
 export const CANCEL_MS = 1_000
 
@@ -51,6 +47,7 @@ export class RemoteRun {
   #loss = 'silent'
   /** When the next token or vector must have come, once the first has. */
   #nextBy = Number.POSITIVE_INFINITY
+  readonly #tokenMs: number
   /** For each vector: its input may be as long as a prompt. */
   readonly #vectorMs: number
   /** When the provider must have said that it takes the job, or that it has stopped. */
@@ -66,6 +63,7 @@ export class RemoteRun {
     this.#ghosts = new GhostCheck(attempt, this.#check)
     this.#proof = new AnswerProof(components, attempt)
     this.#watch = new Watch(clock)
+    this.#tokenMs = tokenMsOf(attempt.commissioned.model)
     this.#vectorMs = attempt.firstTokenBy - clock.elapsed()
     this.#answerBy = clock.elapsed() + ACCEPT_MS + attempt.body.length / BODY_BYTES_PER_MS
   }
@@ -241,7 +239,7 @@ export class RemoteRun {
 
   #answer(frame: Extract<FromProvider, { type: 'tokens' | 'vectors' }>): Chunk {
     if (frame.type === 'tokens') {
-      this.#nextBy = this.#clock.elapsed() + TOKEN_MS
+      this.#nextBy = this.#clock.elapsed() + this.#tokenMs
       const tokens = this.#check.tokens(frame)
       this.#proof.tokens(tokens)
       return tokens

@@ -69,6 +69,11 @@ export interface CatalogModel {
   requires_upload_for_modes: string[]
   url_input_supported: boolean
   file_kinds: string[]
+  /**
+   * What it does, as far as that is known: `chat`, `completion`, `logprobs`, `tools`, `json`,
+   * `vision`, `embedding`.
+   */
+  capabilities?: string[]
   chat_capabilities: {
     streaming: boolean
     sessions: boolean

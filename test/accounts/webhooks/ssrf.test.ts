@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Poster } from '../../../src/accounts/webhooks/post.ts'
-import type { Address } from '../../../src/accounts/webhooks/target.ts'
 import { systemClock } from '../../../src/base/clock.ts'
+import type { Address } from '../../../src/base/public-url.ts'
 import { certPem, keyPem } from '../../api/certificate.ts'
 import { startReceiver, status } from './receiver.ts'
 

@@ -11,6 +11,10 @@ const shown = (url: unknown, more: object = {}) => ({
   image_url: { url, ...more },
 })
 
+const huge = Buffer.from(files['image/png'])
+huge.writeUInt32BE(60_000, 16)
+huge.writeUInt32BE(60_000, 20)
+
 async function start(remote: Readonly<Record<string, Buffer | Error>> = {}) {
   const fetched: string[] = []
   const images = {
@@ -72,6 +76,8 @@ describe('images of a request', () => {
     ['no base64', shown('data:image/png;base64,iVBORw0K*')],
     ['another encoding', shown('data:image/png,%89PNG')],
     ['no comma', shown(`data:image/png;base64${'x'.repeat(1_000)}`)],
+    ['an image of billions of pixels', shown(dataUrl(huge))],
+    ['an image that ends before its size', shown(dataUrl(files['image/png'].subarray(0, 20)))],
     ['what is not there', shown('https://a.example/gone')],
     ['what is no image there', shown('https://a.example/page')],
   ])('are refused: %s', async (_what, part) => {
@@ -90,6 +96,8 @@ describe('images of a request', () => {
     const at = 'messages[0].content[0].image_url'
     expect(await refusal([png], { role: 'system' })).toEqual([400, 'invalid_value', at])
     expect(await refusal([{ ...png, type: 'text', text: 'a' }])).toEqual([400, 'invalid_value', at])
+    const both = [400, 'invalid_value', 'messages[0].content[0].text']
+    expect(await refusal([{ ...png, text: 'Look' }])).toEqual(both)
     expect(await refusal([{ type: 'image_url' }])).toEqual([400, 'missing_required_parameter', at])
     const { imagesMax } = imageLimits
     const many = Array.from({ length: imagesMax + 1 }, () => shown('https://a.example/x'))
@@ -98,6 +106,37 @@ describe('images of a request', () => {
     expect(fetched).toEqual([])
     const large = shown(dataUrl(Buffer.concat([files['image/png'], Buffer.alloc(7.4e6)])))
     expect((await refusal([large, large])).slice(0, 2)).toEqual([400, 'invalid_value'])
+  })
+
+  it('are not fetched for a request that is refused for something else', async () => {
+    const { api, fetched } = await start({ 'https://a.example/x': files['image/png'] })
+    const messages = [{ role: 'user', content: [shown('https://a.example/x')] }]
+    const tools = [{ type: 'function', function: { name: 'a b' } }]
+    const response = await api.post(path, { model: 'test-chat', messages, tools })
+    expect(await response.json()).toMatchObject({ error: { param: 'tools[0].function.name' } })
+    expect(fetched).toEqual([])
+  })
+
+  it('are not waited for once one of them is refused', async () => {
+    const given: AbortSignal[] = []
+    const images = {
+      fetch: async (url: string, signal: AbortSignal) => {
+        if (url.endsWith('gone')) throw new ImageUrlError('is answered with status 404')
+        given.push(signal)
+        return await new Promise<Buffer>((_, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason))
+        })
+      },
+    }
+    const api = await startTestApi({ images })
+    onTestFinished(() => api.stop())
+    const content = ['slow', 'gone', 'slow'].map((name) => shown(`https://a.example/${name}`))
+    const messages = [{ role: 'user', content }]
+    const response = await api.post(path, { model: 'test-chat', messages })
+    expect(await response.json()).toMatchObject({
+      error: { param: 'messages[0].content[1].image_url.url' },
+    })
+    expect(given.map(({ aborted }) => aborted)).toEqual([true, true])
   })
 
   it('are not fetched for a model that does not see', async () => {

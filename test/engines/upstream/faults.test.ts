@@ -63,6 +63,14 @@ describe('a server that does not do as it should', () => {
     ['breaks off', cut(word('so'), word(' it')), 'engine_failed'],
     ['breaks off before a word', cut(), 'engine_failed'],
     ['hangs up', (_, response) => void response.destroy(), 'model_failed'],
+    [
+      'speaks another protocol',
+      (_, response) => {
+        const head = 'HTTP/1.1 101 Switching Protocols'
+        response.socket?.write(`${head}\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n`)
+      },
+      'model_failed',
+    ],
   ])('and %s is told of in our words', async (_what, chatAnswer, code) => {
     const { engine, server } = await failing(chatAnswer)
     const error = await fault(engine)

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import type { ChatWork } from '../../../src/wire/job.ts'
+import { files } from '../../api/images/files.ts'
 import { fakeLlamaServer } from './fake-llama-server.ts'
 import { fakeLmStudio } from './fake-lm-studio.ts'
 import { fakeOllama } from './fake-ollama.ts'
@@ -176,6 +177,22 @@ describe('what a server answers', () => {
     expect(tokens.reduce((sum, { ids }) => sum + ids.length, 0)).toBe(12)
   })
 
+  it('has whole characters in its arguments, where its server cuts them', async () => {
+    const engine = await saying([
+      calling(look('{"a":"\ud83d')),
+      calling({ index: 0, function: { arguments: '\ude00"}' } }),
+      ends,
+    ])
+    const { tokens } = await answer(engine, jobOf(asking()))
+    expect(tokens.map(({ text }) => text).join('')).toBe('{"a":"😀"}')
+  })
+
+  it('is whatever its schema lets it be', async () => {
+    const engine = await saying([choice({ content: '[{}]' }, 'stop')])
+    const format = { type: 'schema', name: 'n', schema: '{"type":"array"}' } as const
+    expect((await answer(engine, jobOf(asJson(format)))).text).toBe('[{}]')
+  })
+
   it('is cut off where it does not stop', async () => {
     const rest = Array.from({ length: 4_000 }, () =>
       calling({ index: 0, function: { arguments: 'x'.repeat(200) } }),
@@ -201,6 +218,7 @@ describe('what a server answers', () => {
     ['an older call', [choice({ function_call: { name: 'look_up' } }), ends]],
     ['text where JSON was to be', [choice({ content: 'Sure: {}' }, 'stop')], asJson()],
     ['half JSON where all was to be', [choice({ content: '{"a":' }, 'stop')], asJson()],
+    ['a list where an object was to be', [choice({ content: '[{}]' }, 'stop')], asJson()],
     ['nothing where JSON was to be', [choice({}, 'stop')], asJson()],
     [
       'text where a call was to be',
@@ -238,6 +256,7 @@ describe('what a server answers', () => {
         code: 'context_length_exceeded',
       },
     ],
+    ['Invalid schema for function look_up', 400, asking(), { param: 'tools' }],
     ['CUDA function failed', 500, asking(), failed],
     ['temperature must be low', 400, asking(), { code: 'unsupported_value' }],
     ['m does not support tools', 400, plain(), { code: 'unsupported_value' }],
@@ -253,17 +272,20 @@ describe('what a server answers', () => {
     const error = await fault(engine, jobOf(work))
     expect(error).toMatchObject({ ...code, ...expected })
     expect((error as Error).message).not.toContain(message)
+    // It may do that, and not what was asked for here.
+    expect((error as Error).message).not.toContain('This model does not')
   })
 })
 
 describe('a model that sees', () => {
+  const gif = files['image/gif'].toString('base64')
   const showing = (more: object = {}): ChatWork => ({
     ...plain(),
     messages: [
       {
         role: 'user',
         content: '',
-        parts: [{ text: 'What?' }, { image: { type: 'image/gif', data: 'R0lG', ...more } }],
+        parts: [{ text: 'What?' }, { image: { type: 'image/gif', data: gif, ...more } }],
       },
     ],
   })
@@ -272,7 +294,7 @@ describe('a model that sees', () => {
     const server = await fakeVllm({ sees: true }).start()
     const engine = await readyEngine(server)
     await answer(engine, jobOf(showing({ detail: 'low' })))
-    const url = 'data:image/gif;base64,R0lG'
+    const url = `data:image/gif;base64,${gif}`
     expect(server.last('/v1/chat/completions').body.messages).toEqual([
       {
         role: 'user',
@@ -291,10 +313,24 @@ describe('a model that sees', () => {
     })
   })
 
+  it('is shown none that its server would need too much memory for', async () => {
+    const server = await fakeVllm({ sees: true }).start()
+    const engine = await readyEngine(server)
+    const huge = Buffer.from(files['image/gif'])
+    huge.fill(0xff, 6, 10)
+    for (const data of ['R0lGODlh', huge.toString('base64')]) {
+      expect(await fault(engine, jobOf(showing({ data })))).toMatchObject({
+        ...{ code: 'invalid_value', param: 'messages' },
+      })
+    }
+    expect(server.asked.some(({ body }) => body.stream === true)).toBe(false)
+  })
+
   it('is not asked for more at once than this peer has room for', async () => {
     const server = await fakeVllm({ sees: true }).start()
     const engine = await readyEngine(server)
-    const data = Buffer.alloc(9 * 1024 * 1024).toString('base64')
+    const large = Buffer.concat([files['image/gif'], Buffer.alloc(9 * 1024 * 1024)])
+    const data = large.toString('base64')
     const work = { ...showing({ data }), sampling: { ...sampling, choices: 8 } }
     expect(await fault(engine, jobOf(work))).toMatchObject({ code: 'invalid_value', param: 'n' })
     expect(server.asked.some(({ body }) => body.stream === true)).toBe(false)

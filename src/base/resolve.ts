@@ -1,5 +1,5 @@
 import { lookup, Resolver } from 'node:dns/promises'
-import type { Address, Resolve } from './target.ts'
+import type { Address, Resolve } from './public-url.ts'
 
 /** A name server that says nothing for so long says nothing at all. */
 const QUESTION_MS = 2_000

@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { type Answer, decode, encode } from 'dns-packet'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { askServers, resolveAny } from '../../../src/accounts/webhooks/resolve.ts'
+import { askServers, resolveAny } from '../../src/base/resolve.ts'
 
 const signal = new AbortController().signal
 
