@@ -2,11 +2,11 @@ import type { Json } from './canonical-json.ts'
 import {
   type AnswerFormat,
   type Calling,
-  checkSchemaText,
   type FunctionCall,
   functionLimits,
   namePattern,
   type OfferedFunction,
+  SchemaTexts,
 } from './functions.ts'
 import { imageTypeOf } from './image-type.ts'
 import { type ContentPart, type Image, type ImageType, imageLimits, imageTypes } from './images.ts'
@@ -71,14 +71,15 @@ export type ChatParts = {
 export function readChat(fields: Fields): ChatParts {
   const range = { min: 1, max: limits.messagesMax }
   const offered = { min: 1, max: functionsMax }
+  const schemas = new SchemaTexts()
   const parts: ChatParts = {
     messages: readArray(fields.messages, 'messages', range, readMessage),
     functions: optional(fields.functions, (each) =>
-      readArray(each, 'functions', offered, readFunction),
+      readArray(each, 'functions', offered, (one, where) => readFunction(one, where, schemas)),
     ),
     calling: optional(fields.calling, readCalling),
     oneCall: optional(fields.one_call, (value) => readTrue(value, 'one_call')),
-    format: optional(fields.format, readFormat),
+    format: optional(fields.format, (each) => readFormat(each, schemas)),
   }
   checkTogether(parts)
   return parts
@@ -165,10 +166,10 @@ function readCall(value: Json, where: string): FunctionCall {
   }
 }
 
-function readFunction(value: Json, where: string): OfferedFunction {
+function readFunction(value: Json, where: string, schemas: SchemaTexts): OfferedFunction {
   const fields = readObject(value, where)
   const schema = textIn(fields, 'parameters', where)
-  if (schema !== undefined) checkSchemaText(schema, `${where}.parameters`)
+  if (schema !== undefined) schemas.check(schema, `${where}.parameters`)
   return {
     name: readName(fields.name, `${where}.name`),
     ...described(fields, where),
@@ -183,11 +184,11 @@ function readCalling(value: Json): Read<Calling, 'mode'> {
   return { mode, ...(name !== undefined && { name }) }
 }
 
-function readFormat(value: Json): Read<AnswerFormat, 'type'> {
+function readFormat(value: Json, schemas: SchemaTexts): Read<AnswerFormat, 'type'> {
   const fields = readObject(value, 'format')
   const name = optional(fields.name, (each) => readName(each, 'format.name'))
   const schema = textIn(fields, 'schema', 'format')
-  if (schema !== undefined) checkSchemaText(schema, 'format.schema')
+  if (schema !== undefined) schemas.check(schema, 'format.schema')
   return {
     type: readString(fields.type, 'format.type'),
     ...(name !== undefined && { name }),

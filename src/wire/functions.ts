@@ -53,11 +53,25 @@ export const namePattern = /^[A-Za-z0-9_-]{1,64}$/
 const schemaBounds = {
   depthMax: 64,
   valuesMax: 32_768,
-  bytesMax: 20 * 1024 * 1024,
+  /** Three for each unit. */
+  bytesMax: 3 * 1024 * 1024,
 }
+/** UTF-16, of all schemas of one request. */
+const schemasUnitsMax = 1024 * 1024
 
-/** Throws for a text that is no JSON object. */
-export function checkSchemaText(text: string, where: string): string {
-  if (!isObject(parseIJson(text, where, schemaBounds))) throw malformed(where, 'is no JSON object')
-  return text
+/** The schemas of one request: a provider that reads them does nothing else meanwhile. */
+export class SchemaTexts {
+  #unitsLeft = schemasUnitsMax
+
+  /** Throws for a text that is no JSON object, or too much beside those before it. */
+  check(text: string, where: string): string {
+    this.#unitsLeft -= text.length
+    if (this.#unitsLeft < 0) {
+      throw malformed(where, `is too long: all schemas together have ${schemasUnitsMax} characters`)
+    }
+    if (!isObject(parseIJson(text, where, schemaBounds))) {
+      throw malformed(where, 'is no JSON object')
+    }
+    return text
+  }
 }

@@ -178,6 +178,10 @@ const named = (name: string) => ({ type: 'function', function: { name } })
 
 describe('chat refuses tools and formats, and names the place', () => {
   const of = (more: object) => ({ tools: [{ type: 'function', function: { name: 'f', ...more } }] })
+  const large = (name: string) => ({
+    type: 'function',
+    function: { name, parameters: { description: 'd'.repeat(600_000) } },
+  })
   const [lacks, invalid, wrongType] = [
     'missing_required_parameter',
     'invalid_value',
@@ -193,6 +197,7 @@ describe('chat refuses tools and formats, and names the place', () => {
     ['parameters as text', of({ parameters: '{}' }), wrongType, 'tools[0].function.parameters'],
     ['deep ones', of({ parameters: deep(80) }), invalid, 'tools[0].function.parameters'],
     ['half ones', of({ parameters: { a: '\ud800' } }), invalid, 'tools[0].function.parameters'],
+    ['much of them', { tools: [large('f'), large('g')] }, invalid, 'tools[1].function.parameters'],
     ['129 tools', { tools: Array(129).fill(tool) }, invalid, 'tools'],
     ['an unknown field', of({ returns: {} }), 'unknown_parameter', 'tools[0].function.returns'],
     ['a choice of nothing', { tool_choice: 'required' }, invalid, 'tool_choice'],

@@ -131,6 +131,16 @@ describe('the body of a job', () => {
     expect(accepts({ ...simple, messages: [...messages, ...messages] })?.code).toBe('malformed')
   })
 
+  it('has schemas of so much text together', () => {
+    const parameters = JSON.stringify({ description: 'd'.repeat(600_000) })
+    const offers = (count: number) => {
+      const functions = Array.from({ length: count }, (_, at) => ({ name: `f${at}`, parameters }))
+      return refusalOf(() => decodeWork('chat', encodeWork({ ...simple, functions })))
+    }
+    expect(offers(1)).toBeUndefined()
+    expect(offers(2)?.param).toBe('functions[1].parameters')
+  })
+
   it('asks for no more tokens than a job can', () => {
     const greedy = { ...simple, sampling: { ...sampling, maxTokens: 1e15 } }
     const { bytes, fields } = packBody(greedy, nonce)

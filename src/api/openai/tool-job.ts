@@ -2,21 +2,23 @@ import { InvalidError, PeerError } from '../../base/errors.ts'
 import {
   type AnswerFormat,
   type Calling,
-  checkSchemaText,
   type FunctionCall,
   namePattern,
   type OfferedFunction,
+  SchemaTexts,
 } from '../../wire/functions.ts'
 import type { ChatWork } from '../../wire/job.ts'
 import type { ChatRequest } from './chat-schema.ts'
 
+type Tool = NonNullable<ChatRequest['tools']>[number]
 type Offered = Pick<ChatWork, 'functions' | 'calling' | 'oneCall' | 'format'>
 
 /** What a request offers the model to call, and how it wants the answer. */
 export function toOffered(body: ChatRequest): Offered {
   const { tools, tool_choice: choice, parallel_tool_calls: parallel } = body
-  const functions = (tools ?? []).map(toFunction)
-  const format = toFormat(body.response_format)
+  const schemas = new SchemaTexts()
+  const functions = (tools ?? []).map((_, at, all) => toFunction(all, at, schemas))
+  const format = toFormat(body.response_format, schemas)
   const calling = toCalling(choice, functions)
   if (functions.length === 0) return { ...(format && { format }) }
   if (body.logprobs === true) throw notTogether('logprobs')
@@ -35,18 +37,16 @@ const notTogether = (param: string) =>
     { param },
   )
 
-function toFunction(
-  { function: said }: NonNullable<ChatRequest['tools']>[number],
-  at: number,
-  all: NonNullable<ChatRequest['tools']>,
-): OfferedFunction {
+function toFunction(tools: readonly Tool[], at: number, schemas: SchemaTexts): OfferedFunction {
+  const { function: said } = tools[at] as Tool
   const where = `tools[${at}].function`
   const { description, parameters, strict } = said
   const name = checkedName(said.name, `${where}.name`)
-  if (all.findIndex((other) => other.function.name === name) < at) {
+  if (tools.findIndex((other) => other.function.name === name) < at) {
     throw new InvalidError(`${where}.name`, `Invalid '${where}.name': there are two of this name.`)
   }
-  const schema = parameters == null ? undefined : schemaText(parameters, `${where}.parameters`)
+  const schema =
+    parameters == null ? undefined : schemaText(parameters, `${where}.parameters`, schemas)
   return {
     name,
     ...(description != null && { description }),
@@ -72,7 +72,10 @@ function toCalling(
   throw new InvalidError(param, `Invalid '${param}': 'tools' has no function of this name.`)
 }
 
-function toFormat(format: ChatRequest['response_format']): AnswerFormat | undefined {
+function toFormat(
+  format: ChatRequest['response_format'],
+  schemas: SchemaTexts,
+): AnswerFormat | undefined {
   if (format == null) return undefined
   const { type, json_schema: asked } = format
   const param = 'response_format.json_schema'
@@ -93,7 +96,7 @@ function toFormat(format: ChatRequest['response_format']): AnswerFormat | undefi
     type: 'schema',
     name: checkedName(asked.name, `${param}.name`),
     ...(description != null && { description }),
-    schema: schemaText(asked.schema, `${param}.schema`),
+    schema: schemaText(asked.schema, `${param}.schema`, schemas),
     ...(strict != null && { strict }),
   }
 }
@@ -141,10 +144,10 @@ function checkedName(name: string, param: string): string {
   throw new InvalidError(param, message)
 }
 
-function schemaText(schema: object, param: string): string {
+function schemaText(schema: object, param: string, schemas: SchemaTexts): string {
   const text = JSON.stringify(schema)
   try {
-    return checkSchemaText(text, param)
+    return schemas.check(text, param)
   } catch (error) {
     const why = error instanceof PeerError ? error.message : `${param} is no JSON Schema.`
     throw new InvalidError(param, `Invalid '${param}': ${why}`)

@@ -119,9 +119,11 @@ export class TextRun {
   #checksOf(choice: number): Pick<LaneParts, 'calls' | 'json'> {
     const work = this.#work
     if (work.kind !== 'chat') return { calls: undefined, json: undefined }
+    // Whoever names a stop wants what is before it, and servers do not say that it was met.
+    const isWhole = work.sampling.stop.length === 0
     return {
       calls: new CallReader({ work, jobId: this.#job.id, choice }),
-      json: work.format && new JsonCheck(work.format.type),
+      json: work.format && isWhole ? new JsonCheck(work.format.type) : undefined,
     }
   }
 

@@ -193,6 +193,13 @@ describe('what a server answers', () => {
     expect((await answer(engine, jobOf(asJson(format)))).text).toBe('[{}]')
   })
 
+  it('may be cut by a stop, also where it was to be JSON', async () => {
+    const engine = await saying([choice({ content: '{"a":' }, 'stop')])
+    const work = { ...asJson(), sampling: { ...sampling, stop: ['1'] } }
+    const { text, done } = await answer(engine, jobOf(work))
+    expect([text, done.finish]).toEqual(['{"a":', ['stop']])
+  })
+
   it('is cut off where it does not stop', async () => {
     const rest = Array.from({ length: 4_000 }, () =>
       calling({ index: 0, function: { arguments: 'x'.repeat(200) } }),
