@@ -35,6 +35,8 @@ export const defaultImageFetcher = {
   hopsMax: 3,
   /** For all requests together: each holds what it has until it is whole. */
   atOnceMax: 16,
+  /** For one account: its slow ones do not keep all others out. */
+  ofOneMax: 12,
 }
 
 export type ImageFetcherOptions = typeof defaultImageFetcher
@@ -51,6 +53,7 @@ export class ImageFetcher {
   readonly #options: ImageFetcherOptions
   readonly #resolve: Resolve
   #running = 0
+  readonly #ofAccounts = new Map<string, number>()
 
   constructor(components: ImageFetcherComponents, options: Partial<ImageFetcherOptions> = {}) {
     this.#components = components
@@ -59,14 +62,9 @@ export class ImageFetcher {
   }
 
   /** Throws an ImageUrlError, a BusyError, or the signal's reason. */
-  async fetch(text: string, signal: AbortSignal): Promise<Buffer> {
-    const { timeoutMs, atOnceMax } = this.#options
-    if (this.#running >= atOnceMax) {
-      throw new BusyError(
-        'This peer fetches as many images as it can. Ask again, or send the file.',
-      )
-    }
-    this.#running++
+  async fetch(text: string, signal: AbortSignal, account = ''): Promise<Buffer> {
+    const { timeoutMs } = this.#options
+    const leave = this.#enter(account)
     const limit = { ms: timeoutMs, what: 'The image', signal }
     try {
       return await within(this.#components.clock, limit, (ending) => this.#follow(text, ending))
@@ -74,7 +72,25 @@ export class ImageFetcher {
       signal.throwIfAborted()
       throw told(error, timeoutMs)
     } finally {
+      leave()
+    }
+  }
+
+  #enter(account: string): () => void {
+    const { atOnceMax, ofOneMax } = this.#options
+    const ofAccount = this.#ofAccounts.get(account) ?? 0
+    if (this.#running >= atOnceMax || ofAccount >= ofOneMax) {
+      throw new BusyError(
+        'This peer fetches as many images as it can. Ask again, or send the file.',
+      )
+    }
+    this.#running++
+    this.#ofAccounts.set(account, ofAccount + 1)
+    return () => {
       this.#running--
+      const left = (this.#ofAccounts.get(account) ?? 1) - 1
+      if (left === 0) this.#ofAccounts.delete(account)
+      else this.#ofAccounts.set(account, left)
     }
   }
 

@@ -92,7 +92,7 @@ const holding = (
   reply: FastifyReply,
 ): Pick<ImageFetcher, 'fetch'> => ({
   fetch: async (url, signal) => {
-    const file = await fetcher.fetch(url, signal)
+    const file = await fetcher.fetch(url, signal, reply.request.principal.account)
     takeRoom(reply, Math.ceil((file.length * 4) / 3))
     return file
   },

@@ -57,7 +57,8 @@ function fetcher(options: Partial<ImageFetcherOptions> = {}) {
     { ports: [port], timeoutMs: 5_000, ...options },
   )
   const never = new AbortController().signal
-  return (url: string, signal = never) => made.fetch(url.replace(':PORT', `:${port}`), signal)
+  return (url: string, signal = never, account = 'alice') =>
+    made.fetch(url.replace(':PORT', `:${port}`), signal, account)
 }
 
 const at = (path: string) => `https://images.example:PORT${path}`
@@ -159,6 +160,18 @@ describe('an image at a URL', () => {
     leaving.abort(new Error('gone'))
     await expect(first).rejects.toThrow('gone')
     serve = (_, response) => response.end(png)
+    expect(await fetch(at('/'))).toEqual(png)
+  })
+
+  it('is one of fewer for each account', async () => {
+    serve = ({ url }, response) => url === '/' && response.end(png)
+    const fetch = fetcher({ atOnceMax: 3, ofOneMax: 2 })
+    const leaving = new AbortController()
+    const slow = [1, 2].map(() => fetch(at('/slow'), leaving.signal))
+    await expect(fetch(at('/'))).rejects.toMatchObject({ code: 'overloaded' })
+    expect(await fetch(at('/'), undefined, 'bob')).toEqual(png)
+    leaving.abort(new Error('gone'))
+    for (const each of slow) await expect(each).rejects.toThrow('gone')
     expect(await fetch(at('/'))).toEqual(png)
   })
 })
