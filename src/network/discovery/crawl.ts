@@ -8,7 +8,7 @@ import type { Network, PeerHint } from '../network.ts'
 import type { AdvertExchange } from './advert-exchange.ts'
 import type { Directory } from './directory.ts'
 import { draw } from './draw.ts'
-import type { Roster } from './roster.ts'
+import { isNoPlace, type Roster } from './roster.ts'
 import { Rounds } from './rounds.ts'
 
 /** Who comes and goes all the time does not make this peer search all the time. */
@@ -141,10 +141,10 @@ export class Crawl {
     try {
       await this.#components.exchange.ask(peerId, { addresses, signal })
       return true
-    } catch {
+    } catch (error) {
       const { network, clock } = this.#components
-      const waitMs = network.isConnected(peerId) ? SILENT_MS : FAILED_MS
-      this.#failed.set(wayTo(hint), clock.elapsed() + waitMs)
+      const mayAnswer = network.isConnected(peerId) && !isNoPlace(error)
+      this.#failed.set(wayTo(hint), clock.elapsed() + (mayAnswer ? SILENT_MS : FAILED_MS))
       return false
     }
   }

@@ -17,7 +17,7 @@ import { MemoryDirectory } from './memory-directory.ts'
 import { type AdvertFacts, OwnAdvert, type SequenceStore, type Signer } from './own-advert.ts'
 import { type KnownPeerStore, PeerCache } from './peer-cache.ts'
 import { Prober } from './prober.ts'
-import { Roster } from './roster.ts'
+import { isNoPlace, Roster } from './roster.ts'
 import { StatusPublisher } from './status-publisher.ts'
 import { StatusWatcher } from './status-watcher.ts'
 import { Vigil } from './vigil.ts'
@@ -198,6 +198,8 @@ export class Discovery implements Service {
     try {
       await this.#exchange.ask(peerId, { signal })
     } catch (error) {
+      // It has said it, and there is no place for it.
+      if (isNoPlace(error)) return
       logger.debug('a connected peer does not say who it is', { peerId, error: messageOf(error) })
       await clock.sleep(GREET_AGAIN_MS, signal)
       if (!network.isConnected(peerId)) return

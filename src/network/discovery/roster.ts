@@ -33,6 +33,10 @@ export interface RosterComponents {
   stays(peerId: string): boolean
 }
 
+/** Of who was not listed: there was no place for it. */
+export const isNoPlace = (error: unknown): boolean =>
+  error instanceof PeerError && error.code === 'directory_full'
+
 /** The one place where peers come into the directory and leave it. */
 export class Roster {
   readonly #components: RosterComponents

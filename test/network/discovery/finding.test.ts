@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { ENTRIES_MAX } from '../../../src/network/discovery/roster.ts'
 import type { PeerHint } from '../../../src/network/network.ts'
 import { lookupKey } from '../../../src/wire/model-id.ts'
-import { model, Stage, type StagePeer } from './stage.ts'
+import { model, type Puppet, Stage, type StagePeer } from './stage.ts'
 
 const keyOf = (kind: 'role' | 'model-name' | 'model-id', text: string) =>
   Buffer.from(lookupKey(kind, text)).toString('hex')
@@ -343,4 +343,23 @@ test('a full directory is not pushed over by fresh ids', async () => {
   await stage.connect(a, rare)
   expect(a.lists(rare) && a.lists(honest)).toBe(true)
   expect(a.listed()).toHaveLength(ENTRIES_MAX)
+})
+
+test('whoever has no place in a full directory is not asked who it is again and again', async () => {
+  const stage = new Stage()
+  const a = await stage.peer()
+  const puppets: Puppet[] = []
+  for (let n = 0; n < ENTRIES_MAX + 20; n++) {
+    const puppet = await stage.puppet()
+    puppet.answer = puppet.signed()
+    puppets.push(puppet)
+    const { peerId, addrs } = puppet.network.status()
+    void a.network.connect(peerId, addrs, { signal: AbortSignal.timeout(5_000) })
+    if (n % 50 === 0) await stage.clock.advance(100)
+  }
+  await stage.clock.advance(200_000)
+  const outside = puppets.filter((puppet) => !a.lists(puppet))
+  expect(outside).toHaveLength(20)
+  // Once as it came, and once more by who looks for providers.
+  expect(Math.max(...outside.map(({ asked }) => asked))).toBeLessThanOrEqual(2)
 })
