@@ -128,9 +128,18 @@ export class LogChecks {
   }
 }
 
-/** Rounded up once: the prompt at the price of who finished, the tokens at that of who signed them. */
-function priceOf({ parts }: Routing): number {
-  const thousandths = parts.reduce((sum, { tokens, unsignedTail, price }, at) => {
+/**
+ * Rounded up once: the prompt at the price of who finished, the tokens at that of who signed them. Whoever
+ * did not keep to the protocol is paid nothing, whatever it had signed before.
+ */
+export function priceOf({ parts, attempts }: Pick<Routing, 'parts' | 'attempts'>): number {
+  const isUnpaid = ({ node }: Part) =>
+    attempts.some(
+      (attempt) => attempt.outcome === 'misbehaved' && Buffer.compare(attempt.node, node) === 0,
+    )
+  const thousandths = parts.reduce((sum, part, at) => {
+    if (isUnpaid(part)) return sum
+    const { tokens, unsignedTail, price } = part
     const input = at === parts.length - 1 ? tokens.input * price.input : 0
     return sum + input + (tokens.output - unsignedTail) * price.output
   }, 0)
