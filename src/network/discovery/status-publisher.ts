@@ -72,11 +72,11 @@ export class StatusPublisher {
 
   /** A slow reader holds up nobody: it is told the newest when it has read the one before. */
   async #serve(stream: FrameStream): Promise<void> {
+    const signal = stream.ended
+    await unlessAborted(this.#components.own.opened, signal)
     if (this.#streams.size >= WATCHERS_MAX) {
       throw new PeerError('too_many_watchers', 'This peer is watched by as many as it can be.')
     }
-    const signal = stream.ended
-    await unlessAborted(this.#components.own.opened, signal)
     this.#streams.add(stream)
     try {
       while (!signal.aborted) {

@@ -20,6 +20,23 @@ async function pair(models: readonly string[]) {
   return { stage, a, b }
 }
 
+/** A peer that knows so many. */
+async function crowded(count: number) {
+  const stage = new Stage()
+  const a = await stage.peer()
+  const puppets: Puppet[] = []
+  for (let n = 0; n < count; n++) {
+    const puppet = await stage.puppet()
+    puppet.answer = puppet.signed({ models: [] })
+    puppets.push(puppet)
+    const { peerId, addrs } = puppet.network.status()
+    void a.network.connect(peerId, addrs, { signal: AbortSignal.timeout(5_000) })
+  }
+  await stage.clock.advance(2_000)
+  expect(a.listed()).toHaveLength(count)
+  return { stage, a, puppets }
+}
+
 describe('gone within 30 s is', () => {
   test('one whose process was killed', async () => {
     const { stage, a, b } = await pair(['m'])
@@ -57,18 +74,7 @@ describe('gone within 30 s is', () => {
   })
 
   test('each of a hundred and fifty that freeze at once', async () => {
-    const stage = new Stage()
-    const a = await stage.peer()
-    const puppets: Puppet[] = []
-    for (let n = 0; n < 150; n++) {
-      const puppet = await stage.puppet()
-      puppet.answer = puppet.signed({ models: [] })
-      puppets.push(puppet)
-      const { peerId, addrs } = puppet.network.status()
-      void a.network.connect(peerId, addrs, { signal: AbortSignal.timeout(5_000) })
-    }
-    await stage.clock.advance(2_000)
-    expect(a.listed()).toHaveLength(150)
+    const { stage, a, puppets } = await crowded(150)
     for (const puppet of puppets) stage.hub.freeze(puppet.peerId)
     const frozenAt = stage.clock.elapsed()
     while (a.listed().length > 0) await stage.clock.advance(1_000)
@@ -87,23 +93,6 @@ describe('gone within 30 s is', () => {
 })
 
 describe('where there are plenty of others,', () => {
-  /** A peer that knows so many. */
-  async function crowded(count: number) {
-    const stage = new Stage()
-    const a = await stage.peer()
-    const puppets: Puppet[] = []
-    for (let n = 0; n < count; n++) {
-      const puppet = await stage.puppet()
-      puppet.answer = puppet.signed({ models: [] })
-      puppets.push(puppet)
-      const { peerId, addrs } = puppet.network.status()
-      void a.network.connect(peerId, addrs, { signal: AbortSignal.timeout(5_000) })
-    }
-    await stage.clock.advance(2_000)
-    expect(a.listed()).toHaveLength(count)
-    return { stage, a, puppets }
-  }
-
   test('one that ends its connection is forgotten, and not sought again', async () => {
     const { stage, a, puppets } = await crowded(150)
     const full = puppets.at(-1) as Puppet
