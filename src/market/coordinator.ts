@@ -17,7 +17,6 @@ import type { Store } from '../storage/store.ts'
 import { type Capability, lacking } from '../wire/capability.ts'
 import type { Chunk, Routed } from '../wire/chunk.ts'
 import type { Job, Price } from '../wire/job.ts'
-import type { OpenReceipt } from '../wire/receipt.ts'
 import type { Verify } from '../wire/signed.ts'
 import { Activity, type ActivityFigures } from './activity.ts'
 import { isAnswer, isGhost } from './answer-chunks.ts'
@@ -207,7 +206,7 @@ export class Coordinator implements Market, Service {
     let failed = false
     let isAccepted = false
     let request: Request | undefined
-    let open: OpenReceipt | undefined
+    let openCid: string | undefined
     let payment: Payment | undefined
     try {
       payment = pay?.(job)
@@ -223,7 +222,7 @@ export class Coordinator implements Market, Service {
           for await (const chunk of await effort.chunks({ signal })) {
             const { times } = effort
             if (chunk.type === 'accepted') {
-              open = chunk.open
+              openCid = chunk.openCid
               // The next provider counts the same prompt.
               if (isAccepted) continue
               isAccepted = true
@@ -235,7 +234,7 @@ export class Coordinator implements Market, Service {
             this.#note(effort, chunk)
             const { handover } = request
             if (begins && handover !== undefined) this.#resumed(request, handover, effort)
-            else if (begins) yield this.#routed(request, effort, open)
+            else if (begins) yield this.#routed(request, effort, openCid)
             const handedOverAt = clock.elapsed()
             if (handover === undefined) yield chunk
             else yield* await this.#failover.passed(request, handover, chunk)
@@ -246,7 +245,7 @@ export class Coordinator implements Market, Service {
           const { begun } = effort.times
           effort.failed(error)
           effort = undefined
-          open = undefined
+          openCid = undefined
           if (begun && job.watched) yield* request.handover?.rollbacks ?? []
         } finally {
           effort?.left()
@@ -310,11 +309,11 @@ export class Coordinator implements Market, Service {
       request.selfExcluded = reason
       return undefined
     }
-    const others = discovery?.directory.byModelId(modelId) ?? []
-    const replaceable =
-      others.some((entry) => entry.peerId !== peerId) || this.#another(request) !== undefined
+    const isReplaceable = () =>
+      discovery?.directory.byModelId(modelId).some((entry) => entry.peerId !== peerId) === true ||
+      this.#another(request) !== undefined
     const node = nodeOf(peerId, engine.hardware().gpus, region)
-    const work = { node, model: local, replaceable, price: price ?? FREE }
+    const work = { node, model: local, isReplaceable, price: price ?? FREE }
     const issue = this.#components
     const parting = (each: Promise<void>) => this.#part(each)
     return new LocalEffort(
@@ -387,12 +386,12 @@ export class Coordinator implements Market, Service {
     this.#metrics.resumed.add(1, { where: effort.where })
   }
 
-  #routed(request: Request, effort: Effort, open: OpenReceipt | undefined): Routed {
+  #routed(request: Request, effort: Effort, openCid: string | undefined): Routed {
     const { report, beganAt } = request
     const now = this.#components.clock.elapsed()
     report.attempted(effort.node.id, 'ok', effort.times.msSince(now))
     this.#activity.firstToken(now - beganAt)
     this.#metrics.firstToken.observe((now - beganAt) / 1000, { where: effort.where })
-    return routedChunk(request, effort, open)
+    return routedChunk(request, effort, openCid)
   }
 }

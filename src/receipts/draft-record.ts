@@ -1,10 +1,11 @@
 import type { Clock } from '../base/clock.ts'
 import type { Done, Issued, Tokens } from '../wire/chunk.ts'
 import type { Execution } from '../wire/execution.ts'
-import { type OpenReceipt, signOpenReceipt, signReceipt } from '../wire/receipt.ts'
+import { type OpenReceipt, signReceipt } from '../wire/receipt.ts'
 import { type Commission, sealedExecution } from './execution.ts'
 import { GuessHash } from './guess-hash.ts'
 import type { IssueComponents } from './issue.ts'
+import { Opening } from './opening.ts'
 
 /** What this machine signs of drafting for another's answer. Only what came true is work. */
 export class DraftRecord {
@@ -12,7 +13,7 @@ export class DraftRecord {
   readonly #components: IssueComponents
   readonly #commission: Commission
   readonly #times: Execution['times']
-  #open: OpenReceipt | undefined
+  #opening: Opening | undefined
 
   constructor(components: IssueComponents, commission: Commission) {
     const now = nowOf(components)
@@ -24,13 +25,13 @@ export class DraftRecord {
 
   /** That this machine took on the job; the first call counts. Nobody pays for the prompt. */
   open(): OpenReceipt {
-    if (this.#open !== undefined) return this.#open
+    if (this.#opening !== undefined) return this.#opening.signed()
     const { identity, live } = this.#components
     const { jobId, promptRoot, isPublic = false } = this.#commission
     const fields = { jobId, nodePk: identity.publicKey, promptRoot: promptRoot(), inputTokens: 0 }
-    this.#open = signOpenReceipt(fields, (message) => identity.sign(message))
-    live.opened(this.#open, { isPublic })
-    return this.#open
+    this.#opening = new Opening(identity, fields)
+    live.opening(this.#opening, { isPublic })
+    return this.#opening.signed()
   }
 
   counted(): void {}

@@ -9,18 +9,16 @@ import type { Work } from '../wire/job.ts'
 import { peerIdOf, publicKeyOf } from '../wire/peer-id.ts'
 import {
   type OpenReceipt,
-  type OpenReceiptFields,
   type Receipt,
   type Segment,
   segmentJobId,
-  signOpenReceipt,
-  signOpenReceiptLater,
   signReceipt,
   signReceiptLater,
 } from '../wire/receipt.ts'
 import { AnswerHash, type Piece } from './answer-hash.ts'
 import { type Commission, type Executed, sealedExecution } from './execution.ts'
 import type { LiveReceipts } from './live.ts'
+import { Opening } from './opening.ts'
 
 /** From one segment to the next, whichever comes first. */
 export const SEGMENT_TOKENS = 32
@@ -39,7 +37,7 @@ type Said = Pick<Executed, 'receipt' | 'open' | 'segments' | 'finish' | 'usage'>
 export interface IssueComponents {
   identity: Pick<Identity, 'publicKey' | 'sign' | 'signLater'>
   clock: Clock
-  live: Pick<LiveReceipts, 'opened' | 'segment' | 'finished'>
+  live: Pick<LiveReceipts, 'opening' | 'segment' | 'finished'>
 }
 
 /** The same chunks, of one job, whose work is signed. Nothing of it is in a log yet. */
@@ -48,7 +46,7 @@ export async function* issued(
   record: WorkRecord,
 ): AsyncGenerator<Chunk> {
   for await (const chunk of chunks) {
-    if (chunk.type === 'accepted') yield { ...chunk, open: await record.opened(chunk.inputTokens) }
+    if (chunk.type === 'accepted') yield { ...chunk, openCid: record.begun(chunk.inputTokens) }
     else if (chunk.type === 'done') yield await record.ended(chunk)
     else yield* recorded(record, chunk)
   }
@@ -82,10 +80,10 @@ export class WorkRecord {
   readonly #clock: Clock
   readonly #live: IssueComponents['live']
   readonly #commission: WorkCommission
-  readonly #hash: AnswerHash
+  #hash: AnswerHash | undefined
   readonly #isPlain: boolean
   readonly #times: Execution['times']
-  #open: OpenReceipt | undefined
+  #opening: Opening | undefined
   #inputTokens = 0
   readonly #segments: Segment[] = []
   #segmentCount = 0
@@ -93,45 +91,42 @@ export class WorkRecord {
   #segmentAt = 0
 
   constructor({ identity, clock, live }: IssueComponents, commission: WorkCommission) {
-    const { work, nonce } = commission
     const now = Math.floor(clock.now())
     this.#identity = identity
     this.#clock = clock
     this.#live = live
     this.#commission = commission
-    this.#hash = new AnswerHash(work, nonce)
-    this.#isPlain = finishesOf(work) === 1
+    this.#isPlain = finishesOf(commission.work) === 1
     this.#times = { received: now, started: now, finished: now }
   }
 
   /** Of all that was handed over. */
   get hash(): AnswerHash {
+    this.#hash ??= this.#newHash()
     return this.#hash
   }
 
-  /** That this machine took on the job; the first call counts. */
+  /** The CID of that this machine took on the job. The first call counts. */
+  begun(inputTokens: number): string {
+    return this.#begin(inputTokens).cid
+  }
+
+  /** The same, signed. */
   open(inputTokens: number): OpenReceipt {
-    const fields = this.#begun(inputTokens)
-    return this.#open ?? this.#took(signOpenReceipt(fields, this.#sign))
+    return this.#begin(inputTokens).signed()
   }
 
-  /** The same, signed in another thread. */
-  async opened(inputTokens: number): Promise<OpenReceipt> {
-    const fields = this.#begun(inputTokens)
-    return this.#open ?? this.#took(await signOpenReceiptLater(fields, this.#signLater))
-  }
-
-  #begun(inputTokens: number): OpenReceiptFields {
+  #begin(inputTokens: number): Opening {
     this.counted(inputTokens)
-    const { jobId } = this.#commission
-    const promptRoot = this.#commission.promptRoot()
-    return { jobId, nodePk: this.#identity.publicKey, promptRoot, inputTokens }
-  }
-
-  #took(open: OpenReceipt): OpenReceipt {
-    this.#open = open
-    this.#live.opened(open, { isPublic: this.#commission.isPublic ?? false })
-    return open
+    if (this.#opening !== undefined) return this.#opening
+    // While the first token is waited for, there is time for what it will need.
+    this.#hash ??= this.#newHash()
+    const { jobId, isPublic = false, promptRoot } = this.#commission
+    const nodePk = this.#identity.publicKey
+    const fields = { jobId, nodePk, promptRoot: promptRoot(), inputTokens }
+    this.#opening = new Opening(this.#identity, fields)
+    this.#live.opening(this.#opening, { isPublic })
+    return this.#opening
   }
 
   /** The work begins: so long is its prompt. */
@@ -150,9 +145,9 @@ export class WorkRecord {
       this.#segmentEnd = -early
       this.#segmentAt = at - (early / SEGMENT_TOKENS) * SEGMENT_MS
     }
-    this.#hash.tokens(tokens)
+    this.hash.tokens(tokens)
     if (!this.#isPlain) return undefined
-    const [end = 0] = this.#hash.received
+    const [end = 0] = this.hash.received
     const doubled = 2 ** Math.floor(this.#segmentCount / SEGMENTS_BEFORE_DOUBLING)
     const isLong = end - this.#segmentEnd >= SEGMENT_TOKENS * doubled
     const isLate = at - this.#segmentAt >= SEGMENT_MS * doubled && end > this.#segmentEnd
@@ -163,7 +158,7 @@ export class WorkRecord {
 
   vectors(vectors: Pick<Vectors, 'first' | 'vectors'>): void {
     this.#times.firstToken ??= this.#now()
-    this.#hash.vectors(vectors)
+    this.hash.vectors(vectors)
   }
 
   /** A segment stands by itself, as a receipt of its own. */
@@ -175,13 +170,13 @@ export class WorkRecord {
 
   /** Whether a piece that was handed over ends there, in each choice. */
   endsAt(received: readonly number[]): boolean {
-    return this.#hash.digestOf(received) !== undefined
+    return this.hash.digestOf(received) !== undefined
   }
 
   /** Of a cancelled answer all that was handed over counts, and nothing else. */
   async ended(done: Done): Promise<Done> {
     const { usage } = done
-    const outputTokens = sum(this.#hash.received)
+    const outputTokens = sum(this.hash.received)
     const isCut = done.finish.includes('cancelled')
     const counted = isCut ? { ...done, usage: { ...usage, outputTokens } } : done
     return withIssued(counted, await this.#sealedLater(counted))
@@ -189,7 +184,7 @@ export class WorkRecord {
 
   /** The same of one that comes to no end; undefined where nothing was handed over. */
   async left(): Promise<Done | undefined> {
-    const { received } = this.#hash
+    const { received } = this.hash
     const outputTokens = sum(received)
     if (outputTokens === 0) return undefined
     const finish = received.map(() => 'cancelled' as const)
@@ -204,24 +199,28 @@ export class WorkRecord {
    */
   sealed(done: Done, received?: readonly number[]): Issued | undefined {
     const end = this.#end(done, received)
-    return end?.issued(signReceipt(end.fields, this.#sign))
+    return end?.issued(signReceipt(end.fields, this.#sign), end.opening.signed())
   }
 
   /** The same, signed in another thread. */
   async #sealedLater(done: Done): Promise<Issued | undefined> {
     const end = this.#end(done)
-    return end?.issued(await signReceiptLater(end.fields, this.#signLater))
+    if (end === undefined) return undefined
+    const { fields, opening, issued } = end
+    const receipt = signReceiptLater(fields, this.#signLater)
+    const open = await opening.signedLater()
+    return issued(await receipt, open)
   }
 
-  /** All but the signature. */
+  /** All but the signatures. */
   #end({ finish, usage, drafting = [] }: Done, received?: readonly number[]) {
-    const open = this.#open
-    const counts = received ?? this.#hash.received
+    const opening = this.#opening
+    const counts = received ?? this.hash.received
     // Some servers count a prompt only when they have answered it.
     const begun = this.#inputTokens > 0 || usage.inputTokens > 0 || sum(counts) > 0
-    if (open === undefined || !begun) return undefined
+    if (opening === undefined || !begun) return undefined
     const isCut = finish.includes('cancelled')
-    const resultHash = isCut ? this.#hash.digestOf(counts) : this.#hash.digest()
+    const resultHash = isCut ? this.hash.digestOf(counts) : this.hash.digest()
     // Nobody can have a part of what was handed over as one piece.
     if (resultHash === undefined) return undefined
     const { jobId } = this.#commission
@@ -230,14 +229,14 @@ export class WorkRecord {
     this.#times.finished = this.#now()
     const [delivered = 0] = counts
     const segments = this.#segments.filter(({ end }) => end <= delivered)
-    const issued = (receipt: Receipt): Issued => {
+    const issued = (receipt: Receipt, open: OpenReceipt): Issued => {
       this.#live.finished(receipt)
       // Of a part of an answer nobody knows what of it was drafted.
       const drafted = isCut ? [] : drafting
       const ended = { finish, usage, drafting: drafted }
       return { receipt, execution: this.#entry({ receipt, open, segments, ...ended }) }
     }
-    return { fields: { jobId, nodePk, resultHash, meteringUnits }, issued }
+    return { fields: { jobId, nodePk, resultHash, meteringUnits }, opening, issued }
   }
 
   #entry({ drafting, ...said }: Said & { drafting: readonly Drafted[] }): SealedEntry {
@@ -261,7 +260,7 @@ export class WorkRecord {
   #segment(end: number): Segment {
     const { jobId } = this.#commission
     const { publicKey: nodePk } = this.#identity
-    const resultHash = this.#hash.digest()
+    const resultHash = this.hash.digest()
     const fields = {
       jobId: segmentJobId(jobId, end),
       nodePk,
@@ -277,6 +276,11 @@ export class WorkRecord {
     // Of more than an entry takes, the last ones are kept.
     if (this.#segments.length > 2 * SEGMENTS_MAX) this.#segments.splice(0, SEGMENTS_MAX)
     return segment
+  }
+
+  #newHash(): AnswerHash {
+    const { work, nonce } = this.#commission
+    return new AnswerHash(work, nonce)
   }
 
   readonly #sign = (message: Uint8Array) => this.#identity.sign(message)

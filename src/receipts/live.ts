@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts'
 import { hexName } from '../base/hex.ts'
 import { LruMap } from '../base/lru-map.ts'
 import { type OpenReceipt, openDigest, type Receipt, receiptDigest } from '../wire/receipt.ts'
+import type { Opening } from './opening.ts'
 
 export const defaultLive = {
   /** Of jobs at work, several times as many as can be; about 1 KB each, as each segment is. */
@@ -23,13 +24,13 @@ export interface Live {
 /** What is known of a job at one node, for all that was signed of it. */
 type About = Partial<Pick<Live, 'isPublic' | 'finalDigest'>>
 
-type Signed = Pick<Live, 'at' | 'open' | 'receipt'>
+type Named = Pick<Opening, 'digest' | 'fields' | 'signed'>
 
 /** Open receipts and segments, by their digests. The oldest make room. */
 export class LiveReceipts {
   readonly #clock: Clock
-  readonly #opens: LruMap<string, Signed>
-  readonly #segments: LruMap<string, Signed>
+  readonly #opens: LruMap<string, { at: number; opening: Named }>
+  readonly #segments: LruMap<string, { at: number; receipt: Receipt }>
   readonly #jobs: LruMap<string, About>
 
   constructor({ clock }: { clock: Clock }, options: Partial<typeof defaultLive> = {}) {
@@ -40,9 +41,14 @@ export class LiveReceipts {
     this.#jobs = new LruMap(opensMax)
   }
 
-  opened(open: OpenReceipt, { isPublic = false } = {}): void {
-    this.#opens.set(hexName(openDigest(open)), { at: this.#clock.now(), open })
-    this.#know(open, { isPublic })
+  opened(open: OpenReceipt, about: { isPublic?: boolean } = {}): void {
+    this.opening({ digest: openDigest(open), fields: open, signed: () => open }, about)
+  }
+
+  /** One that is signed once somebody asks for it. */
+  opening(opening: Named, { isPublic = false }: { isPublic?: boolean } = {}): void {
+    this.#opens.set(hexName(opening.digest), { at: this.#clock.now(), opening })
+    this.#know(opening.fields, { isPublic })
   }
 
   /** A segment's job id is that of its job, `#`, and where it ends. */
@@ -57,10 +63,17 @@ export class LiveReceipts {
 
   get(digest: Uint8Array): Live | undefined {
     const name = hexName(digest)
-    const live = this.#opens.get(name) ?? this.#segments.get(name)
-    const signed = live?.open ?? live?.receipt
-    if (live === undefined || signed === undefined) return undefined
-    return { ...live, isPublic: false, ...this.#jobs.get(nameOf(signed)) }
+    const opened = this.#opens.get(name)
+    if (opened !== undefined) {
+      const { at, opening } = opened
+      return { at, open: opening.signed(), ...this.#about(opening.fields) }
+    }
+    const segment = this.#segments.get(name)
+    return segment && { ...segment, ...this.#about(segment.receipt) }
+  }
+
+  #about(of: Pick<Receipt, 'jobId' | 'nodePk'>): About & { isPublic: boolean } {
+    return { isPublic: false, ...this.#jobs.get(nameOf(of)) }
   }
 
   #know(of: Pick<Receipt, 'jobId' | 'nodePk'>, about: About): void {

@@ -1,6 +1,6 @@
 import type { SealedEntry } from './entry.ts'
 import type { Job } from './job.ts'
-import type { OpenReceipt, Receipt } from './receipt.ts'
+import type { Receipt } from './receipt.ts'
 
 /** A job goes down, chunks come up; aborting the signal stops both. After an abort one last `done` comes. */
 export type Generate = (job: Job, options: { signal: AbortSignal }) => AsyncIterable<Chunk>
@@ -20,8 +20,8 @@ export type Chunk =
 export interface Accepted {
   type: 'accepted'
   inputTokens: number
-  /** From whoever signs its work: that it took on this job. */
-  open?: OpenReceipt
+  /** Of whoever signs its work: the CID of that it took on this job. */
+  openCid?: string
 }
 
 /** Something happens although no token comes: place in the queue, or how much of the prompt is read. */

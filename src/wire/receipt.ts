@@ -86,11 +86,6 @@ export const signOpenReceipt = (fields: OpenReceiptFields, sign: Sign): OpenRece
   signature: sign(openDigest(fields)),
 })
 
-export const signOpenReceiptLater = async (
-  fields: OpenReceiptFields,
-  sign: SignLater,
-): Promise<OpenReceipt> => ({ ...fields, signature: await sign(openDigest(fields)) })
-
 /** That its key signed it. Whether it is about the right job and answer, the coordinator checks. */
 export const receiptHolds = (receipt: Receipt, verify: Verify): boolean =>
   holds(receipt, () => receiptDigest(receipt), verify)

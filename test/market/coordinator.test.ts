@@ -92,7 +92,7 @@ describe('a job that a peer does', () => {
     const { chunks, routed } = await collect()
     expect(chunks.slice(0, 3)).toEqual([
       { type: 'progress', queued: 2, prefilled: 0, total: 5 },
-      { type: 'accepted', inputTokens: 5, open: expect.objectContaining({ inputTokens: 0 }) },
+      { type: 'accepted', inputTokens: 5, openCid: expect.stringMatching(/^ryv1:sha256:/) },
       { type: 'progress', queued: 0, prefilled: 0, total: 5 },
     ])
     expect(routed.inputTokens).toBe(5)

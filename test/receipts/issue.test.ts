@@ -14,6 +14,7 @@ import {
 } from '../../src/receipts/issue.ts'
 import { LiveReceipts } from '../../src/receipts/live.ts'
 import type { Chunk, Done, Issued } from '../../src/wire/chunk.ts'
+import { parseCid } from '../../src/wire/cid.ts'
 import { readBody } from '../../src/wire/entry.ts'
 import type { Sampling, Work } from '../../src/wire/job.ts'
 import { openReceiptHolds, receiptHolds } from '../../src/wire/receipt.ts'
@@ -60,6 +61,11 @@ function stage(work = chat(), jobId?: string) {
   let end = 0
   return {
     ...{ clock, live, components, record },
+    /** As whoever reads its CID in an answer's head is shown it. */
+    openOf: (chunk: Chunk | undefined) =>
+      chunk?.type === 'accepted' && chunk.openCid !== undefined
+        ? live.get(parseCid(chunk.openCid).digest)?.open
+        : undefined,
     say(text: string, count = 1) {
       end += count
       return record.tokens({ choice: 0, ids: Array(count).fill(0), text })
@@ -71,8 +77,7 @@ function stage(work = chat(), jobId?: string) {
   }
 }
 
-async function through(work: Work, chunks: Chunk[]): Promise<Chunk[]> {
-  const { components } = stage()
+async function through(work: Work, chunks: Chunk[], { components } = stage()): Promise<Chunk[]> {
   async function* given() {
     yield* chunks
   }
@@ -110,14 +115,15 @@ describe('an answer', () => {
   })
 
   it('has an open receipt, a final one and an entry, all of which hold', async () => {
-    const chunks = await through(chat(), [
+    const work = stage()
+    const said: Chunk[] = [
       { type: 'accepted', inputTokens: 5 },
       { type: 'tokens', choice: 0, index: 0, ids: [1, 2], text: 'Hello' },
       { type: 'done', finish: ['stop'], usage: usage(2) },
-    ])
+    ]
+    const chunks = await through(chat(), said, work)
     expect(chunks.map(({ type }) => type)).toEqual(['accepted', 'tokens', 'done'])
-    const [accepted] = chunks
-    const open = accepted?.type === 'accepted' ? accepted.open : undefined
+    const open = work.openOf(chunks[0])
     expect(open && openReceiptHolds(open, verify)).toBe(true)
     expect(open).toMatchObject({ jobId: 'job_7.1', inputTokens: 5 })
     const given = lastOf(chunks).issued as Issued
@@ -132,6 +138,29 @@ describe('an answer', () => {
       finish: ['stop'],
       segments: [],
     })
+  })
+
+  it('signs that it began only when somebody asks, and once', async () => {
+    const work = stage()
+    let signatures = 0
+    const sign = (message: Uint8Array) => {
+      signatures++
+      return identity.sign(message)
+    }
+    const signLater = async (message: Uint8Array) => sign(message)
+    const counting = { publicKey: identity.publicKey, sign, signLater }
+    const components = { ...work.components, identity: counting }
+    const record = new WorkRecord(components, commission(chat()))
+    const { digest } = parseCid(record.begun(5))
+    expect(signatures).toBe(0)
+    const { open } = work.live.get(digest) ?? {}
+    expect(open && openReceiptHolds(open, verify)).toBe(true)
+    expect(record.open(5)).toBe(open)
+    expect(signatures).toBe(1)
+    record.tokens({ choice: 0, ids: [1], text: 'a' })
+    const done = await record.ended({ type: 'done', finish: ['stop'], usage: usage(1) })
+    expect(signatures).toBe(2)
+    expect(bodyOf(done.issued as Issued).open.signature).toEqual(open?.signature)
   })
 
   it('has the hash of its text, however it is cut', async () => {

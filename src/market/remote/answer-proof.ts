@@ -2,11 +2,13 @@ import { finishesOf } from '../../engines/lanes.ts'
 import { AnswerHash } from '../../receipts/answer-hash.ts'
 import type { LiveReceipts } from '../../receipts/live.ts'
 import type { Done, Segmented, Tokens, Vectors } from '../../wire/chunk.ts'
+import { ryv1Cid } from '../../wire/cid.ts'
 import type { FromProvider } from '../../wire/generate.ts'
 import type { Work } from '../../wire/job.ts'
 import { sameBytes } from '../../wire/octets.ts'
 import {
   type OpenReceipt,
+  openDigest,
   openReceiptHolds,
   type Receipt,
   receiptHolds,
@@ -68,11 +70,12 @@ export class AnswerProof {
     this.#isPlain = finishesOf(work) === 1
   }
 
-  /** Undefined for a provider that signs no such thing. */
-  accepted(frame: FrameOf<'accept'>): OpenReceipt | undefined {
+  /** The CID of its open receipt; undefined for a provider that signs no such thing. */
+  accepted(frame: FrameOf<'accept'>): string | undefined {
     const open = openReceiptIn(frame, this.#commissioned, this.#verify)
-    if (open !== undefined) this.#live.opened(open, this.#commissioned)
-    return open
+    if (open === undefined) return undefined
+    this.#live.opened(open, this.#commissioned)
+    return ryv1Cid(openDigest(open))
   }
 
   /** Of all that came. */

@@ -6,7 +6,6 @@ import type { Chunk, Done } from '../../wire/chunk.ts'
 import type { FromProvider, ToProvider } from '../../wire/generate.ts'
 import { decodeFromProvider, encodeToProvider, PIECE_BYTES_MAX } from '../../wire/generate-codec.ts'
 import type { Price } from '../../wire/job.ts'
-import type { OpenReceipt } from '../../wire/receipt.ts'
 import { AnswerCheck, cancelledAnswer, misbehaved } from './answer-check.ts'
 import { AnswerProof, type Ended } from './answer-proof.ts'
 import type { Attempt, Booked, RemoteComponents } from './attempt.ts'
@@ -39,7 +38,7 @@ export class RemoteRun {
   #state: 'asked' | 'accepted' | 'begun' | 'cancelled' | 'over' = 'asked'
   /** What the provider asks, per 1,000 tokens. */
   #price: Price = { input: 0, output: 0 }
-  #open: OpenReceipt | undefined
+  #openCid: string | undefined
   #isAnnounced = false
   /** What had come when it was cancelled. */
   #kept: Done | undefined
@@ -215,7 +214,7 @@ export class RemoteRun {
     this.#state = 'accepted'
     this.#check.resumed(frame.resumedAt)
     this.#price = frame.price
-    this.#open = this.#proof.accepted(frame)
+    this.#openCid = this.#proof.accepted(frame)
     this.#attempt.onAccepted(frame.allowance)
     return this.#counted(frame.inputTokens)
   }
@@ -234,7 +233,8 @@ export class RemoteRun {
 
   #announce(inputTokens: number): Chunk {
     this.#isAnnounced = true
-    return { type: 'accepted', inputTokens, ...(this.#open && { open: this.#open }) }
+    const openCid = this.#openCid
+    return { type: 'accepted', inputTokens, ...(openCid !== undefined && { openCid }) }
   }
 
   #answer(frame: Extract<FromProvider, { type: 'tokens' | 'vectors' }>): Chunk {
