@@ -2,6 +2,13 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { BusyError } from '../base/errors.ts'
 import { carriedUntil, clientGone } from './client-signal.ts'
 
+declare module 'fastify' {
+  interface FastifyReply {
+    /** Set where a body may come: so many more bytes are held for it. */
+    take: ((bytes: number) => void) | undefined
+  }
+}
+
 /** Nobody is kept out for so little: as many as there may be connections hold less than 800 MB. */
 const SMALL_BYTES = 64 * 1024
 /** However much one account sends, so much stays for the others. */
@@ -30,14 +37,12 @@ class BodyRoom {
   }
 }
 
-const takers = new WeakMap<FastifyReply, (bytes: number) => void>()
-
 /**
  * For what is held for a request as if it had come in its body: files that it only names. Throws a
  * BusyError where there is no room for them.
  */
 export function takeRoom(reply: FastifyReply, bytes: number): void {
-  takers.get(reply)?.(bytes)
+  reply.take?.(bytes)
 }
 
 /**
@@ -46,6 +51,7 @@ export function takeRoom(reply: FastifyReply, bytes: number): void {
  */
 export function limitBodies(app: FastifyInstance, bytesMax: number): void {
   const room = new BodyRoom(bytesMax)
+  app.decorateReply('take', undefined)
   app.addHook('preParsing', (request, reply, payload, done) => {
     const { access } = request.routeOptions.config
     const type = request.headers['content-type'] ?? ''
@@ -90,8 +96,12 @@ export function limitBodies(app: FastifyInstance, bytesMax: number): void {
       if (over === undefined) free()
       else over.then(free)
     }
-    takers.set(reply, take)
-    payload.on('data', onData)
+    reply.take = take
+    // What says that it is small is no larger: Node sees to it.
+    if (!isSmall(request.headers['content-length'])) payload.on('data', onData)
     done(null, payload)
   })
 }
+
+const isSmall = (length: string | undefined): boolean =>
+  length !== undefined && Number(length) <= SMALL_BYTES

@@ -35,7 +35,7 @@ export interface LocalWork {
   node: Node
   model: ModelStatus
   /** Others could do it if this machine can't. */
-  replaceable: boolean
+  isReplaceable(): boolean
   /** For whoever pays for it, per 1,000 tokens. */
   price: Price
 }
@@ -50,7 +50,7 @@ export class LocalEffort implements Effort {
   readonly times: AnswerTimes
   readonly #components: LocalComponents
   readonly #request: Request
-  readonly #replaceable: boolean
+  readonly #isReplaceable: () => boolean
   readonly #price: Price
   readonly #attempt: number
   #ended = false
@@ -67,7 +67,7 @@ export class LocalEffort implements Effort {
     this.times = new AnswerTimes(components.clock.elapsed())
     this.#components = components
     this.#request = request
-    this.#replaceable = work.replaceable
+    this.#isReplaceable = work.isReplaceable
     this.#price = work.price
     request.report.own(work.node.id)
   }
@@ -202,7 +202,7 @@ export class LocalEffort implements Effort {
     }
     // Not able at all, which a busy machine is not: what is served here is answered here.
     const mayOthers =
-      request.handover !== undefined || (code === 'model_failed' && this.#replaceable)
+      request.handover !== undefined || (code === 'model_failed' && this.#isReplaceable())
     if (!mayOthers) throw error
     request.report.attempted(this.node.id, code, ms)
   }

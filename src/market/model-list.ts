@@ -194,7 +194,7 @@ export class ModelList {
       kind: first.kind as ModelKind,
       contextLength: Math.max(...offers.map(({ model }) => model.contextLength)),
       embeddingLength: first.embeddingLength,
-      capabilities: union(offers.map(({ model }) => model.capabilities)),
+      capabilities: union(capabilitiesIn(offers)),
       created: this.#since(name),
       local: undefined,
       nodes: offers.filter(({ entry }) => isUsable(entry, id)).length,
@@ -212,20 +212,27 @@ export class ModelList {
 
   #local(status: ModelStatus): MarketModel {
     const { name, id, facts, created } = status
-    const offers = id === undefined ? [] : this.#offers(id)
-    const own = capabilitiesOf(status)
-    const elsewhere = offers.filter(({ entry }) => isUsable(entry, id ?? '')).length
-    return {
+    const capabilities = capabilitiesOf(status)
+    const own = {
       name,
       id,
       kind: facts?.kind,
       contextLength: facts?.contextLength,
       embeddingLength: facts?.embeddingLength,
-      capabilities: own && union([own, ...offers.map(({ model }) => model.capabilities)]),
+      capabilities,
       created,
       local: status,
-      nodes: elsewhere + (status.state === 'failed' ? 0 : 1),
-      price: cheapest([this.#options.price, ...offers.map(({ model }) => model.price)]),
+      nodes: status.state === 'failed' ? 0 : 1,
+      price: this.#options.price,
+    }
+    const offers = id === undefined ? [] : this.#offers(id)
+    // Most models of this machine are nobody else's, and each request looks for its own.
+    if (offers.length === 0) return own
+    return {
+      ...own,
+      capabilities: capabilities && union([capabilities, ...capabilitiesIn(offers)]),
+      nodes: own.nodes + offers.filter(({ entry }) => isUsable(entry, id ?? '')).length,
+      price: cheapest([own.price, ...offers.map(({ model }) => model.price)]),
     }
   }
 }
@@ -242,9 +249,12 @@ export function isUsable({ status }: DirectoryEntry, id: string): boolean {
   return !status.draining && status.models.find((each) => each.id === id)?.ready !== false
 }
 
-/** Most models of this machine are nobody else's, and each request looks for its own. */
-const union = (lists: readonly (readonly string[])[]): readonly string[] =>
-  lists.length === 1 && lists[0] !== undefined ? lists[0] : [...new Set(lists.flat())]
+const capabilitiesIn = (offers: readonly Offer[]): (readonly string[])[] =>
+  offers.map(({ model }) => model.capabilities)
+
+const union = (lists: readonly (readonly string[])[]): readonly string[] => [
+  ...new Set(lists.flat()),
+]
 
 function cheapest(prices: readonly Price[]): Price | undefined {
   const sum = ({ input, output }: Price) => input + output

@@ -50,6 +50,15 @@ export const daysOf = (account: string, from: string, to: string) => ({
   lt: `${account}\0${to}\u0001`,
 })
 
-export const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0, 10)
-
 export const DAY_MS = 24 * 3_600_000
+
+/** Each request asks, nearly always for the same: to write a date down takes longer than to know it. */
+let lastDay = { number: Number.NaN, text: '' }
+
+export function dayOf(ms: number): string {
+  const number = Math.floor(ms / DAY_MS)
+  if (number !== lastDay.number) {
+    lastDay = { number, text: new Date(ms).toISOString().slice(0, 10) }
+  }
+  return lastDay.text
+}

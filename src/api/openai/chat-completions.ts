@@ -7,7 +7,7 @@ import type { Image } from '../../wire/images.ts'
 import { takeRoom } from '../body-room.ts'
 import { clientSignal } from '../client-signal.ts'
 import { ImageFetcher } from '../images/image-fetcher.ts'
-import { isElsewhere, toImages } from '../images/shown-images.ts'
+import { type AskedImage, isElsewhere, toImages } from '../images/shown-images.ts'
 import type { RouteModule } from '../route.ts'
 import { type StreamDialect, toUsage } from './answer.ts'
 import { askedImages, toChatWork } from './chat-job.ts'
@@ -64,8 +64,11 @@ export function chatHandler(components: GenerationComponents, options: Generatio
   const { random, market, clock } = components
   const { images: fetcher = new ImageFetcher({ clock }) } = components
   const respond = responder(components, options)
-  const shown = async (body: ChatRequest, reply: FastifyReply): Promise<Image[]> => {
-    const asked = askedImages(body)
+  const shown = async (
+    body: ChatRequest,
+    asked: readonly AskedImage[],
+    reply: FastifyReply,
+  ): Promise<Image[]> => {
     const signal = clientSignal(reply)
     if (asked.some(isElsewhere)) {
       // Nobody is asked for what no model would see, nor for a request that is refused anyway.
@@ -80,7 +83,8 @@ export function chatHandler(components: GenerationComponents, options: Generatio
     reply: FastifyReply,
   ): Promise<object> => {
     const { body } = request
-    const images = await shown(body, reply)
+    const asked = askedImages(body)
+    const images = asked.length === 0 ? [] : await shown(body, asked, reply)
     const work = toChatWork(body, random, images)
     return respond(request, reply, work, chatWording(body, random))
   }

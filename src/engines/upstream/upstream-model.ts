@@ -39,12 +39,17 @@ export interface UpstreamModelParts {
   onLoad(status: ModelStatus): void
 }
 
-type Found = FoundModel & { server: ServerKind }
+interface Found extends FoundModel {
+  server: ServerKind
+  /** In the words of an advert. */
+  offered: readonly string[]
+}
 
 /** One model of a server that somebody else runs, with a queue before it. */
 export class UpstreamModel {
   readonly name: string
   readonly generate: Generate
+  readonly #id: string
   readonly #parts: UpstreamModelParts
   readonly #scheduled: Scheduled
   readonly #created: number
@@ -55,6 +60,7 @@ export class UpstreamModel {
 
   constructor(name: string, parts: UpstreamModelParts) {
     this.name = name
+    this.#id = declaredModelId(name, parts.peerId)
     this.#parts = parts
     this.#created = Math.floor(parts.clock.now() / 1000)
     const onLoad = () => parts.onLoad(this.status())
@@ -78,7 +84,7 @@ export class UpstreamModel {
     const before = JSON.stringify([this.#state, this.#found])
     this.#state = 'ready'
     this.#failure = undefined
-    this.#found = { ...found, slots, server }
+    this.#found = { ...found, slots, server, offered: offeredBy(found, server) }
     if (this.#scheduled.load().slots !== slots) this.#scheduled.resize(slots)
     return before !== JSON.stringify([this.#state, this.#found])
   }
@@ -98,14 +104,14 @@ export class UpstreamModel {
     const failure = this.#failure
     return {
       name: this.name,
-      id: declaredModelId(this.name, this.#parts.peerId),
+      id: this.#id,
       state: this.#state,
       created: this.#created,
       demo: false,
       running,
       queued,
       ...(facts && { facts, slots }),
-      ...(this.#found && { capabilities: capabilitiesOf(this.#found) }),
+      ...(this.#found && { capabilities: this.#found.offered }),
       ...(tokensPerSecond !== undefined && { tokensPerSecond }),
       ...(failure && { error: { code: failure.code, message: failure.message } }),
     }
@@ -175,7 +181,7 @@ export class UpstreamModel {
   }
 }
 
-function capabilitiesOf({ facts, server, capabilities }: Found): readonly string[] {
+function offeredBy({ facts, capabilities }: FoundModel, server: ServerKind): readonly string[] {
   if (facts.kind === 'embedding') return ['embedding']
   const scores = server.givesLogprobs ? ['logprobs'] : []
   return ['chat', 'completion', ...scores, ...capabilities]
