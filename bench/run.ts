@@ -19,5 +19,13 @@ if (load === undefined) {
   console.error(`Usage: npm run bench -- ${Object.keys(benches).join('|')} [options]`)
   process.exitCode = 2
 } else {
-  await (await load()).run(args)
+  await (await load()).run(args).catch((error: unknown) => {
+    if (!isMisspelt(error)) throw error
+    console.error(`${error.message}\nThe options of each bench are in bench/README.md.`)
+    process.exitCode = 2
+  })
+}
+
+function isMisspelt(error: unknown): error is Error {
+  return error instanceof Error && 'code' in error && /^ERR_PARSE_ARGS_/.test(`${error.code}`)
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { type Cores, keepAwake } from '../awake.ts'
 import { Forked } from '../forked.ts'
 import { machineFacts } from '../machine.ts'
 import { startProgram } from '../program.ts'
@@ -13,6 +14,9 @@ import { MODEL, now, PACE_MS, TOKENS } from './upstream-terms.ts'
 
 const entry = fileURLToPath(new URL('../../dist/bin/pinaivu-peer.js', import.meta.url))
 const REQUESTS = 100
+/** By each way, before the rounds: V8 compiles what was called some hundreds of times. */
+const WARM_UP = 2_000
+const WARM_UP_STREAMS = 8
 const streamCounts = [1, 8]
 
 interface Asked {
@@ -39,22 +43,23 @@ export async function upstreamBench(rounds: number, profile: string | undefined)
   const bare: Asked = { name: 'proxy', url: `http://127.0.0.1:${proxyPort}`, key: '' }
   const peer = await startPeer(direct.url, profile)
   try {
-    const rows = await race([direct, bare, peer.asked], rounds)
+    const { first, rows } = await race([direct, bare, peer.asked], rounds)
     keep({
       name: 'engine-upstream',
       about,
       machine,
-      settings: { rounds, requests: REQUESTS, tokens: TOKENS, paceMs: PACE_MS },
+      settings: { rounds, requests: REQUESTS, warmUp: WARM_UP, tokens: TOKENS, paceMs: PACE_MS },
       tables: [
-        table('Median ms to the first token', rows, ({ firstTokenMs }) => [firstTokenMs]),
+        table('Median ms to the first token', rows, firstToken),
         table(
           'Median ms from the server to the client, of a later token',
           rows,
           (one) => one.tokenMs,
         ),
+        table(`Median ms to the first token, of the first ${REQUESTS} requests`, first, firstToken),
       ],
-      raw: rows.map(({ name, streams, answered }) => ({
-        ...{ name, streams },
+      raw: rows.map(({ name, streams, cores, answered }) => ({
+        ...{ name, streams, cores },
         firstTokenMs: answered.map(({ firstTokenMs }) => rounded(firstTokenMs)),
       })),
     })
@@ -69,48 +74,81 @@ const about =
   'An OpenAI-compatible server that computes nothing, in a process of its own, asked by the same client ' +
   'directly and through a peer that has it as its --upstream, in turn, over connections that are kept. ' +
   'Added is what the peer costs: the difference of both medians; a bare Node proxy, which is asked the ' +
-  'same in the same turns, costs what nobody in between can do without.'
+  'same in the same turns, costs what nobody in between can do without. All are measured twice, in turn: ' +
+  'with the cores as they are, and while programs of the idle class keep them from halting, since what a ' +
+  'virtual machine takes to wake one up is no work of either.'
 
 interface Row {
   name: Asked['name']
   streams: number
+  cores: Cores
   answered: Answered[]
 }
 
-async function race(all: readonly Asked[], rounds: number): Promise<Row[]> {
-  const rows = streamCounts.flatMap((streams) =>
-    all.map(({ name }): Row => ({ name, streams, answered: [] })),
-  )
-  for (let round = 0; round <= rounds; round++) {
-    for (const streams of streamCounts) {
-      for (let n = 0; n < REQUESTS; n += streams) {
-        for (const asked of all) {
-          const answered = await Promise.all(Array.from({ length: streams }, () => ask(asked)))
-          const row = rows.find((each) => each.name === asked.name && each.streams === streams)
-          // The first round warms up: connections are opened and code is compiled.
-          if (round > 0) row?.answered.push(...answered)
-        }
-      }
-    }
-  }
-  return rows
+interface Raced {
+  /** The first requests of all, one after the other. */
+  first: Row[]
+  rows: Row[]
 }
 
+const rowsOf = (all: readonly Asked[], streams: number, cores: Cores): Row[] =>
+  all.map(({ name }) => ({ name, streams, cores, answered: [] }))
+
+async function race(all: readonly Asked[], rounds: number): Promise<Raced> {
+  const first = rowsOf(all, 1, 'as they are')
+  await askInTurn(all, first, REQUESTS)
+  await askInTurn(all, rowsOf(all, WARM_UP_STREAMS, 'as they are'), WARM_UP)
+  const asTheyAre = streamCounts.map((streams) => rowsOf(all, streams, 'as they are'))
+  const awake = streamCounts.map((streams) => rowsOf(all, streams, 'kept awake'))
+  for (let round = 0; round < rounds; round++) {
+    for (const each of asTheyAre) await askInTurn(all, each, REQUESTS)
+    const leave = await keepAwake()
+    if (leave === undefined) continue
+    try {
+      for (const each of awake) await askInTurn(all, each, REQUESTS)
+    } finally {
+      leave()
+    }
+  }
+  const rows = [...asTheyAre, ...awake].flat()
+  return { first, rows: rows.filter(({ answered }) => answered.length > 0) }
+}
+
+/** So many requests by each way, as many at once as the rows' streams. */
+async function askInTurn(
+  all: readonly Asked[],
+  rows: readonly Row[],
+  requests: number,
+): Promise<void> {
+  const streams = rows[0]?.streams ?? 1
+  for (let n = 0; n < requests; n += streams) {
+    for (const [at, asked] of all.entries()) {
+      const answered = await Promise.all(Array.from({ length: streams }, () => ask(asked)))
+      rows[at]?.answered.push(...answered)
+    }
+  }
+}
+
+const firstToken = ({ firstTokenMs }: Answered): number[] => [firstTokenMs]
+
 function table(title: string, rows: readonly Row[], figures: (one: Answered) => number[]) {
+  const peers = rows.filter(({ name }) => name === 'peer')
   return {
     title,
     columns: [
-      ...['streams', 'added', 'by a bare proxy', 'ratio'],
+      ...['streams', 'cores', 'added', 'by a bare proxy', 'ratio'],
       ...['through a peer', 'through a bare proxy', 'directly'],
     ],
-    rows: streamCounts.map((streams) => {
+    rows: peers.map(({ streams, cores }) => {
       const of = (name: Asked['name']) => {
-        const row = rows.find((each) => each.name === name && each.streams === streams)
-        return quantile((row?.answered ?? []).flatMap(figures), 0.5)
+        const isIt = (row: Row) =>
+          row.name === name && row.streams === streams && row.cores === cores
+        return quantile((rows.find(isIt)?.answered ?? []).flatMap(figures), 0.5)
       }
       const [peer, proxy, direct] = [of('peer'), of('proxy'), of('direct')]
       const [added, bare] = [peer - direct, proxy - direct]
-      return [streams, added, bare, added / bare, peer, proxy, direct].map(rounded)
+      const shown = [added, bare, added / bare, peer, proxy, direct].map(rounded)
+      return [streams, cores, ...shown]
     }),
   }
 }
