@@ -11,7 +11,9 @@ export type Cores = 'as they are' | 'kept awake'
  * much of what is measured here. Undefined where there is no such class.
  */
 export async function keepAwake(): Promise<(() => void) | undefined> {
-  const program = ['--idle', '0', process.execPath, '-e', 'console.log(1); for (;;);']
+  // One that was killed leaves nothing behind that runs for ever.
+  const untilOrphaned = `console.log(1); while (process.ppid === ${process.pid});`
+  const program = ['--idle', '0', process.execPath, '-e', untilOrphaned]
   const idlers = Array.from({ length: availableParallelism() }, () =>
     spawn('chrt', program, { stdio: ['ignore', 'pipe', 'ignore'] }),
   )
