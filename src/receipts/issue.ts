@@ -207,9 +207,8 @@ export class WorkRecord {
     const end = this.#end(done)
     if (end === undefined) return undefined
     const { fields, opening, issued } = end
-    const receipt = signReceiptLater(fields, this.#signLater)
-    const open = await opening.signedLater()
-    return issued(await receipt, open)
+    const signed = [signReceiptLater(fields, this.#signLater), opening.signedLater()] as const
+    return issued(...(await Promise.all(signed)))
   }
 
   /** All but the signatures. */
