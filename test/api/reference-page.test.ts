@@ -8,7 +8,8 @@ import { type Tab, withTab } from '../sdk/tab.ts'
 import { startServer } from './harness.ts'
 import { documentOf, operationsOf, startWholePeer } from './whole-peer.ts'
 
-const inBrowser = it.skipIf(!chromium)
+const inBrowser = (title: string, look: () => Promise<void>) =>
+  it.skipIf(!chromium)(chromium ? title : `${title}: not run without Chromium`, look)
 
 const count = (selector: string) => `document.querySelectorAll(${JSON.stringify(selector)}).length`
 const focused = "document.activeElement?.id || document.activeElement?.closest('.operation')?.id"
